@@ -1,0 +1,1 @@
+"""The sidecar conformance suite: plan → cluster → deploy → observe → evidence → judge → report."""

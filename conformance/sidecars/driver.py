@@ -1,0 +1,90 @@
+"""What every sidecar driver gives: the one interface between the suite and a sidecar.
+
+A driver knows how its sidecar comes into a pod and how it behaves; it never judges.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from conformance.model import Cell
+from conformance.sidecars import REGISTRY
+
+if TYPE_CHECKING:
+    from conformance.clusters import ClusterHandle
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Which pattern a pod really got, read from the pod as the API server admitted it.
+
+    pattern: "native", "classic" or "none". why: what in the pod says so.
+    sidecars: the names of the sidecar's containers, in spec order.
+    """
+
+    pattern: str
+    why: str
+    sidecars: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the observer and the judges must know of this sidecar in this cell (see FORMAT.md)."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    identities: Mapping[str, str] = field(default_factory=dict)
+    start_delay_seconds: float = 0
+    sidecar_drain_seconds: float = 0
+
+
+class Driver(Protocol):
+    """One sidecar. A driver is stateless: everything it needs is passed in."""
+
+    name: str
+
+    def fixture_images(self) -> Sequence[str]:
+        """Folders below fixtures/ whose images its pods need.
+
+        Raises Unobtainable when this machine cannot have the sidecar.
+        """
+        ...
+
+    def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """Bring the control plane up on a cluster, once; returns versions for the report.
+
+        client: a kubernetes.client.ApiClient.
+        """
+        ...
+
+    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
+        """Create what the cell's namespace needs before its pods (secrets, labels, config)."""
+        ...
+
+    def inject(self, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """A copy of the pod manifest (or pod template) with the sidecar in it, or marked for its
+        injector. role is "subject" (the cell's pattern) or "peer" (always native, undelayed)."""
+        ...
+
+    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
+        """Which pattern the pod got. pod: as the API server returned it."""
+        ...
+
+    def facts(self, cell: Cell, namespace: str) -> Facts:
+        """Ports, identities and set delays of this cell."""
+        ...
+
+    def quit_command(self) -> Sequence[str]:
+        """A command that, run in the sidecar's container, tells the sidecar to end by itself."""
+        ...
+
+
+def load(name: str) -> Driver:
+    """The driver of a registered sidecar."""
+    module = importlib.import_module(REGISTRY[name].module)
+    driver: Driver = module.Driver()
+    return driver

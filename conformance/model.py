@@ -97,10 +97,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the table says about a behaviour in a cell, and why."""
+    """What the table says about a behaviour in a cell, and why.
+
+    hazards: the kinds of breakage that count as reproduced; empty unless expect is "broken".
+    """
 
     expect: Expect
-    hazard: str = ""
+    hazards: Sequence[str] = ()
     reason: str = ""
     source: str = ""
 

@@ -1,0 +1,58 @@
+"""Reads the catalogue: scenarios and behaviours. Standard library only (see choices)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+CATALOGUE = Path(__file__).with_name("catalogue.toml")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One course of events that cells are put through.
+
+    modes: "all" of a sidecar's modes, or only the "first" where the mode makes no difference.
+    """
+
+    name: str
+    title: str
+    modes: str = "all"
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One promise, and who judges it.
+
+    judge is "module:function" under conformance.judges; adversary is the source article's (A1 to
+    A4), or "".
+    """
+
+    id: str
+    promise: str
+    scenario: str
+    level: str
+    judge: str
+    adversary: str = ""
+
+
+@cache
+def _tables() -> Mapping[str, dict[str, dict[str, str]]]:
+    with CATALOGUE.open("rb") as source:
+        tables = tomllib.load(source)
+    return {"scenarios": tables["scenarios"], "behaviours": tables["behaviours"]}
+
+
+@cache
+def scenarios() -> Mapping[str, Scenario]:
+    """Every scenario by name, in the catalogue's order."""
+    return {name: Scenario(name, **row) for name, row in _tables()["scenarios"].items()}
+
+
+@cache
+def behaviours() -> Mapping[str, Behaviour]:
+    """Every behaviour by id, in the catalogue's order."""
+    return {id_: Behaviour(id_, **row) for id_, row in _tables()["behaviours"].items()}

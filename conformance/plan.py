@@ -1,0 +1,67 @@
+"""Which cells a run observes, and which behaviours are judged from each. Data in, data out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conformance.catalogue import behaviours, scenarios
+from conformance.choices import Selection
+from conformance.errors import UsageProblem
+from conformance.model import Cell, Pattern
+from conformance.sidecars import REGISTRY
+
+# The minor whose images are the likeliest to be there, and where all promises are stable: first.
+FIRST = "1.33"
+
+
+@dataclass(frozen=True, order=True)
+class Item:
+    """One verdict to reach: a behaviour in a cell."""
+
+    cell: Cell
+    behaviour: str
+
+
+def cells(selection: Selection) -> Sequence[Cell]:
+    """The cells of a selection, in the order in which they are to be started."""
+    versions = sorted(selection.k8s, key=lambda name: name != FIRST)
+    found: list[Cell] = []
+    for k8s in versions:
+        for sidecar in selection.sidecars:
+            driver = REGISTRY[sidecar]
+            for scenario in selection.scenarios:
+                modes = driver.modes
+                if scenarios()[scenario].modes == "first":
+                    modes = driver.modes[:1]
+                for mode in modes:
+                    if mode not in selection.modes:
+                        continue
+                    for pattern in selection.patterns:
+                        if pattern in driver.patterns:
+                            found.append(Cell(k8s, sidecar, _pattern(pattern), mode, scenario))
+    if not found:
+        raise UsageProblem(
+            "Nothing to run: no cell fits all of the given options together; leave one out."
+        )
+    return found
+
+
+def items(selection: Selection) -> Sequence[Item]:
+    """Every verdict of a selection, cell by cell."""
+    return [
+        Item(cell, id_)
+        for cell in cells(selection)
+        for id_ in selection.behaviours
+        if behaviours()[id_].scenario == cell.scenario
+    ]
+
+
+def left_out(selection: Selection, known: Sequence[str]) -> str:
+    """One line that names the Kubernetes versions that this run does not touch, or ""."""
+    missing = [name for name in known if name not in selection.k8s]
+    return f"left out: Kubernetes {', '.join(missing)} (K8S=all runs every one)" if missing else ""
+
+
+def _pattern(name: str) -> Pattern:
+    return "native" if name == "native" else "classic"

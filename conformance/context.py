@@ -1,0 +1,56 @@
+"""What the controlling process tells the workers: written once, before the first cluster is ready."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """An image as this run uses it. source: pulled, present or built; note: for the report."""
+
+    name: str
+    digest: str
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The facts of a run that every worker needs."""
+
+    run_id: str
+    results: Path
+    docker: Path
+    docker_env: Mapping[str, str]
+    rootfs: Path
+    images: Mapping[str, ImageRecord] = field(default_factory=dict)
+    take_away: str = ""
+
+    @property
+    def image_names(self) -> Mapping[str, str]:
+        """Fixture folder → image reference."""
+        return {folder: record.name for folder, record in self.images.items()}
+
+    def write(self) -> None:
+        """Save as <results>/context.json, atomically."""
+        target = self.results / "context.json"
+        fresh = target.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self), indent=1, default=str))
+        fresh.replace(target)
+
+    @classmethod
+    def read(cls, results: Path) -> Context:
+        raw = json.loads((results / "context.json").read_text())
+        return cls(
+            run_id=raw["run_id"],
+            results=Path(raw["results"]),
+            docker=Path(raw["docker"]),
+            docker_env=raw["docker_env"],
+            rootfs=Path(raw["rootfs"]),
+            images={name: ImageRecord(**record) for name, record in raw["images"].items()},
+            take_away=raw["take_away"],
+        )

@@ -1,0 +1,220 @@
+"""Observes one cell: plays its scenario on its cluster and closes the bundle with its index.
+
+The bundle of a worker that died is never mistaken for a whole one: cell.json is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client as k8s
+from kubernetes import config as k8s_config
+
+from conformance.clusters import ClusterHandle
+from conformance.context import Context
+from conformance.model import Cell
+from conformance.observe import node
+from conformance.observe.job import BOUND_SECONDS
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
+from conformance.observe.watching import Json
+from conformance.sidecars.driver import Admitted, load
+
+SCHEMA = 1
+
+
+def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -> Path:
+    """Play the cell's scenario and return its bundle.
+
+    A scenario that got stuck still gives a bundle, with what it was stuck on in steps.jsonl.
+    """
+    namespace = cell.slug if attempt == 1 else f"{cell.slug}-{attempt}"
+    bundle = handle.evidence / namespace
+    bundle.mkdir(parents=True)
+    client = k8s_config.new_client_from_config(str(handle.kubeconfig))
+    driver = load(cell.sidecar)
+    stage = Stage(
+        cell=cell,
+        handle=handle,
+        client=client,
+        driver=driver,
+        facts=driver.facts(cell, namespace),
+        namespace=namespace,
+        nonce=secrets.token_hex(6),
+        bundle=bundle,
+        images=context.image_names,
+        context=context,
+    )
+    started = time.time_ns()
+    scenario = importlib.import_module(f"conformance.observe.{cell.scenario}")
+    subject = "subject"
+    with stage.opened():
+        try:
+            subject = scenario.observe(stage)
+        except Stuck as stuck:
+            stage.step("stuck", why=str(stuck))
+        index = _index(stage, subject)
+    ended = stage.step("end")
+    index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
+    _cut(stage, index, context)
+    index["images"] = {name: asdict(record) for name, record in context.images.items()}
+    index["trouble"] = stage.watch.trouble
+    _write(bundle, index)
+    return bundle
+
+
+def _index(stage: Stage, subject: str) -> Json:
+    pods = {
+        role_of(pod) if pod["metadata"]["name"] != subject else subject: _pod(stage, pod)
+        for pod in stage.watch.all("Pod")
+    }
+    pod = stage.watch.newest("Pod", subject)
+    admitted = (
+        stage.driver.admitted(pod, stage.cell)
+        if pod
+        else Admitted("none", f"no pod {subject} was ever seen")
+    )
+    facts = stage.facts
+    spec = pod["spec"] if pod else {}
+    services = _services(stage)
+    return {
+        "schema": SCHEMA,
+        "nonce": stage.nonce,
+        "namespace": stage.namespace,
+        "cell": asdict(stage.cell),
+        "admitted": {"pattern": admitted.pattern, "why": admitted.why},
+        "subject": subject,
+        "app": APP_CONTAINER,
+        "sidecars": list(admitted.sidecars),
+        "pods": pods,
+        "addresses": {
+            "gateway": _gateways(stage.handle),
+            "dns": services.pop("kube-dns", []),
+            **{
+                role: [ip for ip in (*pods.get(role, {}).get("ips", ()), *ips)]
+                for role, ips in {"witness": [], "dialer": [], "peer": [], **services}.items()
+            },
+        },
+        "ports": dict(facts.ports),
+        "identities": dict(facts.identities),
+        "grace_seconds": spec.get("terminationGracePeriodSeconds", 30),
+        "start_delay_seconds": facts.start_delay_seconds,
+        "sidecar_drain_seconds": facts.sidecar_drain_seconds,
+        "app_drain_seconds": _app_drain(spec),
+        "job_bound_seconds": BOUND_SECONDS,
+        "versions": _versions(stage),
+    }
+
+
+def _pod(stage: Stage, pod: Json) -> Json:
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    net = stage.bundle / "capture" / name / "net.json"
+    sandbox = json.loads(net.read_text())["sandbox"] if net.exists() else ""
+    images = {
+        one["name"]: one["image"]
+        for group in ("initContainers", "containers")
+        for one in pod["spec"].get(group) or ()
+    }
+    containers: dict[str, Json] = {
+        one: {"id": "", "ids": [], "image": image, "image_id": ""} for one, image in images.items()
+    }
+    for version in _versions_of(stage.bundle, pod["metadata"]["uid"]):
+        for group in ("initContainerStatuses", "containerStatuses"):
+            for one in version.get("status", {}).get(group) or ():
+                ident = one.get("containerID", "").partition("://")[2]
+                entry = containers[one["name"]]
+                if ident:
+                    entry["id"] = ident
+                    entry["image_id"] = one.get("imageID", "")
+                    if ident not in entry["ids"]:
+                        entry["ids"].append(ident)
+    return {
+        "uid": pod["metadata"]["uid"],
+        "name": name,
+        "ip": status.get("podIP", ""),
+        "ips": [one["ip"] for one in status.get("podIPs") or ()],
+        "sandbox": sandbox,
+        "containers": containers,
+    }
+
+
+def _versions_of(bundle: Path, uid: str) -> Sequence[Json]:
+    found = []
+    with (bundle / "watch.jsonl").open() as lines:
+        for line in lines:
+            if uid in line:
+                event = json.loads(line)
+                if event["object"]["metadata"]["uid"] == uid:
+                    found.append(event["object"])
+    return found
+
+
+def _services(stage: Stage) -> dict[str, list[str]]:
+    found = {
+        service.metadata.name: list(service.spec.cluster_i_ps or ())
+        for service in stage.core.list_namespaced_service(stage.namespace).items
+    }
+    dns = stage.core.read_namespaced_service("kube-dns", "kube-system")
+    return {**found, "kube-dns": list(dns.spec.cluster_i_ps)}
+
+
+def _gateways(handle: ClusterHandle) -> list[str]:
+    """The node's own addresses in the pod network: where the kubelet's probes come from."""
+    found: dict[str, None] = {}
+    for net in handle.evidence.glob("*/capture/*/net.json"):
+        found.update(dict.fromkeys(json.loads(net.read_text()).get("gateways", ())))
+    return list(found)
+
+
+def _app_drain(spec: dict[str, Any]) -> float:
+    for container in spec.get("containers") or ():
+        for variable in container.get("env") or ():
+            if variable["name"] == "SC_DRAIN_SECONDS":
+                return float(variable["value"])
+    return 0.0
+
+
+def _versions(stage: Stage) -> Json:
+    path = stage.handle.kubeconfig.with_name("versions.json")
+    found: Json = json.loads(path.read_text())
+    return found
+
+
+def _cut(stage: Stage, index: Json, context: Context) -> None:
+    """Bring what the node's collectors saw of this cell into the bundle."""
+    pods = index["pods"].values()
+    node.cut(
+        stage.handle.evidence,
+        stage.namespace,
+        container_ids={i for pod in pods for c in pod["containers"].values() for i in c["ids"]},
+        sandbox_ids={pod["sandbox"] for pod in pods if pod["sandbox"]},
+        pod_uids={pod["uid"] for pod in pods},
+        pods={index["subject"]: index["pods"].get(index["subject"], {}).get("ips", [])},
+        started_ns=index["started_ns"],
+        ended_ns=index["ended_ns"],
+        rootfs=context.rootfs,
+    )
+
+
+def _write(bundle: Path, index: Json) -> None:
+    index["files"] = {
+        str(path.relative_to(bundle)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file()
+    }
+    fresh = bundle / "cell.json.new"
+    fresh.write_text(json.dumps(index, indent=1))
+    fresh.replace(bundle / "cell.json")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

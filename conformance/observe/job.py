@@ -1,0 +1,95 @@
+"""The Job scenario: a Job whose pod has a sidecar is run; nobody waits for "never".
+
+If the Job has not completed by a set bound after its main container's exit, that is written down
+while the sidecar still runs, and then the sidecar is told to quit: if the Job completes at that,
+the sidecar was the cause, and not slowness.
+"""
+
+from __future__ import annotations
+
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
+from conformance.observe.watching import Json
+
+JOB = "subject"
+# Seconds after the main's exit at which an active Job counts as blocked. The job controller
+# batches its status updates by about 1 s and a native sidecar gets its own drain (1.5 s) before.
+BOUND_SECONDS = 10.0
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    stage.create("services")
+    stage.create("witness")
+    stage.create("peer", role="peer")
+    for pod in ("peer", "witness"):
+        stage.await_ready(pod)
+
+    stage.step("job.create")
+    stage.create("job", role="subject")
+    pod = stage.wait(
+        "the Job's pod", lambda: _pod(stage), seconds=60, seen=lambda: "no pod of the Job"
+    )["metadata"]["name"]
+    try:
+        _run(stage, pod)
+    except Stuck as stuck:
+        stage.step("stuck", why=str(stuck))
+    stage.wait(
+        "the end of the Job's pod",
+        lambda: stage.capture_ended(pod) or not _completed(stage),
+        seconds=60,
+        seen=lambda: stage.describe(pod),
+    )
+    return str(pod)
+
+
+def _run(stage: Stage, pod: str) -> None:
+    stage.wait(
+        "the exit of the Job's main container",
+        lambda: _main_exited(stage, pod),
+        seconds=120,
+        seen=lambda: stage.describe(pod),
+    )
+    stage.step("job.main-exited")
+    try:
+        _await_complete(stage, pod, BOUND_SECONDS)
+    except Stuck:
+        stage.step("job.bound")
+        sidecar = stage.sidecars(pod)[-1]
+        stage.step("sidecar.quit-asked", container=sidecar)
+        answer = stage.execute(pod, sidecar, stage.driver.quit_command())
+        stage.step("sidecar.quit-answered", answer=answer[:200])
+        _await_complete(stage, pod, 60)
+    stage.step("job.complete")
+
+
+def _await_complete(stage: Stage, pod: str, seconds: float) -> None:
+    stage.wait(
+        "the Job's completion",
+        lambda: _completed(stage),
+        seconds=seconds,
+        seen=lambda: stage.describe(pod),
+    )
+
+
+def _completed(stage: Stage) -> bool:
+    job = stage.watch.newest("Job", JOB)
+    return bool(job) and condition(job or {}, "Complete")
+
+
+def _pod(stage: Stage) -> Json | None:
+    return next(
+        (
+            pod
+            for pod in stage.watch.all("Pod")
+            if any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences") or ())
+        ),
+        None,
+    )
+
+
+def _main_exited(stage: Stage, name: str) -> bool:
+    pod = stage.watch.newest("Pod", name) or {}
+    return any(
+        one["name"] == APP_CONTAINER and "terminated" in one.get("state", {})
+        for one in pod.get("status", {}).get("containerStatuses") or ()
+    )

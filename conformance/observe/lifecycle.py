@@ -1,0 +1,124 @@
+"""The lifecycle scenario: a meshed pod is started, watched while it works, and deleted while busy.
+
+What happens is driven by events only: the pod is deleted once enough has been seen of its steady
+life, never after a set time.
+"""
+
+from __future__ import annotations
+
+from kubernetes import client as k8s
+
+from conformance.observe.stage import Stage, Stuck
+
+SUBJECT = "subject"
+# What must have been seen of the steady life before the pod is deleted. Enough of each kind for
+# the judges' own minima, no more: every second here is a second for each cell.
+STEADY = {
+    ("subject.app", "steady", "ok"): 10,
+    ("peer.app", "inflight", "ok"): 2,
+    ("dialer.dialer", "dial-probe", "ok"): 1,
+    ("dialer.dialer", "dial-tls", ""): 2,
+}
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    stage.create("services")
+    stage.create("witness")
+    stage.create("peer", role="peer")
+    stage.create("dialer")
+    for pod in ("peer", "witness", "dialer"):
+        stage.await_ready(pod)
+
+    stage.step("subject.create")
+    stage.create("subject", role="subject")
+    try:
+        stage.await_ready(SUBJECT, seconds=120)
+        stage.step("subject.ready")
+        if stage.take_away == "capture":
+            _kill_capture(stage)
+        _await_steady(stage)
+        _leak_on_purpose(stage)
+    except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
+        stage.step("stuck", why=str(stuck))
+    _delete(stage)
+    return SUBJECT
+
+
+def _await_steady(stage: Stage) -> None:
+    def counts() -> dict[tuple[str, str, str], int]:
+        since = _ready_ns(stage)
+        found = dict.fromkeys(STEADY, 0)
+        stamps = {name: stage.stamps(name) for name in {name for name, _, _ in STEADY}}
+        for name, kind, outcome in STEADY:
+            found[name, kind, outcome] = sum(
+                1
+                for stamp in stamps[name]
+                if stamp["event"] == "request.end"
+                and stamp["kind"] == kind
+                and outcome in ("", stamp["outcome"])
+                and stamp["ns"] > since
+            )
+        return found
+
+    stage.wait(
+        "a steady life (requests answered in both directions)",
+        lambda: all(count >= STEADY[key] for key, count in counts().items()),
+        seconds=60,
+        seen=lambda: ", ".join(f"{count} {key[1]}" for key, count in counts().items()),
+    )
+
+
+def _ready_ns(stage: Stage) -> int:
+    """When the observer saw the pod ready."""
+    lines = [one for one in stage.diary() if one["step"] == "subject.ready"]
+    return int(lines[-1]["ns"])
+
+
+def _leak_on_purpose(stage: Stage) -> None:
+    """Have the app send the control canary in clear: the judges must find it, or they are blind.
+
+    It is asked for through the API server's pod proxy, at the app's probe port, which no mesh
+    redirects.
+    """
+    stage.step("control.asked")
+    stage.core.connect_get_namespaced_pod_proxy_with_path(
+        f"{SUBJECT}:{stage.facts.ports['probe']}", stage.namespace, "control"
+    )
+    stage.wait(
+        "the control canary",
+        lambda: any(one["event"] == "control.end" for one in stage.stamps("subject.app")),
+        seconds=20,
+        seen=lambda: "no control.end in stamps/subject.app.jsonl",
+    )
+
+
+def _delete(stage: Stage) -> None:
+    pod = stage.watch.newest("Pod", SUBJECT)
+    grace = int(pod["spec"]["terminationGracePeriodSeconds"]) if pod else 30
+    stage.step("delete.asked")
+    try:
+        stage.core.delete_namespaced_pod(SUBJECT, stage.namespace)
+    except k8s.ApiException as error:
+        if error.status != 404:
+            raise
+    stage.step("delete.accepted")
+    stage.wait(
+        "the end of the deleted pod",
+        lambda: stage.watch.gone("Pod", SUBJECT),
+        seconds=grace + 60,
+        seen=lambda: stage.describe(SUBJECT),
+    )
+    stage.step("subject.gone")
+    stage.wait(
+        "the end of the pod's network namespace",
+        lambda: stage.capture_ended(SUBJECT),
+        seconds=30,
+        seen=lambda: "the capture agent still runs",
+    )
+    stage.step("sandbox.gone")
+
+
+def _kill_capture(stage: Stage) -> None:
+    """The self-test of the judges: the capture dies in the middle of the pod's life."""
+    stage.kill_capture(SUBJECT)

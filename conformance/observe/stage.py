@@ -1,0 +1,245 @@
+"""One cell's stage: its namespace, its objects, its diary, and waiting with a reason.
+
+Scenarios are written in terms of a stage. A stage records; it never judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client as k8s
+from kubernetes.stream import stream
+from kubernetes.utils import create_from_dict
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance import process, workloads
+from conformance.clusters import ClusterHandle
+from conformance.context import Context
+from conformance.model import Cell
+from conformance.observe.watching import Json, NamespaceWatch
+from conformance.sidecars.driver import Driver, Facts, Manifest
+
+_POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
+ROLE_LABEL = "app"
+APP_CONTAINER = "app"
+
+
+class Stuck(Exception):
+    """A step did not come about within its deadline; the text says what was last seen."""
+
+
+@dataclass
+class Stage:
+    """A namespace on a cluster, and everything that happens in it."""
+
+    cell: Cell
+    handle: ClusterHandle
+    client: k8s.ApiClient
+    driver: Driver
+    facts: Facts
+    namespace: str
+    nonce: str
+    bundle: Path
+    images: Mapping[str, str]
+    context: Context
+    watch: NamespaceWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.core = k8s.CoreV1Api(self.client)
+        self.watch = NamespaceWatch(self.client, self.namespace, self.bundle, role_of)
+
+    @property
+    def take_away(self) -> str:
+        """What the user took away to see the judges notice ("" for nothing)."""
+        return self.context.take_away
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """The namespace exists inside the block, is watched, and is removed behind it."""
+        for folder in ("stamps", "capture"):
+            path = self.bundle / folder
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o777)  # hostPath folders: the writers run as other users
+        self._take_away_capture()
+        self.core.create_namespace(
+            {"metadata": {"name": self.namespace, "labels": {"sidecar-conformance": "cell"}}}
+        )
+        try:
+            self._await_service_account()
+            self.watch.start()
+            self.driver.prepare(self.cell, self.namespace, self.client)
+            yield
+        finally:
+            self.watch.stop()
+            with contextlib.suppress(k8s.ApiException):
+                self.core.delete_namespace(self.namespace, grace_period_seconds=0)
+
+    def step(self, name: str, **more: Any) -> int:
+        """Write a line into the diary; returns its time in ns."""
+        now = time.time_ns()
+        with (self.bundle / "steps.jsonl").open("a") as diary:
+            diary.write(json.dumps({"ns": now, "step": name, **more}) + "\n")
+        return now
+
+    def diary(self) -> list[Json]:
+        """The steps so far."""
+        return [json.loads(line) for line in (self.bundle / "steps.jsonl").open()]
+
+    def documents(self, name: str) -> Sequence[Manifest]:
+        """The documents of one manifest of this cell's scenario, without a sidecar."""
+        return workloads.load(
+            self.cell.scenario,
+            name,
+            namespace=self.namespace,
+            nonce=self.nonce,
+            images=self.images,
+        )
+
+    def create(self, name: str, role: str = "") -> None:
+        """Create the objects of a manifest; with a role, the sidecar is placed into them."""
+        for document in self.documents(name):
+            if role and not (self.take_away == "sidecar" and role == "subject"):
+                document = workloads.with_sidecar(document, self.driver, self.cell, role)
+                document = workloads.place_images(document, self.images)
+            create_from_dict(self.client, document, namespace=self.namespace)
+
+    def wait(
+        self, what: str, until: Callable[[], Any], *, seconds: float, seen: Callable[[], str]
+    ) -> Any:
+        """Wait until ``until`` returns something true, and return it.
+
+        Raises Stuck: "<what> did not come within … s; last seen: <seen()>".
+        """
+        waiting = Retrying(
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(_POLL),
+            retry=retry_if_result(lambda value: not value),
+        )
+        try:
+            return waiting(until)
+        except RetryError:
+            raise Stuck(
+                f"{what} did not come within {seconds:.0f} s; last seen: {seen()}"
+            ) from None
+
+    def await_ready(self, pod: str, *, seconds: float = 90) -> Json:
+        """Wait for a pod's Ready condition."""
+
+        def ready() -> Json | None:
+            found = self.watch.newest("Pod", pod)
+            return found if found and condition(found, "Ready") else None
+
+        found: Json = self.wait(
+            f"pod {pod} Ready", ready, seconds=seconds, seen=lambda: self.describe(pod)
+        )
+        return found
+
+    def describe(self, pod: str) -> str:
+        """A pod's state in a few words."""
+        found = self.watch.newest("Pod", pod)
+        return summary(found) if found else f"no pod {pod}"
+
+    def stamps(self, name: str) -> list[Json]:
+        """The lines that a fixture program has written so far (a half line at the end is left)."""
+        path = self.bundle / "stamps" / f"{name}.jsonl"
+        if not path.exists():
+            return []
+        *whole, _ = path.read_text().split("\n")
+        return [json.loads(line) for line in whole]
+
+    def capture_ended(self, pod: str) -> bool:
+        """Whether the capture agent of a pod has written its last line, or never was there."""
+        diary = self.bundle / "capture" / pod / "agent.jsonl"
+        return not diary.exists() or '"ended"' in diary.read_text()
+
+    def kill_capture(self, pod: str) -> None:
+        """End a pod's tcpdump in the middle (TAKE_AWAY=capture): the judges must notice."""
+        process.run(
+            [
+                self.context.docker,
+                "exec",
+                self.handle.node,
+                "pkill",
+                "-KILL",
+                "-f",
+                f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap",
+            ],  # fmt: skip
+            what="ending the capture on purpose",
+            env=self.context.docker_env,
+        )
+
+    def sidecars(self, pod: str) -> tuple[str, ...]:
+        """The sidecar's containers in an admitted pod."""
+        found = self.watch.newest("Pod", pod)
+        return self.driver.admitted(found, self.cell).sidecars if found else ()
+
+    def execute(self, pod: str, container: str, command: Sequence[str]) -> str:
+        """Run a command in a container; its output."""
+        return str(
+            stream(
+                # A client of its own: stream() changes the client's request function.
+                k8s.CoreV1Api(
+                    k8s.ApiClient(self.client.configuration)
+                ).connect_get_namespaced_pod_exec,
+                pod,
+                self.namespace,
+                container=container,
+                command=list(command),
+                stderr=True,
+                stdout=True,
+                stdin=False,
+                tty=False,
+            )
+        )
+
+    def _take_away_capture(self) -> None:
+        if self.take_away == "beacon":
+            (self.bundle / "beacon.off").write_text("*\n")
+
+    def _await_service_account(self) -> None:
+        def there() -> bool:
+            try:
+                self.core.read_namespaced_service_account("default", self.namespace)
+            except k8s.ApiException as error:
+                if error.status != 404:
+                    raise
+                return False
+            return True
+
+        self.wait(
+            f"the service account of namespace {self.namespace}",
+            there,
+            seconds=60,
+            seen=lambda: "no service account named default",
+        )
+
+
+def role_of(pod: Json) -> str:
+    """The role a pod plays: its app label, or its name."""
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get(ROLE_LABEL, pod["metadata"]["name"]))
+
+
+def condition(thing: Json, kind: str) -> bool:
+    """Whether a condition of an object's status is True."""
+    found = thing.get("status", {}).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in found)
+
+
+def summary(pod: Json) -> str:
+    """A pod's phase and its containers' states, in one line."""
+    status = pod.get("status", {})
+    parts = [str(status.get("phase"))]
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for one in status.get(group) or ():
+            state, detail = next(iter(one.get("state", {}).items()), ("unknown", {}))
+            why = detail.get("reason") or detail.get("message") or ""
+            ready = " ready" if one.get("ready") else ""
+            parts.append(f"{one['name']} {state}{' ' + why if why else ''}{ready}")
+    return ", ".join(parts)

@@ -1,0 +1,178 @@
+"""Follows a namespace: every version of its pods and Jobs, and the output of every container.
+
+What arrives is written down as it arrives, with the time of receipt; the newest version of each
+object is kept for those who wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from kubernetes import client as k8s
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from urllib3.exceptions import HTTPError
+
+Json = dict[str, Any]
+
+
+class NamespaceWatch:
+    """Watches the Pods and Jobs of one namespace from now on, and follows container output.
+
+    role_of: the role under which a pod's output is filed.
+    """
+
+    def __init__(
+        self, client: k8s.ApiClient, namespace: str, bundle: Path, role_of: Callable[[Json], str]
+    ) -> None:
+        self._core = k8s.CoreV1Api(client)
+        self._batch = k8s.BatchV1Api(client)
+        self._namespace = namespace
+        self._logs = bundle / "logs"
+        self._role_of = role_of
+        self._sink: IO[str] = (bundle / "watch.jsonl").open("a")
+        self._lock = threading.Lock()
+        self._newest: dict[tuple[str, str], Json] = {}
+        self._gone: set[tuple[str, str]] = set()
+        self._followed: set[str] = set()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._responses: set[Any] = set()
+        self.trouble: list[str] = []
+
+    def start(self) -> None:
+        self._logs.mkdir(exist_ok=True)
+        self._spawn(self._watch, "Pod", self._core.list_namespaced_pod)
+        self._spawn(self._watch, "Job", self._batch.list_namespaced_job)
+
+    def stop(self) -> None:
+        """End all streams. Those of containers that have ended get a second to end by themselves,
+        so that their last output is read; those of running containers are cut."""
+        self._stopping.set()
+        patience = time.monotonic() + 1
+        for thread in self._threads:
+            if thread.name.startswith("logs"):
+                thread.join(max(0.0, patience - time.monotonic()))
+        with self._lock:
+            open_ones = list(self._responses)
+        for response in open_ones:
+            with contextlib.suppress(Exception):
+                response.shutdown()
+        for thread in self._threads:
+            thread.join(5)
+        self._sink.close()
+
+    def newest(self, kind: str, name: str) -> Json | None:
+        """The newest version seen, also of an object that is gone; None when never seen."""
+        with self._lock:
+            return self._newest.get((kind, name))
+
+    def all(self, kind: str) -> list[Json]:
+        """The newest version of every object of a kind, gone ones included."""
+        with self._lock:
+            return [value for (its, _), value in self._newest.items() if its == kind]
+
+    def gone(self, kind: str, name: str) -> bool:
+        """Whether the object was seen and then deleted."""
+        with self._lock:
+            return (kind, name) in self._gone
+
+    def _spawn(self, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(
+            target=target, args=args, name=f"{target.__name__.strip('_')}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _watch(self, kind: str, listing: Callable[..., Any]) -> None:
+        version = "0"
+        while not self._stopping.is_set():
+            try:
+                lines = self._lines(listing, self._namespace, watch=True, resource_version=version)
+                for line in lines:
+                    version = self._received(kind, json.loads(line)) or version
+            except (HTTPError, OSError, k8s.ApiException, ValueError) as error:
+                if self._stopping.is_set():
+                    return
+                self.trouble.append(f"the watch of {kind}s broke and was opened anew: {error}")
+                version = "0"
+                self._stopping.wait(0.2)
+
+    def _received(self, kind: str, event: Json) -> str:
+        now = time.time_ns()
+        if event["type"] == "ERROR":
+            raise ValueError(str(event["object"].get("message")))
+        event_object: Json = event["object"]
+        event_object.get("metadata", {}).pop("managedFields", None)
+        name = event_object["metadata"]["name"]
+        record = {"ns": now, "type": event["type"], "kind": kind, "object": event_object}
+        with self._lock:
+            self._sink.write(json.dumps(record, separators=(",", ":")) + "\n")
+            self._sink.flush()
+            self._newest[kind, name] = event_object
+            if event["type"] == "DELETED":
+                self._gone.add((kind, name))
+        if kind == "Pod":
+            self._follow_output(event_object)
+        return str(event_object["metadata"].get("resourceVersion", ""))
+
+    def _follow_output(self, pod: Json) -> None:
+        status = pod.get("status", {})
+        for group in ("initContainerStatuses", "containerStatuses"):
+            for container in status.get(group) or ():
+                state = container.get("state", {})
+                ident = container.get("containerID")
+                if ident and "waiting" not in state and ident not in self._followed:
+                    self._followed.add(ident)
+                    self._spawn(self._logs_of, pod, container["name"])
+
+    def _logs_of(self, pod: Json, container: str) -> None:
+        target = self._logs / f"{self._role_of(pod)}.{container}.log"
+        opening = Retrying(  # the kubelet may not know the container yet for a moment
+            stop=stop_after_delay(5),
+            wait=wait_exponential(multiplier=0.05, max=0.5),
+            retry=retry_if_exception_type(k8s.ApiException),
+            reraise=True,
+        )
+        try:
+            with target.open("ab") as sink:
+                for line in opening(
+                    self._lines_opened,
+                    self._core.read_namespaced_pod_log,
+                    pod["metadata"]["name"],
+                    self._namespace,
+                    container=container,
+                    follow=True,
+                ):
+                    sink.write(line)
+                    sink.flush()
+        except (HTTPError, OSError, k8s.ApiException) as error:
+            if not self._stopping.is_set():
+                self.trouble.append(f"the output of {target.stem} could not be followed: {error}")
+
+    def _lines_opened(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
+        response = call(*args, **named, _preload_content=False)
+        return self._read(response)
+
+    def _lines(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
+        return self._lines_opened(call, *args, **named)
+
+    def _read(self, response: Any) -> Iterator[bytes]:
+        with self._lock:
+            self._responses.add(response)
+        try:
+            rest = b""
+            for chunk in response.stream(65536, decode_content=False):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line + b"\n" for line in lines if line)
+            if rest:
+                yield rest
+        finally:
+            with self._lock:
+                self._responses.discard(response)
+            response.close()

@@ -1,0 +1,76 @@
+"""Fixture workloads: loads the manifests beside the fixtures and patches them, in this one place.
+
+The manifests are plain YAML without any sidecar. Three placeholders stand in them as values:
+NAMESPACE (the cell's namespace), NONCE (the cell's token nonce), and as image names the fixture
+folders ("app", "envoy").
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from conformance.model import Cell
+from conformance.paths import FIXTURES
+from conformance.sidecars.driver import Driver, Manifest
+
+MANIFESTS = FIXTURES / "manifests"
+_TEMPLATES = {"Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+
+
+def load(
+    scenario: str, name: str, *, namespace: str, nonce: str, images: Mapping[str, str]
+) -> Sequence[Manifest]:
+    """The documents of fixtures/manifests/<scenario>/<name>.yaml, with the placeholders filled in.
+
+    images: fixture folder → image reference.
+    """
+    text = (MANIFESTS / scenario / f"{name}.yaml").read_text()
+    values = {"NAMESPACE": namespace, "NONCE": nonce}
+    return [place_images(_fill(document, values), images) for document in yaml.safe_load_all(text)]
+
+
+def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> Manifest:
+    """The document with the sidecar injected into its pod (a Pod, or what has a pod template)."""
+    document = copy.deepcopy(document)
+    path = _TEMPLATES.get(document["kind"])
+    if path is None:
+        return driver.inject(document, cell, role)
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = driver.inject(parent[path[-1]], cell, role)
+    return document
+
+
+def place_images(document: Manifest, images: Mapping[str, str]) -> Manifest:
+    """The document with fixture names replaced by image references, wherever an image stands."""
+    return _images(document, images)  # type: ignore[no-any-return]
+
+
+def _images(value: Any, images: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: images.get(item, item)
+            if key == "image" and isinstance(item, str)
+            else _images(item, images)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_images(item, images) for item in value]
+    return value
+
+
+def _fill(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for placeholder, text in values.items():
+            value = value.replace(placeholder, text)
+        return value
+    if isinstance(value, dict):
+        return {key: _fill(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, values) for item in value]
+    return value

@@ -1,4 +1,4 @@
-"""What the controlling process tells the workers: written once, before the first cluster is ready."""
+"""What the controlling process tells the workers, once, before the first cluster is ready."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Context:
-    """The facts of a run that every worker needs."""
+    """The facts of a run that every worker needs.
+
+    docker, docker_env: the client and its environment. rootfs: the observer's tools, as plain
+    files. images: fixture folder → image. unobtainable: sidecar → why it cannot be had here.
+    """
 
     run_id: str
     results: Path
@@ -29,6 +33,7 @@ class Context:
     rootfs: Path
     images: Mapping[str, ImageRecord] = field(default_factory=dict)
     take_away: str = ""
+    unobtainable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image_names(self) -> Mapping[str, str]:
@@ -53,4 +58,5 @@ class Context:
             rootfs=Path(raw["rootfs"]),
             images={name: ImageRecord(**record) for name, record in raw["images"].items()},
             take_away=raw["take_away"],
+            unobtainable=raw["unobtainable"],
         )

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client as k8s
 from kubernetes import config as k8s_config
 
 from conformance.clusters import ClusterHandle
@@ -98,7 +97,7 @@ def _index(stage: Stage, subject: str) -> Json:
             "gateway": _gateways(stage.handle),
             "dns": services.pop("kube-dns", []),
             **{
-                role: [ip for ip in (*pods.get(role, {}).get("ips", ()), *ips)]
+                role: [*pods.get(role, {}).get("ips", ()), *ips]
                 for role, ips in {"witness": [], "dialer": [], "peer": [], **services}.items()
             },
         },

@@ -169,7 +169,7 @@ class Stage:
                 "-KILL",
                 "-f",
                 f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap",
-            ],  # fmt: skip
+            ],
             what="ending the capture on purpose",
             env=self.context.docker_env,
         )

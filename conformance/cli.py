@@ -1,0 +1,74 @@
+"""The command line: ``sidecar-conformance``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conformance import catalogue
+from conformance.errors import Problem
+from conformance.options import OPTIONS, Options
+from conformance.report import summary
+
+SUITES = Path(__file__).parent / "suites"
+
+
+class _Group(click.Group):
+    """Says a Problem as one sentence and ends with its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            click.echo(f"sidecar-conformance: {problem}", err=True)
+            sys.exit(problem.exit_code)
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """Measured verdicts on sidecar containers, on real Kubernetes clusters."""
+
+
+def _options(command: Any) -> Any:
+    for option in reversed(OPTIONS):
+        command = click.option(
+            f"--{option.name}",
+            option.dest,
+            help=option.help,
+            **({"is_flag": True} if option.flag else {"metavar": "VALUE"}),
+        )(command)
+    return command
+
+
+@main.command()
+@_options
+def run(**given: Any) -> None:
+    """Bring clusters up, observe, judge and report."""
+    Options.check(given)
+    import pytest
+
+    arguments = ["-c", str(SUITES / "pytest.ini"), "-q", "--no-header", "--no-summary"]
+    for option in OPTIONS:
+        value = given[option.dest]
+        if value:
+            arguments += [f"--{option.name}"] if option.flag else [f"--{option.name}={value}"]
+    code = int(pytest.main([*arguments, str(SUITES)]))
+    if code:
+        click.echo(f"exit code {code}: {summary.MEANING.get(code, 'pytest failed')}", err=True)
+    sys.exit(code)
+
+
+@main.command("list")
+def list_() -> None:
+    """Print the catalogue: every behaviour with its level and promise."""
+    width = max(map(len, catalogue.behaviours()))
+    for behaviour in catalogue.behaviours().values():
+        adversary = f" ({behaviour.adversary})" if behaviour.adversary else ""
+        click.echo(f"{behaviour.id:{width}}  {behaviour.level:8}  {behaviour.promise}{adversary}")
+
+
+if __name__ == "__main__":
+    main()

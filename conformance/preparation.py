@@ -1,0 +1,215 @@
+"""Brings a run's clusters up, beside the tests that wait for them; takes them down behind it.
+
+Owned by the run's one controlling process. The engine is settled in the foreground, because
+without one nothing else makes sense; all else happens in the background, and each cluster's state
+is published as a file that the workers wait for.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+from kubernetes import config as k8s_config
+
+from conformance import clusters, plan, process, runs
+from conformance.bootstrap import images, tools
+from conformance.bootstrap.engine import Engine, engine
+from conformance.context import Context, ImageRecord
+from conformance.errors import EnvironmentProblem, Problem, Unobtainable
+from conformance.observe import rootfs
+from conformance.observe.node import NodeCollectors
+from conformance.options import Options
+from conformance.paths import FIXTURES
+from conformance.progress import board
+from conformance.sidecars.driver import load
+
+# Fixture images that every run needs: the workload, and the observer's tools.
+ALWAYS = ("app", "observer")
+# Clusters created at once. More only contend for the processors: see bench/ for the measurement.
+CREATED_AT_ONCE = 3
+
+
+class Preparation:
+    """A run, from its engine to its clusters. Use as a context manager."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._stack = ExitStack()
+        self._pool = ThreadPoolExecutor(CREATED_AT_ONCE, thread_name_prefix="prepare")
+        self._first: Future[None] | None = None
+        self._handles: list[clusters.ClusterHandle] = []
+        self._collectors: list[NodeCollectors] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.run: runs.Run
+        self._engine: Engine
+
+    def __enter__(self) -> Preparation:
+        try:
+            self._stack.enter_context(runs.interrupts())
+            self._engine = self._stack.enter_context(engine())
+            runs.sweep()
+            self.run = self._stack.enter_context(
+                runs.start(self.options.results, host=self._engine.host, keep=self.options.keep)
+            )
+            self._stack.callback(self._take_down)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def begin(self) -> None:
+        """Start to prepare in the background."""
+        for k8s in self.options.selection.k8s:
+            clusters.publish_state(self.run, k8s, "creating")
+        self._first = self._pool.submit(self._prepare)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # -- in the background ----------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        versions = list(dict.fromkeys(cell.k8s for cell in plan.cells(self.options.selection)))
+        try:
+            tools.kind()
+            tools.kubectl()
+            context, archives = self._images()
+            context.write()
+        except Exception as error:
+            for k8s in versions:
+                self._failed(k8s, error)
+            return
+        for k8s in versions:
+            try:
+                node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
+            except Exception as error:
+                self._failed(k8s, error)
+                continue
+            self._pool.submit(self._cluster, k8s, node_image, archives, context)
+
+    def _images(self) -> tuple[Context, Sequence[Path]]:
+        wanted = list(ALWAYS)
+        unobtainable: dict[str, str] = {}
+        for name in self.options.selection.sidecars:
+            try:
+                wanted += load(name).fixture_images()
+            except Unobtainable as error:
+                unobtainable[name] = str(error)
+        built = {
+            name: images.ensure_fixture(self._engine, name, self.options.images)
+            for name in dict.fromkeys(wanted)
+            if (FIXTURES / name).is_dir()
+        }
+        observer = built["observer"].image
+        root = rootfs.export(self._engine.docker, self._engine.env, observer.name, observer.digest)
+        context = Context(
+            run_id=self.run.id,
+            results=self.run.results,
+            docker=self._engine.docker,
+            docker_env=dict(self._engine.env),
+            rootfs=root,
+            images={name: _record(one.image) for name, one in built.items()},
+            take_away=self.options.take_away,
+            unobtainable=unobtainable,
+        )
+        archives = [one.archive for name, one in built.items() if name != "observer"]
+        return context, archives
+
+    def _cluster(
+        self, k8s: str, node_image: images.Image, archives: Sequence[Path], context: Context
+    ) -> None:
+        try:
+            self._must_go_on()
+            handle = clusters.create(
+                self.run, self._engine, k8s, node_image.name, archives, context.rootfs
+            )
+            with self._lock:
+                self._handles.append(handle)
+            self._must_go_on()
+            collectors = NodeCollectors(
+                handle.node, self._engine.docker, self._engine.env, handle.evidence
+            )
+            with self._lock:
+                self._collectors.append(collectors)
+            collectors.start()
+            client = k8s_config.new_client_from_config(str(handle.kubeconfig))
+            sidecars = {
+                name: load(name).install(handle, client)
+                for name in self.options.selection.sidecars
+                if name not in context.unobtainable
+            }
+            self._note_versions(handle, node_image, sidecars)
+            clusters.publish(self.run, handle)
+        except Exception as error:
+            self._failed(k8s, error)
+
+    def _note_versions(
+        self,
+        handle: clusters.ClusterHandle,
+        node_image: images.Image,
+        sidecars: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        target = handle.kubeconfig.with_name("versions.json")
+        found = {
+            **clusters.versions(handle),
+            "node_image": asdict(_record(node_image)),
+            "sidecars": {name: dict(what) for name, what in sidecars.items()},
+        }
+        target.write_text(json.dumps(found, indent=1))
+
+    def _failed(self, k8s: str, error: Exception) -> None:
+        log = self.run.results / "clusters" / k8s / "error.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)))
+        said = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        if not self._over.is_set():
+            board.say(f"Kubernetes {k8s} cannot be had in this run: {said}")
+        clusters.publish_state(self.run, k8s, "failed", reason=said)
+
+    def _must_go_on(self) -> None:
+        if self._over.is_set():
+            raise EnvironmentProblem("The run is being stopped.")
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _take_down(self) -> None:
+        self._over.set()
+        process.stop_all()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        process.resume()
+        for collectors in self._collectors:
+            collectors.stop()
+        if self.options.keep and self._handles:
+            self._say_how_to_reach()
+            return
+        left = self.run.clusters
+        if left:
+            with board.phase("removing the run's clusters"):
+                clusters.delete_all(self.run.record)
+                for name in left:
+                    self.run.unregister(name)
+
+    def _say_how_to_reach(self) -> None:
+        for handle in self._handles:
+            kubectl = f"KUBECONFIG={handle.kubeconfig} {tools.kubectl()}"
+            board.say(f"Kept cluster {handle.name} (Kubernetes {handle.minor}). Reach it with:")
+            board.say(f"  {kubectl} get pods -A")
+        board.say("Remove what is kept with:  make clean")
+
+
+def _record(image: images.Image) -> ImageRecord:
+    return ImageRecord(image.name, image.digest, image.source, image.note)

@@ -1,0 +1,149 @@
+"""The report of a run as data (report.json), made from verdicts and bundles only.
+
+Its shape is described by schema.json beside this file; SCHEMA is raised when a field changes its
+meaning or goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from conformance import verdicts
+from conformance.model import Verdict
+from conformance.plan import Item
+from conformance.report import summary
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+def collect(
+    results: Path, items: Sequence[Item], *, strict_promises: bool = False
+) -> Sequence[tuple[Verdict, str | None]]:
+    """Every planned verdict in the plan's order, with its bundle.
+
+    An item that nobody judged (the run was interrupted, a worker died) is inconclusive.
+    """
+    kept = {
+        Item(verdict.cell, verdict.finding.behaviour): (verdict, bundle)
+        for verdict, bundle in verdicts.kept(results)
+    }
+    return [
+        kept.get(item)
+        or (
+            verdicts.without_evidence(
+                item,
+                "inconclusive",
+                "No verdict was reached: the run ended before this cell was judged.",
+                strict_promises,
+            ),
+            None,
+        )
+        for item in items
+    ]
+
+
+def document(
+    results: Path,
+    found: Sequence[tuple[Verdict, str | None]],
+    *,
+    run: Mapping[str, Any],
+) -> Json:
+    """The whole report. run: what the controlling process knows (id, options, start, duration)."""
+    counted = summary.counts(verdict for verdict, _ in found)
+    return {
+        "schema": SCHEMA,
+        "run": {
+            **run,
+            "suite": metadata.version("sidecar-conformance"),
+            "machine": machine(),
+            "clusters": _clusters(results),
+            "images": _images(results),
+            "attempts": {
+                "cells": len({verdict.cell for verdict, _ in found}),
+                "repeated": sorted({v.cell.id for v, _ in found if v.attempts > 1}),
+            },
+        },
+        "cells": [_cell(verdict, bundle) for verdict, bundle in found],
+        "summary": {**counted, "total": len(found)},
+    }
+
+
+def write(results: Path, report: Json) -> Path:
+    """Save as report.json, atomically."""
+    target = results / "report.json"
+    fresh = target.with_suffix(".new")
+    fresh.write_text(json.dumps(report, indent=1) + "\n")
+    fresh.replace(target)
+    return target
+
+
+def machine() -> Json:
+    """The machine of the controlling process."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "arch": platform.machine(),
+        "cpus": os.cpu_count(),
+        "memory_mb": pages * size // 2**20,
+        "python": platform.python_version(),
+        "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
+    }
+
+
+def iso(seconds: float) -> str:
+    """UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _cell(verdict: Verdict, bundle: str | None) -> Json:
+    cell, finding, expectation = verdict.cell, verdict.finding, verdict.expectation
+    return {
+        "k8s": cell.k8s,
+        "sidecar": cell.sidecar,
+        "pattern": cell.pattern,
+        "mode": cell.mode,
+        "scenario": cell.scenario,
+        "behaviour": finding.behaviour,
+        "expected": expectation.expect,
+        "expected_hazards": list(expectation.hazards),
+        "expected_because": expectation.reason,
+        "source": expectation.source,
+        "observed": finding.observed,
+        "hazard": finding.hazard,
+        "verdict": verdict.outcome,
+        "reason": verdict.reason,
+        "measured": finding.measured,
+        "evidence": [
+            {key: value for key, value in asdict(one).items() if value not in (None, "")}
+            for one in finding.evidence
+        ],
+        "attempts": verdict.attempts,
+        "bundle": bundle,
+    }
+
+
+def _clusters(results: Path) -> Json:
+    found: Json = {}
+    for state in sorted((results / "clusters").glob("*/state.json")):
+        versions = state.with_name("versions.json")
+        found[state.parent.name] = {
+            **json.loads(state.read_text()),
+            "versions": json.loads(versions.read_text()) if versions.exists() else None,
+        }
+    return found
+
+
+def _images(results: Path) -> Json:
+    context = results / "context.json"
+    images: Json = json.loads(context.read_text())["images"] if context.exists() else {}
+    return images

@@ -1,0 +1,109 @@
+"""Reports a run while it goes on and at its end. Registered by the plugin, in one process only."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conformance import plan, verdicts
+from conformance.choices import known_k8s
+from conformance.progress import board
+from conformance.report import document, html, summary, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conformance.plugin import Session
+
+
+class Reporter:
+    """Prints each verdict as it falls; writes report.json and the page; sets the exit code."""
+
+    def __init__(self, session: Session, config: pytest.Config) -> None:
+        assert session.results is not None
+        self._session = session
+        self._results: Path = session.results
+        self._config = config
+        self._started = time.time()
+        self._printed: set[str] = set()
+        left_out = plan.left_out(session.options.selection, known_k8s())
+        cells = len({item.cell for item in session.items})
+        board.say(f"{len(session.items)} verdicts from {cells} cells; results in {self._results}")
+        if left_out:
+            board.say(left_out)
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, str] | None:
+        """The verdict's own word in place of pytest's letter; lines are printed by ourselves."""
+        if report.when != "call" and not report.failed:
+            return None
+        properties = dict(getattr(report, "user_properties", ()))
+        outcome = properties.get("verdict")
+        return (str(outcome), "", "") if outcome else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" or report.nodeid in self._printed:
+            return
+        self._printed.add(report.nodeid)
+        callspec = report.nodeid.partition("[")[2].partition("]")[0]
+        for item in self._session.items:
+            if item.cell.id == callspec:
+                file = verdicts.path(self._results, item)
+                if file.exists() and str(file) not in self._printed:
+                    self._printed.add(str(file))
+                    board.console.print(table.line(verdicts.read(file)[0]))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        found = document.collect(
+            self._results,
+            self._session.items,
+            strict_promises=self._session.options.strict_promises,
+        )
+        report = document.document(self._results, found, run=self._run(interrupted))
+        failed = any(one["state"] == "failed" for one in report["run"]["clusters"].values())
+        code = summary.exit_code(report["summary"], clusters_failed=failed)
+        if interrupted:
+            code = 130
+        report["run"]["exit_code"] = code
+        report["run"]["exit_meaning"] = summary.MEANING[code]
+        self._say(report, [verdict for verdict, _ in found], document.write(self._results, report))
+        html.write(self._results, report)
+        session.exitstatus = code
+
+    def _run(self, interrupted: bool) -> dict[str, Any]:
+        options = self._session.options
+        return {
+            "id": self._results.name,
+            "started": document.iso(self._started),
+            "duration_seconds": round(time.time() - self._started, 1),
+            "interrupted": interrupted,
+            "options": {
+                "k8s": options.selection.k8s,
+                "sidecars": options.selection.sidecars,
+                "patterns": options.selection.patterns,
+                "modes": options.selection.modes,
+                "scenarios": options.selection.scenarios,
+                "behaviours": options.selection.behaviours,
+                "images": options.images,
+                "take_away": options.take_away,
+                "strict_promises": options.strict_promises,
+            },
+        }
+
+    def _say(self, report: dict[str, Any], found: list[Any], target: Path) -> None:
+        board.console.print()
+        board.console.print(table.tables(found))
+        counted = ", ".join(
+            f"{report['summary'][outcome]} {outcome}"
+            for outcome in summary.OUTCOMES
+            if report["summary"][outcome]
+        )
+        board.say(f"{counted}; {report['run']['duration_seconds']:.0f} s")
+        for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
+            board.say(f"substituted: {note}")
+        board.say(f"report: {target} (and report.html, junit.xml beside it)")

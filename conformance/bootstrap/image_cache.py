@@ -1,0 +1,115 @@
+"""Things that cost minutes are made once: named by the hash of their recipe, kept in the cache.
+
+A thing is built in a temporary folder beside its place, under a lock of its own, and renamed when
+it is whole: two runs never build the same thing twice at once, and an interrupted build leaves
+nothing that could be taken for a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from conformance import paths
+
+DIGITS = 12  # of a hash, in names: 48 bits tell a few hundred recipes apart
+
+
+def digest_of(*parts: str | bytes) -> str:
+    """A short hash of the parts and of where one ends and the next begins."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big"))
+        total.update(data)
+    return total.hexdigest()[:DIGITS]
+
+
+def digest_of_files(root: Path, *, skip: Iterable[str] = ()) -> str:
+    """A short hash of a file, or of a folder: names, contents, what is executable, link targets.
+
+    skip: top-level names in the folder that do not count.
+    """
+    if root.is_file():
+        return digest_of(root.read_bytes())
+    ignored = {"__pycache__", ".pytest_cache", *skip}
+    parts: list[str | bytes] = []
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        if inside.parts[0] in ignored or "__pycache__" in inside.parts:
+            continue
+        if path.is_symlink():
+            parts += [str(inside), "link", str(path.readlink())]
+        elif path.is_file():
+            mode = "x" if path.stat().st_mode & 0o100 else "-"
+            parts += [str(inside), mode, path.read_bytes()]
+    return digest_of(*parts)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the machine-wide lock of one thing in the cache; waits without limit."""
+    folder = paths.cache_dir() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):
+        yield
+
+
+def log_path(name: str) -> Path:
+    """Where the whole output of making a thing is kept."""
+    return paths.cache_dir() / "logs" / f"{name}.log"
+
+
+def fresh_log(name: str) -> Path:
+    """An empty log for a new attempt at making a thing."""
+    log = log_path(name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    return log
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """An empty folder on the cache's own disk, gone afterwards. Call it under the thing's lock."""
+    folder = paths.cache_dir() / "scratch" / name
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kept(name: str, build: Callable[[Path], None]) -> Path:
+    """The folder of a finished thing, built now when the cache does not have it.
+
+    name: with the hash of the recipe. build: fills the (existing, empty) folder that it is given.
+    """
+    place = paths.cache_dir() / "components" / name
+    if place.is_dir():
+        return place
+    with locked(name):
+        if place.is_dir():
+            return place
+        with scratch(name) as folder:
+            result = folder / "result"
+            result.mkdir()
+            build(result)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            result.rename(place)
+    return place
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put a file there without a second copy on disk, where the file system allows it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,3 @@
+module sidecar-conformance/node-image/pause
+
+go 1.26.0

@@ -138,6 +138,7 @@ def clear(daemon: Daemon) -> None:
 
     The daemon must not run. Idempotent.
     """
+    _until(lambda: not _kill_containers(daemon), _STOP_PATIENCE)
     for pid in _left_processes(daemon):
         _end(pid)
     for place in reversed(mounts_below(daemon.home, daemon.state)):
@@ -254,6 +255,24 @@ def _mounts() -> list[tuple[str, str]]:
     return found
 
 
+def _kill_containers(daemon: Daemon) -> bool:
+    """SIGKILL every process in a container of this daemon; True when there was one.
+
+    A container outlives a daemon and even a shim that were killed. Its cgroup names it by its id
+    ("/docker/<id>", "docker-<id>.scope"), and the daemon's data has a folder for each id.
+    """
+    folder = daemon.data / "containers"
+    ids = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    found = False
+    for pid in _pids() if ids else ():
+        with suppress(OSError):
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
+            if any(one in groups for one in ids) and _alive(pid):
+                found = True
+                os.kill(pid, signal.SIGKILL)
+    return found
+
+
 def _left_processes(daemon: Daemon) -> list[int]:
     """containerd and its shims: all name our exec root on their command lines."""
     mark = str(daemon.exec_root) + "/"
@@ -262,11 +281,14 @@ def _left_processes(daemon: Daemon) -> list[int]:
 
 def _processes(name: str) -> Iterator[tuple[int, list[str]]]:
     """(pid, command line) of live processes whose program's name starts with ``name``."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            words = _command_line(int(entry.name))
-            if words and Path(words[0]).name.startswith(name) and _alive(int(entry.name)):
-                yield int(entry.name), words
+    for pid in _pids():
+        words = _command_line(pid)
+        if words and Path(words[0]).name.startswith(name) and _alive(pid):
+            yield pid, words
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _pid_from(file: Path, program: str, mark: str) -> int | None:

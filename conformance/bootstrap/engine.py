@@ -65,6 +65,7 @@ def engine(board: ProgressBoard = progress.board) -> Iterator[Engine]:
                 found = _own_engine(daemon, board)
         yield found
     finally:
+        process.resume()  # stopping an engine takes commands, whatever was stopped before
         _leave(daemon, users, board)
 
 

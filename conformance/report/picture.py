@@ -1,0 +1,213 @@
+"""A cell as a picture: who lived when, who was signalled when, and what became of each request.
+
+Made from a bundle and its verdicts alone. Positions are in percent of the drawn time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+NS = 1_000_000_000
+_MARGIN_NS = NS // 2  # a little air before the first and behind the last event
+# Kinds of requests by lane, in reading order: from the app outward, then inward.
+_EGRESS = ("first", "steady", "drain", "job")
+_INGRESS = ("inflight", "stream")
+_DIALS = ("dial", "dial-tls")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A thing in a lane: a bar when it has a width, else a tick. kind is a style class."""
+
+    x: float
+    width: float
+    kind: str
+    title: str
+
+
+@dataclass
+class Lane:
+    name: str
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """lanes, and the axis: (percent, seconds since the pod under test was asked for)."""
+
+    lanes: Sequence[Lane]
+    axis: Sequence[tuple[float, str]]
+
+
+class _Scale:
+    def __init__(self, start: int, end: int, zero: int) -> None:
+        self.start, self.end, self.zero = start, max(end, start + 1), zero
+
+    def at(self, ns: int) -> float:
+        return round(100 * (min(max(ns, self.start), self.end) - self.start) / self._span, 3)
+
+    def seconds(self, ns: int) -> str:
+        return f"{(ns - self.zero) / NS:.3f} s"
+
+    def mark(self, begin: int, end: int | None, kind: str, title: str) -> Mark:
+        left = self.at(begin)
+        width = self.at(end) - left if end is not None else 0.0
+        until = f" to {self.seconds(end)}" if end is not None else ""
+        return Mark(left, round(width, 3), kind, f"{title} · {self.seconds(begin)}{until}")
+
+    @property
+    def _span(self) -> int:
+        return self.end - self.start
+
+
+def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
+    """The picture of a cell; None when its bundle has no diary.
+
+    verdicts: the report's entries about this cell (their evidence marks leaks and answers).
+    """
+    steps = {one["step"]: one["ns"] for one in _lines(bundle / "steps.jsonl")}
+    if not steps:
+        return None
+    app = list(_lines(bundle / "stamps/subject.app.jsonl"))
+    sidecars = sorted(
+        path
+        for path in (bundle / "stamps").glob("subject.*.jsonl")
+        if path.name != "subject.app.jsonl"
+    )
+    capture = list(_capture(bundle))
+    zero = steps.get("subject.create") or steps.get("job.create") or min(steps.values())
+    ends = [one["ns"] for one in (*app, *capture)] + [
+        ns for step, ns in steps.items() if step != "end"
+    ]
+    scale = _Scale(zero - _MARGIN_NS, max(ends) + _MARGIN_NS, zero)
+    lanes = [
+        _windows(scale, steps, max(ends)),
+        _life(scale, "capture", capture, ("beacon.first", "beacon.last"), {"ended": "end"}),
+        _life(
+            scale,
+            "app",
+            app,
+            ("app.started", "app.last"),
+            {"app.sigterm": "signal", "app.listening": "ready"},
+        ),
+        *(
+            _life(
+                scale,
+                path.name.split(".")[1],
+                list(_lines(path)),
+                ("sidecar.started", "sidecar.last"),
+                {"sidecar.sigterm": "signal", "sidecar.exec": "ready", "sidecar.exited": "end"},
+            )
+            for path in sidecars
+        ),
+        _requests(scale, "app sends", app, _EGRESS),
+        _requests(scale, "app answers peer", _lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
+        _requests(scale, "outsider dials", _lines(bundle / "stamps/dialer.dialer.jsonl"), _DIALS),
+        _seen(scale, verdicts),
+    ]
+    return Picture([lane for lane in lanes if lane.marks], _axis(scale))
+
+
+def _windows(scale: _Scale, steps: Mapping[str, int], end: int) -> Lane:
+    lane = Lane("windows")
+    begin = steps.get("subject.create") or steps.get("job.create")
+    ready, deleted = steps.get("subject.ready"), steps.get("delete.accepted")
+    exited = steps.get("job.main-exited")
+    if begin and ready:
+        lane.marks.append(scale.mark(begin, ready, "startup", "startup"))
+    if ready and deleted:
+        lane.marks.append(scale.mark(ready, deleted, "steady", "steady life"))
+    if deleted:
+        lane.marks.append(scale.mark(deleted, end, "shutdown", "shutdown"))
+    if exited:
+        done = steps.get("job.complete", end)
+        lane.marks.append(scale.mark(exited, done, "shutdown", "main exited, Job active"))
+    if quit_asked := steps.get("sidecar.quit-asked"):
+        lane.marks.append(scale.mark(quit_asked, None, "signal", "the sidecar is told to quit"))
+    return lane
+
+
+def _life(
+    scale: _Scale,
+    name: str,
+    stamps: Sequence[Json],
+    bounds: tuple[str, str],
+    points: Mapping[str, str],
+) -> Lane:
+    """A bar from each first to the next last event, and a tick for each point event."""
+    lane = Lane(name)
+    begun: int | None = None
+    newest = 0
+    for stamp in stamps:
+        newest = max(newest, stamp["ns"])
+        if stamp["event"] == bounds[0]:
+            begun = stamp["ns"]
+        elif stamp["event"] == bounds[1] and begun is not None:
+            lane.marks.append(scale.mark(begun, stamp["ns"], "life", name))
+            begun = None
+    if begun is not None:  # it never said goodbye
+        lane.marks.append(scale.mark(begun, newest, "cut", f"{name}, without a last word"))
+    lane.marks += [
+        scale.mark(stamp["ns"], None, points[stamp["event"]], stamp["event"])
+        for stamp in stamps
+        if stamp["event"] in points
+    ]
+    return lane
+
+
+def _requests(scale: _Scale, name: str, stamps: Iterable[Json], kinds: Sequence[str]) -> Lane:
+    lane = Lane(name)
+    open_ones: dict[str, Json] = {}
+    for stamp in stamps:
+        if stamp["event"] == "request.begin" and stamp["kind"] in kinds:
+            open_ones[stamp["token"]] = stamp
+        elif stamp["event"] == "request.end" and stamp["token"] in open_ones:
+            begin = open_ones.pop(stamp["token"])
+            if scale.start <= stamp["ns"] and begin["ns"] <= scale.end:
+                outcome = stamp["outcome"]
+                kind = f"dialed-{outcome}" if stamp["kind"] in _DIALS else outcome
+                title = f"{stamp['kind']} {stamp['token'].rpartition('.')[2]}: {outcome}"
+                lane.marks.append(scale.mark(begin["ns"], stamp["ns"], f"request {kind}", title))
+    lane.marks += [
+        scale.mark(one["ns"], scale.end, "request unanswered", f"{one['kind']}: never ended")
+        for one in open_ones.values()
+        if scale.start <= one["ns"] <= scale.end
+    ]
+    return lane
+
+
+def _seen(scale: _Scale, verdicts: Iterable[Json]) -> Lane:
+    lane = Lane("in clear")
+    for verdict in verdicts:
+        if verdict["hazard"] in ("plaintext", "answered"):
+            for one in verdict["evidence"]:
+                if "frame" in one and "ns" in one:
+                    title = f"{verdict['behaviour']} · frame {one['frame']} of {one['file']}"
+                    lane.marks.append(scale.mark(one["ns"], None, "leak", title))
+    return lane
+
+
+def _capture(bundle: Path) -> Iterator[Json]:
+    index = bundle / "cell.json"
+    subject = json.loads(index.read_text())["subject"] if index.exists() else "subject"
+    yield from _lines(bundle / "capture" / subject / "agent.jsonl")
+
+
+def _axis(scale: _Scale) -> list[tuple[float, str]]:
+    span = (scale.end - scale.start) / NS
+    step = next(one for one in (1, 2, 5, 10, 20, 60, 600, 6000) if span / one <= 16)
+    last = int((scale.end - scale.zero) / NS)
+    return [(scale.at(scale.zero + s * NS), f"{s} s") for s in range(0, last + 1, step)]
+
+
+def _lines(path: Path) -> Iterator[Json]:
+    if path.exists():
+        with path.open() as lines:
+            for line in lines:
+                if line.endswith("\n"):
+                    yield json.loads(line)

@@ -14,9 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from conformance import paths
+from conformance import locks, paths, process
+from conformance.errors import EnvironmentProblem
+from conformance.progress import board
+
+LONGEST_BUILD = 3600.0
+"""Seconds. A minor takes some 7 min on 2 cores, and several may wait for their turn."""
 
 DIGITS = 12  # of a hash, in names: 48 bits tell a few hundred recipes apart
 
@@ -54,11 +59,40 @@ def digest_of_files(root: Path, *, skip: Iterable[str] = ()) -> str:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the machine-wide lock of one thing in the cache; waits without limit."""
-    folder = paths.cache_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{name}.lock"):
+    """Hold the machine-wide lock of one thing in the cache.
+
+    Waits while another run makes the same thing; EnvironmentProblem when that takes over an hour,
+    or when this run is stopped meanwhile.
+    """
+    path = paths.cache_dir() / "locks" / f"{name}.lock"
+    held = locks.try_exclusive(path)
+    if held is None:
+        with board.phase(f"Waiting for another run that makes {name}"):
+            held = _wait_for(path, name)
+    with held:
         yield
+
+
+def _wait_for(path: Path, name: str) -> locks.Lock:
+    def pause(seconds: float) -> None:
+        # A child, and not a sleep of this thread: it ends when the run is stopped.
+        process.run(["sleep", str(seconds)], what=f"waiting for {name}")
+
+    waiting = Retrying(
+        retry=retry_if_result(lambda held: held is None),
+        wait=wait_fixed(0.5),
+        stop=stop_after_delay(LONGEST_BUILD),
+        sleep=pause,
+    )
+    try:
+        held = waiting(locks.try_exclusive, path)
+    except RetryError as error:
+        raise EnvironmentProblem(
+            f"Another run has held {path} for over {LONGEST_BUILD / 60:.0f} min; see what it does, "
+            "end it, and run again."
+        ) from error
+    assert held is not None
+    return held
 
 
 def log_path(name: str) -> Path:

@@ -32,10 +32,42 @@ def docker(
     what: str,
     log: Path | None = None,
     timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
-    """Run the client and return what it prints ("" with a log); ``what`` as in process.run."""
+    """Run the client and return what it prints ("" with a log); ``what`` as in process.run.
+
+    env: on top of the engine's. timeout: seconds.
+    """
     return process.run(
-        [engine.docker, *arguments], what=what, log=log, env=engine.env, timeout=timeout
+        [engine.docker, *arguments],
+        what=what,
+        log=log,
+        env={**engine.env, **(env or {})},
+        timeout=timeout,
+    )
+
+
+BUILD_ENV = {
+    # The engine's own builder: another one does not see local images.
+    "BUILDX_BUILDER": "default",
+    # With an attestation beside it, an image is an index, which kind cannot load from an archive.
+    "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+}
+
+
+def build(engine: Engine, context: Path, tag: str, *options: str, what: str, log: Path) -> None:
+    """Build a Dockerfile with whichever builder the engine's environment asks for."""
+    docker(
+        engine,
+        "build",
+        *options,
+        "--tag",
+        tag,
+        context,
+        what=what,
+        log=log,
+        timeout=1800,
+        env=BUILD_ENV,
     )
 
 

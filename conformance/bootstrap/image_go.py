@@ -34,6 +34,7 @@ class GoBuild:
     targets: package to compile → name of the binary.
     stamps: variables set by the linker, by their full names.
     packages: about how many packages are compiled (for the progress line only).
+    tags: build tags, comma-separated.
     """
 
     name: str
@@ -42,6 +43,7 @@ class GoBuild:
     main: Path | None = None
     stamps: Mapping[str, str] | None = None
     packages: int = 0
+    tags: str = ""
 
     @property
     def sources(self) -> list[Path]:
@@ -67,6 +69,8 @@ class GoBuild:
             parts += [path.name, path.read_bytes()]
         for package, binary in self.targets.items():
             parts += [package, binary]
+        if self.tags:
+            parts += ["tags", self.tags]
         return image_cache.digest_of(*parts)
 
 
@@ -121,6 +125,8 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
         shutil.copy(path, work / path.name)
     log = image_cache.fresh_log(recipe.name)
     common = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-v", "-ldflags", recipe.ldflags]
+    if recipe.tags:
+        common += ["-tags", recipe.tags]
     with _counting(phase, log, recipe.packages):
         for package, binary in recipe.targets.items():
             process.run(

@@ -227,9 +227,12 @@ def _assemble(engine: Engine, found: Parts) -> None:
         context = folder / "context"
         _fill_context(context, found, kube, binaries["containerd"], names["pause"])
         bare = f"sidecar-conformance/node-bare:{found.version}-{found.digest}"
-        docker(
+        image_docker.build(
             engine,
-            *("build", "--network", "none", "--build-arg", f"ROOTFS={rootfs}", "-t", bare, context),
+            context,
+            bare,
+            "--network=none",
+            f"--build-arg=ROOTFS={rootfs}",
             what="building the node image",
             log=log,
         )

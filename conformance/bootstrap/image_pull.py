@@ -1,0 +1,188 @@
+"""Pulling an image, and understanding why it could not be pulled.
+
+Only two reasons lead from pulling to building: the registry answered that it has no such image, or
+no registry could be reached. A refusal (rate, rights) is the user's to settle: building around it
+would hide it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from conformance import process
+from conformance.bootstrap import image_cache
+from conformance.bootstrap.image_docker import Engine
+from conformance.errors import EnvironmentProblem
+from conformance.progress import board
+
+Kind = Literal["absent", "unreachable", "refused", "other"]
+
+ANSWER_WITHIN = 20.0
+"""Seconds until the registry must have named the image's layers. A working one takes 1 to 3 s."""
+
+PULL_WITHIN = 1800.0
+"""Seconds for the layers themselves: 400 MB at some 2 Mbit/s."""
+
+# Words of Docker, containerd, the registry protocol (distribution spec, error codes) and Go's net
+# package. The order matters: a refusal may mention a network, a DNS failure may say "not found".
+_WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (
+        "other",
+        (
+            r"docker daemon",  # "Cannot connect to the Docker daemon": it is not about a registry
+            r"docker api",
+            r"no space left",
+            r"x509:",
+            r"no matching manifest for",  # the image is there, but not for this machine type
+        ),
+    ),
+    (
+        "refused",
+        (
+            r"toomanyrequests",
+            r"too many requests",
+            r"rate limit",
+            r"unauthorized",
+            r"forbidden",
+            r"\bdenied\b",
+            r"authentication required",
+            r"no basic auth credentials",
+            r"status(?: code)?:? (?:401|403|429)\b",
+        ),
+    ),
+    (
+        "unreachable",
+        (
+            r"no such host",
+            r"server misbehaving",
+            r"temporary failure in name resolution",
+            r"\blookup \S+.*(?:timeout|not found|refused)",
+            r"connection refused",
+            r"connection reset by peer",
+            r"network is unreachable",
+            r"no route to host",
+            r"host is down",
+            r"i/o timeout",
+            r"tls handshake timeout",
+            r"deadline exceeded",
+            r"client\.timeout",
+            r"request canceled while waiting for connection",
+            r"no answer within",
+        ),
+    ),
+    (
+        "absent",
+        (
+            r"manifest unknown",
+            r"manifest_unknown",
+            r"name unknown",
+            r"name_unknown",
+            r"not found",
+            r"repository does not exist",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PullFailure:
+    """Why an image could not be pulled: the kind of reason, and what was said."""
+
+    kind: Kind
+    said: str
+
+
+def classify(said: str) -> Kind:
+    """The kind of failure behind an error message of ``docker pull``."""
+    text = said.lower()
+    for kind, patterns in _WORDS:
+        if any(re.search(pattern, text) for pattern in patterns):
+            return kind
+    return "other"
+
+
+def registry_of(reference: str) -> str:
+    """The registry that serves a reference; "" for the engine's default one."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+
+
+class _Offline:
+    """Which registries could not be reached in this run: no second wait for the same nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures: dict[tuple[str, str], PullFailure] = {}
+
+    def known(self, engine: Engine, reference: str) -> PullFailure | None:
+        with self._lock:
+            return self._failures.get(self._key(engine, reference))
+
+    def remember(self, engine: Engine, reference: str, failure: PullFailure) -> None:
+        with self._lock:
+            self._failures[self._key(engine, reference)] = failure
+
+    @staticmethod
+    def _key(engine: Engine, reference: str) -> tuple[str, str]:
+        return engine.env.get("DOCKER_HOST", ""), registry_of(reference)
+
+
+_offline = _Offline()
+
+
+def pull(engine: Engine, reference: str) -> PullFailure | None:
+    """Pull an image; None when the engine has it now, else why not.
+
+    A machine without network is found out within 20 s, once for each registry and run.
+    """
+    failure = _offline.known(engine, reference)
+    if failure is not None:
+        return failure
+    try:
+        with board.phase(f"Pulling {reference}"):
+            _pull(engine, reference)
+    except _NotPulled as problem:
+        failure = PullFailure(classify(problem.said), problem.said)
+        if failure.kind == "unreachable":
+            _offline.remember(engine, reference, failure)
+        return failure
+    return None
+
+
+class _NotPulled(Exception):
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+def _pull(engine: Engine, reference: str) -> None:
+    name = re.sub(r"[^\w.-]", "_", reference)
+    with image_cache.locked(f"pull-{name}"), image_cache.scratch(f"pull-{name}") as folder:
+        output = folder / "output"
+        with output.open("wb") as sink:
+            child = process.start(
+                [engine.docker, "pull", reference], env=engine.env, stdout=sink, stderr=sink
+            )
+        try:
+            code = process.finish(child, timeout=ANSWER_WITHIN)
+        except subprocess.TimeoutExpired:
+            # The first line ("…: Pulling from …") comes when the registry has answered.
+            if not output.read_bytes().strip():
+                process.stop(child)
+                raise _NotPulled(f"no answer within {ANSWER_WITHIN:.0f} s") from None
+            try:
+                code = process.finish(child, timeout=PULL_WITHIN)
+            except subprocess.TimeoutExpired as error:
+                raise EnvironmentProblem(
+                    f"Pulling {reference} did not end within {PULL_WITHIN / 60:.0f} min; "
+                    "pull it by hand, or build it (IMAGES=build)."
+                ) from error
+        finally:
+            process.stop(child)
+        said = output.read_text(errors="replace").strip()
+    if code != 0:
+        raise _NotPulled(said.splitlines()[-1] if said else f"exit code {code}")

@@ -164,8 +164,13 @@ class Preparation:
         sidecars: Mapping[str, Mapping[str, str]],
     ) -> None:
         target = handle.kubeconfig.with_name("versions.json")
+        told = clusters.versions(handle)
+        node = told["nodes"].get(handle.node) or next(iter(told["nodes"].values()))
         found = {
-            **clusters.versions(handle),
+            "server": told["kubernetes"],
+            "cgroup": told["cgroup"],
+            **node,
+            "nodes": told["nodes"],
             "node_image": asdict(_record(node_image)),
             "sidecars": {name: dict(what) for name, what in sidecars.items()},
         }

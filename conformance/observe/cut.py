@@ -1,0 +1,347 @@
+"""Takes one cell's part out of what the node's collectors wrote.
+
+The collectors' files grow while they are read, and lag behind the node a little. So `cut` first
+waits for what the capture agents' own diaries say must still come: whoever wrote "deleting" has a
+sandbox whose end the runtime tells, and a last beacon that the node saw pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import mmap
+import re
+import struct
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance.model import NS
+
+NODE_FOLDER = ".node"
+# The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
+# the rest is for a machine under load. The journal and the event stream lag by milliseconds.
+PATIENCE_SECONDS = 10.0
+# A kubelet that has nothing to say does not show that its journal has caught up.
+SILENCE_SECONDS = 1.5
+_SLL2_BYTES = 20
+_BEACON = 0x88B5
+
+
+@dataclass(frozen=True)
+class _Capture:
+    """What the bundle knows of one pod's capture. last: the beginning of its last beacon, if any.
+
+    index: of the node's end of the pod's link; 0 when unknown, then addresses must do.
+    """
+
+    folder: Path
+    pod: str
+    sandbox: str
+    index: int
+    deleting: bool
+    ended: bool
+    last: bytes
+
+
+def cut(
+    evidence: Path,
+    namespace: str,
+    *,
+    container_ids: Collection[str],
+    sandbox_ids: Collection[str],
+    pod_uids: Collection[str],
+    pods: Mapping[str, Collection[str]],
+    started_ns: int,
+    ended_ns: int,
+) -> list[str]:
+    """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap.
+
+    evidence: the cluster's folder. pods: whose packets as the node saw them are wanted, by name,
+    with their addresses. started_ns, ended_ns: of the cell. Waits PATIENCE_SECONDS at most.
+    Returns one sentence for each thing that should be there and is not.
+    """
+    node, bundle = evidence / NODE_FOLDER, evidence / namespace
+    until = time.monotonic() + PATIENCE_SECONDS
+    missing: list[str] = []
+
+    def sandboxes() -> set[str]:
+        return {one.sandbox for one in _captures(bundle) if one.deleting} & set(sandbox_ids)
+
+    if not _come(lambda: all(c.ended for c in _captures(bundle) if c.deleting), until):
+        missing.append("a capture agent has begun to end and has not ended")
+    ours = _any_of([*container_ids, *sandbox_ids])
+    events = _Growing(node / "runtime.log", lambda line: bool(ours.search(line)))
+    if not _come(lambda: sandboxes() <= _exited(events.lines()), until):
+        missing.append("the runtime's event stream lacks the exit of a sandbox that has ended")
+    (bundle / "runtime.log").write_bytes(b"".join(events.lines()))
+
+    concerned = _any_of([*container_ids, *sandbox_ids, *pod_uids])
+    journal = _Journal(node / "journal.log", concerned, started_ns, ended_ns)
+    if not _come(lambda: sandboxes() <= journal.stopped(), until):
+        missing.append("containerd's journal lacks the stop of a sandbox that has ended")
+    _come(journal.caught_up, min(until, time.monotonic() + SILENCE_SECONDS))
+    (bundle / "containerd.log").write_bytes(b"".join(journal.containerd))
+    (bundle / "kubelet.log").write_bytes(b"".join(journal.kubelet))
+
+    missing += _cut_clock(node, bundle, started_ns, ended_ns)
+    missing += _cut_packets(node, bundle, pods, started_ns, ended_ns, until)
+    return missing
+
+
+def _come(condition: Callable[[], bool], until: float) -> bool:
+    """Wait for a condition, at least looking once; whether it came."""
+    waiting = Retrying(
+        stop=stop_after_delay(max(0.0, until - time.monotonic())),
+        wait=wait_fixed(0.1),
+        retry=retry_if_result(lambda come: not come),
+        retry_error_callback=lambda _: False,
+    )
+    return bool(waiting(condition))
+
+
+class _Growing:
+    """The whole lines of a growing file that are wanted; each line is looked at once."""
+
+    def __init__(self, file: Path, wanted: Callable[[bytes], bool]) -> None:
+        self._file = file
+        self._wanted = wanted
+        self._offset = 0
+        self._kept: list[bytes] = []
+
+    def lines(self) -> list[bytes]:
+        """What has come so far."""
+        with contextlib.suppress(FileNotFoundError), self._file.open("rb") as source:
+            source.seek(self._offset)
+            for line in source:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                if self._wanted(line):
+                    self._kept.append(line)
+        return self._kept
+
+
+class _Journal:
+    """`journalctl -o json` lines about the cell: containerd's by id, the kubelet's by time."""
+
+    def __init__(
+        self, file: Path, concerned: re.Pattern[bytes], started_ns: int, ended_ns: int
+    ) -> None:
+        self.containerd: list[bytes] = []
+        self.kubelet: list[bytes] = []
+        self._concerned = concerned
+        self._span = range(started_ns // 1000, ended_ns // 1000 + 2)
+        self._newest = 0
+        self._stopped: set[str] = set()
+        self._lines = _Growing(file, self._sort)
+
+    def stopped(self) -> set[str]:
+        """The sandboxes that containerd says it has stopped."""
+        self._lines.lines()
+        return self._stopped
+
+    def caught_up(self) -> bool:
+        """Whether a line younger than the cell has come."""
+        self._lines.lines()
+        return self._newest >= self._span.stop
+
+    def _sort(self, line: bytes) -> bool:
+        time_us = _field(line, b"__REALTIME_TIMESTAMP")
+        stamp = int(time_us) if time_us.isdigit() else 0
+        self._newest = max(self._newest, stamp)
+        if stamp < self._span.start:
+            return False
+        unit = _field(line, b"_SYSTEMD_UNIT")
+        if unit == b"kubelet.service" and stamp in self._span:
+            self.kubelet.append(line)
+        elif unit == b"containerd.service" and self._concerned.search(_message(line)):
+            self.containerd.append(line)
+            done = re.search(rb'StopPodSandbox for \\?"(\w+)\\?" returns success', _message(line))
+            if done:
+                self._stopped.add(done[1].decode())
+        return False
+
+
+def _field(line: bytes, name: bytes) -> bytes:
+    """A field of a line of JSON without reading the rest: a journal is long, and read often."""
+    match = re.search(rb'"' + name + rb'":"([^"\\]*)"', line)
+    return match[1] if match else b""
+
+
+def _message(line: bytes) -> bytes:
+    """MESSAGE, which journalctl writes as a list of bytes when it is no clean text."""
+    message: Any = json.loads(line).get("MESSAGE") or ""
+    return message.encode() if isinstance(message, str) else bytes(message)
+
+
+def _any_of(ids: Iterable[str]) -> re.Pattern[bytes]:
+    """Matches any of the ids; without one, nothing."""
+    words = [re.escape(one.encode()) for one in ids if one]
+    return re.compile(b"|".join(words) if words else rb"(?!)")
+
+
+def _exited(events: Iterable[bytes]) -> set[str]:
+    """Containers whose first process has exited (an exec has an id of its own)."""
+    found = set()
+    for line in events:
+        if b" /tasks/exit " in line:
+            event = json.loads(line[line.index(b"{") :])
+            if event.get("id") == event.get("container_id"):
+                found.add(str(event["id"]))
+    return found
+
+
+def _captures(bundle: Path) -> list[_Capture]:
+    """Every capture of the bundle, with what its agent's diary says so far."""
+    found = []
+    for net in sorted(bundle.glob("capture/*/net.json")):
+        facts = json.loads(net.read_text())
+        events: dict[str, Any] = {}
+        diary = net.with_name("agent.jsonl")
+        if diary.exists():
+            for line in diary.read_text().split("\n")[:-1]:
+                event = json.loads(line)
+                events[event["event"]] = event
+        last = b""
+        if "beacon.last" in events and "added" in events:
+            last = f"SCB1 {events['added']['boot']} {events['beacon.last']['seq']} ".encode()
+        found.append(
+            _Capture(
+                net.parent,
+                facts["pod"],
+                facts["sandbox"],
+                facts["veth_index"],
+                "deleting" in events,
+                "ended" in events,
+                last,
+            )
+        )
+    return found
+
+
+def _cut_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> list[str]:
+    """The clock's readings of the cell's time, and the neighbours on both sides."""
+    kept: list[bytes] = []
+    before = b""
+    for line in _Growing(node / "clock.jsonl", lambda _: True).lines():
+        ns = int(json.loads(line)["ns"])
+        if ns < started_ns and not kept:
+            before = line
+        elif ns <= ended_ns + 2 * NS:
+            kept += [before, line] if not kept else [line]
+    (bundle / "clock.jsonl").write_bytes(b"".join(kept))
+    return [] if kept else ["the clock was not watched"]
+
+
+def _cut_packets(
+    node: Path,
+    bundle: Path,
+    pods: Mapping[str, Collection[str]],
+    started_ns: int,
+    ended_ns: int,
+    until: float,
+) -> list[str]:
+    missing: list[str] = []
+    captures = [one for one in _captures(bundle) if one.pod in pods]
+    # By the node's end of the pod's link, where each of its packets passes once and under the same
+    # addresses as inside; interface numbers are never used again.
+    by_index = {one.index: one.folder / "node.pcap" for one in captures if one.index}
+    by_address = {
+        ipaddress.ip_address(ip).packed: bundle / "capture" / pod / "node.pcap"
+        for pod, ips in pods.items()
+        for ip in ips
+        if not any(one.index for one in captures if one.pod == pod)
+    }
+    if not by_index and not by_address:
+        return missing
+    last = [one.last for one in captures if one.last]
+
+    def seen() -> bool:
+        newest = _chunks(node, started_ns, ended_ns)[-3:]
+        return all(any(_holds(chunk, mark) for chunk in newest) for mark in last)
+
+    if not _come(seen, until):
+        missing.append("the node-wide capture has not seen the last beacon of a pod")
+    chunks = _chunks(node, started_ns, ended_ns)
+    if not chunks or _began(chunks[0]) > started_ns // NS:
+        missing.append("the node-wide capture does not reach back to the beginning of the cell")
+    with contextlib.ExitStack() as files:
+        outs: dict[Path, BinaryIO] = {}
+        for header, record, frame in _records(chunks):
+            target = by_index.get(_index(frame)) or _by_address(by_address, frame)
+            if target is None:
+                continue
+            if target not in outs:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                outs[target] = files.enter_context(target.open("wb"))
+                outs[target].write(header)
+            outs[target].write(record)
+            outs[target].write(frame)
+    return missing
+
+
+def _chunks(node: Path, started_ns: int, ended_ns: int) -> list[Path]:
+    """The files of the node-wide capture that may hold packets of the cell, in order.
+
+    A file holds what was read from when its name says until the next one's: a packet is read up to
+    a second or two after its time.
+    """
+    chunks = sorted(node.glob("node.*.pcap"), key=_began)
+    ends = [_began(chunk) for chunk in chunks[1:]] + [1 << 62]
+    return [
+        chunk
+        for chunk, end in zip(chunks, ends, strict=True)
+        if end >= started_ns // NS and _began(chunk) <= ended_ns // NS + PATIENCE_SECONDS
+    ]
+
+
+def _began(chunk: Path) -> int:
+    return int(chunk.name.split(".")[1])
+
+
+def _holds(file: Path, mark: bytes) -> bool:
+    with file.open("rb") as source:
+        if not file.stat().st_size:
+            return False  # an empty file cannot be mapped
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(mark) >= 0
+
+
+def _records(chunks: Iterable[Path]) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """(file header, record header, frame) of every whole record of nanosecond SLL2 captures."""
+    for chunk in chunks:
+        with chunk.open("rb", buffering=1 << 20) as source:
+            header = source.read(24)
+            if len(header) < 24:
+                continue
+            lengths = struct.Struct("<8xI4x" if header[:1] == b"\x4d" else ">8xI4x")
+            while len(record := source.read(16)) == 16:
+                (length,) = lengths.unpack(record)
+                frame = source.read(length)
+                if len(frame) < length:
+                    break  # tcpdump is still writing it
+                yield header, record, frame
+
+
+def _index(frame: bytes) -> int:
+    return int.from_bytes(frame[4:8])
+
+
+def _by_address(wanted: Mapping[bytes, Path], frame: bytes) -> Path | None:
+    if not wanted:
+        return None
+    protocol = int.from_bytes(frame[:2])
+    if protocol == 0x0800:
+        at, size = _SLL2_BYTES + 12, 4
+    elif protocol == 0x86DD:
+        at, size = _SLL2_BYTES + 8, 16
+    else:
+        return None
+    source, target = frame[at : at + size], frame[at + size : at + 2 * size]
+    return wanted.get(source) or wanted.get(target)

@@ -1,0 +1,227 @@
+"""The collectors of a whole node: runtime events, the journal, all pods' packets, the clock.
+
+They run from before the first cell until after the last one, belong to the run's controlling
+process, and write into `<evidence>/.node/`; each cell's part is taken out by `cut`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance import process
+from conformance.errors import EnvironmentProblem
+from conformance.observe.clock import ClockLog, ClockStep, clock_steps
+from conformance.observe.cut import NODE_FOLDER, cut
+
+__all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut"]
+
+CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
+CHUNKS_BYTES = 2 << 30  # what all of them may take; the oldest go first
+
+# In the node. The process that takes the place of this shell keeps the lock on descriptor 9, so
+# that the number in the lock file is known to be its own for as long as the lock is held.
+_RUN = """
+umask 0
+cd /evidence/.node || exit 1
+mkdir -p /run/sidecar-capture && exec 8</evidence/.node 9>>"/run/sidecar-capture/node.$1"
+flock -n 9 || { echo "another $1 is running in this node" >&2; exit 1; }
+echo $$ >"/run/sidecar-capture/node.$1"
+out=$2; shift 2
+exec "$@" >>"$out"
+"""
+_END = """
+for name; do
+    lock=/run/sidecar-capture/node.$name
+    [ -e "$lock" ] && ! flock -n "$lock" true && kill -INT "$(cat "$lock")"
+done
+true
+"""
+
+
+@dataclass(frozen=True)
+class _Collector:
+    """name: of its lock and of its file of complaints. attached: whether it collects by now."""
+
+    name: str
+    what: str
+    out: str
+    command: Sequence[str]
+    attached: Callable[[], bool]
+
+
+class NodeCollectors:
+    """Collects on one kind node.
+
+    handle_node: the node container's name. engine_docker, engine_env: the docker client, and what
+    its environment needs. evidence: the host's folder that the node sees as /evidence.
+    pod_subnet: whose packets the node-wide capture keeps (kind's default), beside the beacons.
+    """
+
+    def __init__(
+        self,
+        handle_node: str,
+        engine_docker: Path,
+        engine_env: Mapping[str, str],
+        evidence: Path,
+        *,
+        pod_subnet: str = "10.244.0.0/16",
+    ) -> None:
+        self._node = handle_node
+        self._docker = engine_docker
+        self._env = engine_env
+        self._folder = evidence / NODE_FOLDER
+        self._clock = ClockLog(self._folder / "clock.jsonl")
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._ended = threading.Event()
+        self._collectors = [
+            _Collector(
+                "runtime",
+                "containerd's event stream",
+                "runtime.log",
+                ["ctr", "-n", "k8s.io", "events"],
+                self._sees_events,
+            ),
+            _Collector(
+                "journal",
+                "the journal",
+                "journal.log",
+                [
+                    *("journalctl", "-b", "-f", "--no-tail", "-o", "json"),
+                    *("-u", "containerd", "-u", "kubelet"),
+                ],
+                lambda: self._size("journal.log") > 0,
+            ),
+            _Collector(
+                "capture",
+                "the node-wide capture",
+                "/dev/null",
+                self._tcpdump(pod_subnet),
+                lambda: "listening on" in self._said("capture"),
+            ),
+        ]
+
+    def start(self) -> None:
+        """Return when all of them collect. Raises EnvironmentProblem."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._clock.start()
+        try:
+            for collector in self._collectors:
+                self._launch(collector)
+            for collector in self._collectors:
+                self._await(collector)
+        except BaseException:
+            self.stop()
+            raise
+
+    def check(self) -> list[str]:
+        """One sentence for each collector that has died; also keeps the capture in its bounds."""
+        self._prune()
+        dead = [
+            f"{collector.what} ended with {code}: {self._said(collector.name) or 'no word'}"
+            for collector in self._collectors
+            if (child := self._children.get(collector.name)) is not None
+            and (code := child.poll()) is not None
+        ]
+        return dead + [self._clock.failure] * bool(self._clock.failure)
+
+    def stop(self) -> None:
+        """End all of them, here and in the node. Idempotent; a node that is gone is no error."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._clock.stop()
+        if not self._children:
+            return
+        ending = process.start(self._exec("sh", "-c", _END, "sh", *self._children), env=self._env)
+        try:
+            process.finish(ending, timeout=10)
+        except subprocess.TimeoutExpired:
+            process.stop(ending)
+        for child in self._children.values():
+            try:
+                process.finish(child, timeout=5)
+            except subprocess.TimeoutExpired:
+                process.stop(child, sig=signal.SIGKILL)
+
+    def _exec(self, *command: str) -> list[str | Path]:
+        return [self._docker, "exec", self._node, *command]
+
+    def _launch(self, collector: _Collector) -> None:
+        with (self._folder / f"{collector.name}.err").open("ab") as complaints:
+            self._children[collector.name] = process.start(
+                self._exec(
+                    *("sh", "-c", _RUN, "sh", collector.name, collector.out), *collector.command
+                ),
+                env=self._env,
+                stderr=complaints,
+            )
+
+    def _await(self, collector: _Collector) -> None:
+        child = self._children[collector.name]
+
+        def settled() -> bool:
+            return child.poll() is not None or collector.attached()
+
+        attempts = Retrying(
+            stop=stop_after_delay(20),
+            wait=wait_fixed(0.2),
+            retry=retry_if_result(lambda done: not done),
+            retry_error_callback=lambda _: None,
+        )
+        attempts(settled)
+        if child.poll() is not None or not collector.attached():
+            code = child.poll()
+            how = "does not collect" if code is None else f"ended with {code}"
+            raise EnvironmentProblem(
+                f"{collector.what} of node {self._node} {how} after its start: it said "
+                f"{self._said(collector.name) or 'nothing'}; look at the node with docker exec."
+            )
+
+    def _sees_events(self) -> bool:
+        """Make containerd publish an event of its own, and look for it in the stream."""
+        name = f"sidecar-conformance-{os.getpid()}"
+        script = 'ctr namespaces create "$1" && ctr namespaces remove "$1"'
+        process.run(
+            self._exec("sh", "-c", script, "sh", name),
+            what=f"provoking an event of containerd in node {self._node}",
+            env=self._env,
+            timeout=20,
+        )
+        return name.encode() in (self._folder / "runtime.log").read_bytes()
+
+    @staticmethod
+    def _tcpdump(pod_subnet: str) -> list[str]:
+        inside = ["chroot", "/opt/sidecar-conformance", "/usr/bin/python3", "-E", "-s", "-S"]
+        return [
+            *inside,
+            "/opt/observer/in_folder.py",
+            *("/usr/bin/tcpdump", "-i", "any", "-y", "LINUX_SLL2", "-n", "-U", "-Z", "root"),
+            # No immediate mode: its slots would be 256 KiB each for this link type. The kernel may
+            # keep frames back for a second, and `cut` waits for them.
+            *("-s", "0", "-B", "32768", "--time-stamp-precision=nano"),
+            *("-G", str(CHUNK_SECONDS), "-w", "node.%s.pcap"),
+            f"net {pod_subnet} or ether proto 0x88b5",
+        ]
+
+    def _prune(self) -> None:
+        chunks = sorted(self._folder.glob("node.*.pcap"))
+        sizes = [chunk.stat().st_size for chunk in chunks]
+        while len(chunks) > 1 and sum(sizes) > CHUNKS_BYTES:
+            chunks.pop(0).unlink()
+            sizes.pop(0)
+
+    def _size(self, file: str) -> int:
+        path = self._folder / file
+        return path.stat().st_size if path.exists() else 0
+
+    def _said(self, name: str) -> str:
+        text = (self._folder / f"{name}.err").read_text(errors="replace")
+        return " / ".join(text.strip().splitlines()[-3:])

@@ -1,0 +1,230 @@
+"""The reference mesh: a vanilla Envoy beside the app, mutual TLS, redirection by iptables.
+
+Three modes, after what people really run (fixtures/envoy): ``init-rules`` (transparent, rules set
+by an init container), ``sidecar-rules`` (transparent, rules set by the sidecar when it starts and
+removed when it goes), ``fallback`` (explicit proxy, and an app that falls back to plaintext).
+
+The two patterns differ in nothing but the container's place and its restartPolicy: the same image,
+probe, start delay and drain, so that what differs in the evidence is the pattern's doing.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client as k8s
+
+from conformance.model import Cell
+from conformance.paths import FIXTURES
+from conformance.sidecars.certificates import Authority, identity
+from conformance.sidecars.driver import Admitted, Facts, Manifest
+
+if TYPE_CHECKING:
+    from conformance.clusters import ClusterHandle
+
+CONTAINER = "envoy"
+RULES_CONTAINER = "rules"
+IMAGE = "envoy"  # a folder below fixtures/
+ROLES = ("subject", "peer")
+
+PEER_MODE = "init-rules"
+START_DELAY = 3.0  # seconds; longer than anything that could close the classic gap by chance
+DRAIN = 1.5  # seconds; shorter than the app's drain (5) and than a slow request (3)
+PEER_DRAIN = 5.0  # seconds; the peer's proxy outlives its app's last answer
+
+ADMIN_PORT = 15000
+HEALTH_PORT = 15021
+PORTS = {"app": 8080, "probe": 8081, "health": HEALTH_PORT, "witness_mesh": 9000, "control": 9001}
+
+_CERTIFICATES = "/etc/mesh"
+_PYTHON = ("python3", "-I", "-S")
+_QUIT = (
+    "import http.client, sys; "
+    f"admin = http.client.HTTPConnection('127.0.0.1', {ADMIN_PORT}, timeout=5); "
+    "admin.request('POST', '/quitquitquit'); "
+    "answer = admin.getresponse(); "
+    "print(answer.status); "
+    "sys.exit(answer.status != 200)"
+)
+
+
+class Driver:
+    """The reference mesh. It has no control plane: certificates and config come with the pod."""
+
+    name = "envoy"
+
+    def fixture_images(self) -> Sequence[str]:
+        return (IMAGE,)
+
+    def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:  # noqa: ARG002
+        """Nothing to install; the version is the pinned one."""
+        return {"envoy": envoy_version()}
+
+    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
+        """An authority for this cell alone, and a secret with a certificate for each role."""
+        core = k8s.CoreV1Api(client)
+        for secret in secrets(cell, namespace):
+            core.create_namespaced_secret(namespace, secret)
+
+    def inject(self, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """Place Envoy into a pod or pod template; see place."""
+        peer = role != "subject"
+        mode = PEER_MODE if peer else cell.mode
+        sidecar = envoy_container(
+            role,
+            mode,
+            start_delay=0 if peer else START_DELAY,
+            drain=PEER_DRAIN if peer else DRAIN,
+        )
+        rules = rules_container(role, mode) if mode != "sidecar-rules" else None
+        pod = place(pod, sidecar, rules, native=peer or cell.pattern == "native")
+        spec = pod["spec"]
+        spec.setdefault("volumes", []).append(
+            {
+                "name": "mesh",
+                # Envoy reads the key as a user of its own.
+                "secret": {"secretName": secret_name(role), "defaultMode": 0o444},
+            }
+        )
+        if mode == "fallback":
+            for container in spec["containers"]:
+                if container["name"] != CONTAINER:
+                    variable = {"name": "SC_EGRESS", "value": "proxy-fallback"}
+                    container.setdefault("env", []).append(variable)
+        return pod
+
+    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
+        """Read from the pod's spec: where the container stands, and its restartPolicy."""
+        for container in pod["spec"].get("initContainers") or ():
+            if container["name"] == CONTAINER:
+                policy = container.get("restartPolicy")
+                if policy == "Always":
+                    why = f"init container {CONTAINER} has restartPolicy Always"
+                    return Admitted("native", why, (CONTAINER,))
+                why = f"init container {CONTAINER} has restartPolicy {policy}: it is no sidecar"
+                return Admitted("none", why)
+        if any(container["name"] == CONTAINER for container in pod["spec"]["containers"]):
+            return Admitted("classic", f"{CONTAINER} is a regular container", (CONTAINER,))
+        return Admitted("none", f"no container {CONTAINER} in the pod")
+
+    def facts(self, cell: Cell, namespace: str) -> Facts:  # noqa: ARG002
+        return Facts(
+            ports=PORTS,
+            identities={role: identity(namespace, role) for role in ROLES},
+            start_delay_seconds=START_DELAY,
+            sidecar_drain_seconds=DRAIN,
+        )
+
+    def quit_command(self) -> Sequence[str]:
+        """POST /quitquitquit to the admin port; the sidecar then ends with exit code 0."""
+        return (*_PYTHON, "-c", _QUIT)
+
+
+def envoy_version() -> str:
+    """The version that fixtures/envoy/fetch.toml pins."""
+    wheels = tomllib.loads((FIXTURES / "envoy" / "fetch.toml").read_text())["wheel"]
+    version: str = wheels[0]["requirement"].partition("==")[2]
+    return version
+
+
+def secret_name(role: str) -> str:
+    """The secret with the role's certificate, in the cell's namespace."""
+    return f"mesh-{role}"
+
+
+def secrets(cell: Cell, namespace: str) -> Sequence[Manifest]:
+    """A secret for each role, all certificates from one new authority."""
+    authority = Authority(f"sidecar-conformance {cell.id}")
+    made = []
+    for role in ROLES:
+        leaf = authority.issue(identity(namespace, role))
+        content = {
+            "ca.crt": authority.certificate,
+            "tls.crt": leaf.certificate,
+            "tls.key": leaf.key,
+        }
+        made.append(
+            {
+                "metadata": {"name": secret_name(role)},
+                "stringData": {name: pem.decode() for name, pem in content.items()},
+            }
+        )
+    return made
+
+
+def place(pod: Manifest, sidecar: Manifest, rules: Manifest | None, *, native: bool) -> Manifest:
+    """A copy of the pod (or pod template) with the containers in it.
+
+    Native: rules, then the sidecar with restartPolicy Always, before the app's own init containers.
+    Classic: the rules behind the app's own init containers, and the sidecar last of all, as
+    injectors that do nothing special put them.
+    """
+    pod = copy.deepcopy(pod)
+    spec = pod["spec"]
+    own = spec.get("initContainers") or []
+    first = [rules] if rules else []
+    if native:
+        spec["initContainers"] = [*first, {**sidecar, "restartPolicy": "Always"}, *own]
+    else:
+        spec["containers"] = [*spec["containers"], sidecar]
+        if own or first:
+            spec["initContainers"] = [*own, *first]
+    return pod
+
+
+def envoy_container(role: str, mode: str, *, start_delay: float, drain: float) -> Manifest:
+    """The sidecar's container, the same for both patterns. Delay and drain: seconds."""
+    environment = {
+        "SC_ROLE": role,
+        "SC_MODE": mode,
+        "SC_STAMPS": f"/evidence/stamps/{role}.{CONTAINER}.jsonl",
+        "SC_START_DELAY": f"{start_delay:g}",
+        "SC_DRAIN": f"{drain:g}",
+    }
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*_PYTHON, "/sidecar/sidecar.py"],
+        "env": _variables(environment),
+        "startupProbe": {
+            "httpGet": {"path": "/healthz/ready", "port": HEALTH_PORT},
+            "periodSeconds": 1,
+            "failureThreshold": 60,
+        },
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "volumeMounts": [
+            {"name": "mesh", "mountPath": _CERTIFICATES, "readOnly": True},
+            {"name": "evidence", "mountPath": "/evidence"},
+        ],
+    }
+    if mode == "sidecar-rules":
+        container["securityContext"] = _may_set_rules()
+    return container
+
+
+def rules_container(role: str, mode: str) -> Manifest:
+    """The init container that sets the redirection, and ends."""
+    stamps = f"/evidence/stamps/{role}.{RULES_CONTAINER}.jsonl"
+    return {
+        "name": RULES_CONTAINER,
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*_PYTHON, "/sidecar/rules.py", "set"],
+        "env": _variables({"SC_MODE": mode, "SC_STAMPS": stamps}),
+        "securityContext": _may_set_rules(),
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [{"name": "evidence", "mountPath": "/evidence"}],
+    }
+
+
+def _may_set_rules() -> Manifest:
+    # NET_RAW as well: legacy iptables talks to the kernel through a raw socket.
+    return {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}
+
+
+def _variables(values: Mapping[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in values.items()]

@@ -1,0 +1,154 @@
+"""A bundle: the folder with the evidence of one cell (FORMAT.md), read line by line.
+
+Nothing that may be large is held in memory. A file that is missing, or is not what it was when the
+bundle was closed, raises Unjudgeable with its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from conformance.evidence import index as index_format
+from conformance.evidence import records
+from conformance.evidence.index import Index
+from conformance.evidence.records import Line, RuntimeEvent, StopLine
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import Evidence
+
+SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the pod's name
+
+
+class Bundle:
+    """The evidence of one cell."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._intact: set[str] = set()
+
+    @classmethod
+    def open(cls, path: Path | str) -> Bundle:
+        """A bundle in a folder. Nothing is read yet, so nothing is raised."""
+        return cls(Path(path))
+
+    @cached_property
+    def index(self) -> Index:
+        """cell.json."""
+        path = self.root / "cell.json"
+        try:
+            return index_format.read(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            raise Unjudgeable(f"cell.json is missing in {self.root.name}") from None
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Unjudgeable(f"cell.json cannot be read: {error!r}") from error
+
+    def path(self, name: str) -> Path:
+        """The path of a file that is there and whole, as the index remembers it."""
+        path = self.root / name
+        mark = self.index.files.get(name)
+        if not path.is_file():
+            known = f" (cell.json knows it, with {mark.size} bytes)" if mark else ""
+            raise Unjudgeable(f"{name} is missing{known}", evidence=(Evidence(name),))
+        if mark and name not in self._intact:
+            size = path.stat().st_size
+            if size != mark.size:
+                raise Unjudgeable(
+                    f"{name} has {size} bytes, and had {mark.size} when the bundle was closed",
+                    evidence=(Evidence(name),),
+                )
+            with path.open("rb") as source:
+                if hashlib.file_digest(source, "sha256").hexdigest() != mark.sha256:
+                    raise Unjudgeable(
+                        f"{name} was changed after the bundle was closed",
+                        evidence=(Evidence(name),),
+                    )
+            self._intact.add(name)
+        return path
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there, or should be (then reading it says what is wrong)."""
+        return (self.root / name).is_file() or name in self.index.files
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """The lines of a text file, numbered from 1. A half line at the end is left out."""
+        with self.path(name).open(encoding="utf-8", errors="replace") as source:
+            for number, text in enumerate(source, 1):
+                if text.endswith("\n"):
+                    yield number, text
+
+    def _json(self, name: str) -> Iterator[Line]:
+        for number, text in self.lines(name):
+            if not text.strip():
+                continue
+            try:
+                yield records.read_json(number, text)
+            except ValueError as error:
+                raise Unjudgeable(
+                    f"{name}:{number} cannot be read: {error}",
+                    evidence=(Evidence(name, line=number),),
+                ) from error
+
+    def steps(self) -> Iterator[Line]:
+        """What the scenario did."""
+        return self._json("steps.jsonl")
+
+    def step(self, name: str) -> Line | None:
+        """The first step of that name."""
+        return next((line for line in self.steps() if line.event == name), None)
+
+    def watch(self) -> Iterator[Line]:
+        """Watch events of Pods and Jobs; ns is when each was received."""
+        return self._json("watch.jsonl")
+
+    def stamps(self, role: str, container: str) -> Iterator[Line]:
+        """What a fixture program wrote about itself."""
+        return self._json(stamps_file(role, container))
+
+    def stamp_files(self) -> list[str]:
+        """All files of stamps, as names in the bundle."""
+        return sorted(f"stamps/{path.name}" for path in (self.root / "stamps").glob("*.jsonl"))
+
+    def agent(self) -> Iterator[Line]:
+        """The diary of the capture agent of the pod under test."""
+        return self._json(self.agent_file)
+
+    @property
+    def agent_file(self) -> str:
+        return f"capture/{self.index.subject}/agent.jsonl"
+
+    @property
+    def capture_file(self) -> str:
+        """The capture from inside the pod under test."""
+        return f"capture/{self.index.subject}/eth0.pcap"
+
+    @property
+    def node_file(self) -> str:
+        """The node's view of the same pod."""
+        return f"capture/{self.index.subject}/node.pcap"
+
+    def runtime(self) -> Iterator[RuntimeEvent]:
+        """containerd's events."""
+        for number, text in self.lines("runtime.log"):
+            event = records.read_runtime(number, text)
+            if event:
+                yield event
+
+    def stops(self) -> Iterator[StopLine]:
+        """Announcements of signals in containerd's journal."""
+        for number, text in self.lines("containerd.log"):
+            stop = records.read_stop(number, text)
+            if stop:
+                yield stop
+
+
+def stamps_file(role: str, container: str) -> str:
+    """The file with the stamps of a role's container."""
+    return f"stamps/{role}.{container}.jsonl"
+
+
+def log_file(role: str, container: str) -> str:
+    """The file with the output of a role's container."""
+    return f"logs/{role}.{container}.log"

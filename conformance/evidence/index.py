@@ -1,0 +1,132 @@
+"""cell.json: the index of a bundle, typed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.model import Cell
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a pod. ids: every id it ever had, oldest first; a restart adds one."""
+
+    name: str
+    ids: tuple[str, ...]
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of the cell, by its role. ips: its addresses in their shortest form."""
+
+    name: str
+    uid: str
+    ips: frozenset[str]
+    sandbox: str
+    containers: Mapping[str, Container]
+
+
+@dataclass(frozen=True)
+class FileMark:
+    """What a file of the bundle was when the bundle was closed."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The index. Addresses are in their shortest form; seconds are as set, not as measured."""
+
+    cell: Cell
+    nonce: str
+    admitted: str
+    admitted_why: str
+    subject: str
+    app: str
+    sidecars: tuple[str, ...]
+    pods: Mapping[str, Pod]
+    addresses: Mapping[str, frozenset[str]]
+    ports: Mapping[str, int]
+    identities: Mapping[str, str]
+    app_drain_seconds: float
+    sidecar_drain_seconds: float
+    job_bound_seconds: float
+    files: Mapping[str, FileMark]
+
+    @property
+    def subject_pod(self) -> Pod:
+        """The pod under test. Raises KeyError when it was never seen."""
+        return self.pods[self.subject]
+
+    @property
+    def apps(self) -> tuple[Container, ...]:
+        """Every container of the pod under test that is no sidecar (init containers too)."""
+        return tuple(
+            one for name, one in self.subject_pod.containers.items() if name not in self.sidecars
+        )
+
+
+def shortest(address: str) -> str:
+    """An address in its shortest form, without prefix length or zone; other text as it is."""
+    bare = address.partition("/")[0].partition("%")[0].strip("[]")
+    try:
+        parsed = ipaddress.ip_address(bare)
+    except ValueError:
+        return bare
+    if parsed.version == 6 and parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(parsed)
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """("ip", port) of "ip:port" or "[ip]:port". Raises ValueError when there is no port."""
+    host, _, port = text.rpartition(":")
+    return shortest(host), int(port)
+
+
+def read(raw: Mapping[str, Any]) -> Index:
+    """The index that cell.json holds. Raises KeyError, TypeError or ValueError when it is short."""
+    if raw["schema"] != 1:
+        raise ValueError(f"schema {raw['schema']} is not known, only 1")
+    return Index(
+        cell=Cell(**raw["cell"]),
+        nonce=raw["nonce"],
+        admitted=raw["admitted"]["pattern"],
+        admitted_why=raw["admitted"].get("why", ""),
+        subject=raw["subject"],
+        app=raw["app"],
+        sidecars=tuple(raw["sidecars"]),
+        pods={name: _pod(name, pod) for name, pod in raw["pods"].items()},
+        addresses={
+            role: frozenset(shortest(one) for one in found if one)
+            for role, found in raw["addresses"].items()
+        },
+        ports=dict(raw["ports"]),
+        identities=dict(raw["identities"]),
+        app_drain_seconds=float(raw.get("app_drain_seconds", 0)),
+        sidecar_drain_seconds=float(raw.get("sidecar_drain_seconds", 0)),
+        job_bound_seconds=float(raw.get("job_bound_seconds", 0)),
+        files={
+            name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
+            for name, mark in raw.get("files", {}).items()
+        },
+    )
+
+
+def _pod(name: str, raw: Mapping[str, Any]) -> Pod:
+    ips = [raw.get("ip") or "", *raw.get("ips", ())]
+    return Pod(
+        name=raw.get("name", name),
+        uid=raw["uid"],
+        ips=frozenset(shortest(one) for one in ips if one),
+        sandbox=raw.get("sandbox", ""),
+        containers={
+            container: Container(container, tuple(its["ids"]), its.get("image", ""))
+            for container, its in raw["containers"].items()
+        },
+    )

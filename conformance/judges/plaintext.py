@@ -1,0 +1,259 @@
+"""start.no-plaintext and stop.no-plaintext: nothing in clear crosses the pod's eth0.
+
+A leak that was seen is a leak, whatever else is in doubt. That none was seen means something only
+if the capture watched without a gap, if the judge finds the deliberate leak by the same way, and
+if something was tried at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from conformance.evidence import windows
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.capture import UnreadableCapture
+from conformance.evidence.coverage import Blind, Coverage
+from conformance.evidence.index import endpoint
+from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
+from conformance.evidence.tls import RecordCheck
+from conformance.evidence.tokens import find
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.leaks import Survey, Surveyor, unseen_in
+from conformance.judges.premise import require_premise
+from conformance.judges.view import from_inside, from_node, identity
+from conformance.model import Evidence, Finding, Measured, Value, Window
+
+_FOREVER = 1 << 62
+_TOLD = 200  # pieces of evidence in a finding; what is left out is counted in measured
+
+
+def startup(bundle: Bundle) -> Finding:
+    """No plaintext leaves or enters the pod before app and sidecar are ready."""
+    require_premise(bundle)
+    window = windows.startup(bundle)
+    # Nothing of the pod runs before the window: what comes earlier is looked at with it.
+    return _judge("start.no-plaintext", bundle, window, replace(window, start=0), to_the_end=False)
+
+
+def shutdown(bundle: Bundle) -> Finding:
+    """No plaintext from the deletion on until the network namespace is gone."""
+    require_premise(bundle)
+    try:
+        window = windows.shutdown(bundle)
+    except Unjudgeable as why:
+        deleted = bundle.step("delete.asked") or bundle.step("delete.accepted")
+        if deleted is None:
+            raise
+        # The end is not known: what was seen may still be a leak, but no absence counts.
+        rest = Window("shutdown", deleted.ns, _FOREVER)
+        found = _look(bundle, rest, rest)
+        if found.leaks:
+            return _broken("stop.no-plaintext", found, rest)
+        raise why
+    # What comes behind the last beacon is looked at too.
+    looked = replace(window, end=_FOREVER)
+    return _judge("stop.no-plaintext", bundle, window, looked, to_the_end=True)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen by everyone who looked. lacks: who could not look, and why."""
+
+    inside: Survey
+    coverage: Coverage | None
+    tried: Sequence[Attempt]
+    node: Survey | None
+    node_note: str
+    pod_leaks: Sequence[Evidence]
+    node_only: Sequence[Evidence]
+    witness_only: Sequence[Evidence]
+    lacks: Sequence[Unjudgeable]
+
+    @property
+    def leaks(self) -> list[Evidence]:
+        return [*self.pod_leaks, *self.node_only, *self.witness_only]
+
+
+def _judge(
+    behaviour: str, bundle: Bundle, window: Window, looked: Window, *, to_the_end: bool
+) -> Finding:
+    seen = _look(bundle, window, looked)
+    if seen.leaks:
+        return _broken(behaviour, seen, window)
+    measured = _measured(seen, window)
+    for lack in seen.lacks:
+        raise lack
+    assert seen.coverage is not None
+    problems = seen.coverage.problems(window, to_the_end=to_the_end)
+    if problems:
+        words = [one.why if isinstance(one, Blind) else one for one in problems]
+        raise Unjudgeable(
+            f"capture blind in the {window.name} window: {'; '.join(words[:5])}",
+            retry=any(isinstance(one, Blind) for one in problems),
+            evidence=[one.evidence for one in problems if isinstance(one, Blind)],
+            measured=measured,
+        )
+    if not seen.inside.controls.number:
+        raise Unjudgeable(
+            "judge blind: the deliberate plaintext canary was not found in the capture outside of "
+            f"the {window.name} window",
+            measured=measured,
+        )
+    if seen.inside.doubts.number:
+        first = seen.inside.doubts.told[0]
+        raise Unjudgeable(
+            f"{seen.inside.doubts.number} pieces of payload cannot be judged: first {first.what}, "
+            f"frame {first.frame}",
+            evidence=[one.evidence(bundle.capture_file) for one in seen.inside.doubts.told[:20]],
+            measured=measured,
+        )
+    if not seen.tried or not seen.inside.packets:
+        raise Unjudgeable(
+            f"nothing was tried in the {window.name} window ({len(seen.tried)} requests, "
+            f"{seen.inside.packets} packets)",
+            measured=measured,
+        )
+    answered = sum(one.outcome == OK and (one.end_ns or 0) <= window.end for one in seen.tried)
+    if answered and not seen.inside.tls_bytes:
+        raise Unjudgeable(
+            f"{answered} requests were answered in the {window.name} window and no TLS was seen on "
+            "eth0: they went another way than the one that was watched",
+            measured=measured,
+        )
+    control = seen.inside.controls.told[0]
+    return Finding(
+        behaviour,
+        "holds",
+        f"No plaintext in {window.seconds:.2f} s of {window.name}: {len(seen.tried)} requests "
+        f"tried, {seen.inside.tls_bytes} bytes of TLS in {seen.inside.tls_streams} connections "
+        f"watched; at 95 % fewer than {min(1, 3 / len(seen.tried)):.1%} of requests leak.",
+        measured=measured,
+        evidence=(control.evidence(bundle.capture_file),),
+    )
+
+
+def _broken(behaviour: str, seen: _Seen, window: Window) -> Finding:
+    survey = seen.inside
+    parts = [
+        f"{survey.tokens_leaked} requests and {survey.leaked_bytes} bytes in clear on eth0"
+        if seen.pod_leaks
+        else "nothing in clear in the pod's own capture"
+    ]
+    if seen.node_only:
+        parts.append(f"{len(seen.node_only)} leaks that only the node saw")
+    if seen.witness_only:
+        parts.append(f"{len(seen.witness_only)} leaks that only the witness saw")
+    return Finding(
+        behaviour,
+        "broken",
+        f"Plaintext in the {window.name} window: {', '.join(parts)}; first: {seen.leaks[0].text}.",
+        hazard="plaintext",
+        measured=_measured(seen, window),
+        evidence=seen.leaks[:_TOLD],
+    )
+
+
+def _look(bundle: Bundle, window: Window, looked: Window) -> _Seen:
+    lacks: list[Unjudgeable] = []
+    inside, watched = Survey(), None
+    tried: list[Attempt] = []
+    witnessed: list[Evidence] = []
+    try:
+        own = identity(bundle)
+        surveyor = Surveyor(bundle.index, looked, own.local, own.mac)
+        watched = from_inside(bundle, surveyor.see)
+        inside = surveyor.finish()
+    except Unjudgeable as why:
+        lacks.append(why)
+    try:
+        tried += [
+            one
+            for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+            if one.begin_ns in looked and one.begin_ns <= window.end
+        ]
+    except Unjudgeable as why:
+        lacks.append(why)
+    try:
+        witnessed += _look_from_witness(bundle, looked, inside)
+    except Unjudgeable as why:
+        lacks.append(why)
+    node, note = _look_from_node(bundle, looked)
+    pod_leaks = [one.evidence(bundle.capture_file) for one in inside.leaks.told]
+    node_only = (
+        [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
+    )
+    return _Seen(
+        inside, watched, tried, node, note, pod_leaks, node_only, witnessed, lacks
+    )
+
+
+def _look_from_node(bundle: Bundle, looked: Window) -> tuple[Survey | None, str]:
+    """The node's view: (what it saw, what is to be said of it). It may be missing."""
+    if not bundle.has(bundle.node_file):
+        return None, "missing"
+    pod = bundle.index.subject_pod
+    surveyor = Surveyor(bundle.index, looked, pod.ips, b"")
+    try:
+        for packet in from_node(bundle):
+            surveyor.see(packet)
+    except (Unjudgeable, UnreadableCapture) as why:
+        return surveyor.finish(), f"not whole: {why}"
+    survey = surveyor.finish()
+    return survey, "agrees" if survey.controls.number else "blind: it shows no control canary"
+
+
+def _look_from_witness(bundle: Bundle, looked: Window, inside: Survey) -> list[Evidence]:
+    """Leaks that reached the listener outside the mesh, and are not in the pod's own capture."""
+    file = stamps_file("witness", "witness")
+    ours = bundle.index.subject_pod.ips
+    found: list[Evidence] = []
+    for line in bundle.stamps("witness", "witness"):
+        if line.event != "witness.connection" or not line.get("first_bytes"):
+            continue
+        first = bytes.fromhex(line["first_bytes"])
+        tokens = [one for one in find(first) if one.kind != "control"]
+        if line.ns not in looked or any(one.text in inside.tokens for one in tokens):
+            continue
+        clear = RecordCheck(opener=True).feed(first) is not None
+        from_subject = endpoint(line["remote"])[0] in ours
+        mesh_port = line["port"] == bundle.index.ports.get("witness_mesh")
+        if (from_subject and (tokens or (mesh_port and clear))) or any(
+            one.sender == SUBJECT_ROLE for one in tokens
+        ):
+            text = f"{tokens[0].text if tokens else 'no token'}: {first[:40]!r} at the witness"
+            found.append(Evidence(file, line=line.number, ns=line.ns, text=text))
+    return found
+
+
+def _measured(seen: _Seen, window: Window) -> Measured:
+    survey, watched = seen.inside, seen.coverage
+    tried = len(seen.tried)
+    outcomes: dict[str, Value] = dict(by_outcome(seen.tried))
+    explained: dict[str, Value] = dict(sorted(survey.explained.items()))
+    return {
+        "window_seconds": round(window.seconds, 3) if window.end < _FOREVER else None,
+        "requests_tried": tried,
+        "requests_by_outcome": outcomes,
+        "rate_bound_95": round(3 / tried, 6) if tried else None,
+        "leaked_requests": survey.tokens_leaked,
+        "leaked_connections": survey.leaked_streams,
+        "leaked_bytes": survey.leaked_bytes,
+        "leaks": len(seen.leaks),
+        "leaks_not_listed": max(0, survey.leaks.number + len(seen.node_only) - _TOLD),
+        "leaks_outside_window": survey.outside.number,
+        "packets": survey.packets,
+        "payload_bytes": survey.payload_bytes,
+        "tls_connections": survey.tls_streams,
+        "tls_bytes": survey.tls_bytes,
+        "explained_payloads": explained,
+        "doubtful_payloads": survey.doubts.number,
+        "controls_found": survey.controls.number,
+        "beacons": watched.beacons if watched else None,
+        "beacons_missing": watched.missing if watched else None,
+        "packets_dropped": watched.dropped if watched else None,
+        "node_view": seen.node_note,
+        "node_leaks": seen.node.leaks.number if seen.node else None,
+        "node_only_leaks": len(seen.node_only),
+        "witness_only_leaks": len(seen.witness_only),
+    }

@@ -1,0 +1,64 @@
+"""What every judge asks first: is this the pod that the cell is about, and was the clock sane?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import Evidence
+
+
+def require_premise(bundle: Bundle) -> None:
+    """Raises Unjudgeable unless the sidecar was injected as the cell says and the clock was steady.
+
+    The index is not taken at its word: the pod as the watch received it must say the same.
+    """
+    index = bundle.index
+    if index.admitted != index.cell.pattern:
+        raise Unjudgeable(
+            f"sidecar never injected as {index.cell.pattern}: the admitted pod is "
+            f"{index.admitted or 'none'} ({index.admitted_why})",
+            evidence=(Evidence("cell.json", text=index.admitted_why),),
+        )
+    if not index.sidecars:
+        raise Unjudgeable("sidecar never injected: cell.json names none")
+    if index.subject not in index.pods:
+        raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
+    _require_admitted(bundle)
+    step = clock_step_ns(bundle)
+    if step > CLOCK_STEP_NS:
+        raise Unjudgeable(
+            f"clock unusable: the real-time clock was moved by {step / 1e6:.1f} ms during the run"
+        )
+
+
+def _require_admitted(bundle: Bundle) -> None:
+    index = bundle.index
+    uid = index.subject_pod.uid
+    for line in bundle.watch():
+        if line.get("kind") != "Pod" or line["object"]["metadata"]["uid"] != uid:
+            continue
+        spec = line["object"]["spec"]
+        for sidecar in index.sidecars:
+            seen = _pattern_of(spec, sidecar)
+            if seen != index.cell.pattern:
+                raise Unjudgeable(
+                    f"sidecar never injected as {index.cell.pattern}: {sidecar} is {seen} in the "
+                    "pod that the API server sent",
+                    evidence=(Evidence("watch.jsonl", line=line.number, ns=line.ns),),
+                )
+        return
+    raise Unjudgeable(f"the pod {index.subject} (uid {uid}) is not in watch.jsonl")
+
+
+def _pattern_of(spec: Mapping[str, Any], name: str) -> str:
+    for one in spec.get("initContainers") or ():
+        if one["name"] == name:
+            always = one.get("restartPolicy") == "Always"
+            return "native" if always else "an init container that must end"
+    if any(one["name"] == name for one in spec.get("containers") or ()):
+        return "classic"
+    return "absent"

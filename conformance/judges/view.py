@@ -1,0 +1,63 @@
+"""The two views of the pod's packets, each read in one pass: from inside, and from the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.capture import Capture, Packet, UnreadableCapture
+from conformance.evidence.coverage import BeaconLog, Coverage, coverage
+from conformance.evidence.index import shortest
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import Evidence
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the capture agent says of the pod: its addresses, MAC and this capture's boot id."""
+
+    boot: str
+    local: frozenset[str]
+    mac: bytes
+
+
+def identity(bundle: Bundle) -> Identity:
+    """The pod's identity. Raises Unjudgeable when the agent was never there."""
+    pod = bundle.index.subject_pod
+    for line in bundle.agent():
+        if line.event == "added":
+            ips = frozenset(shortest(one) for one in line.get("ips", ())) | pod.ips
+            return Identity(str(line["boot"]), ips, bytes.fromhex(line["mac"].replace(":", "")))
+    raise Unjudgeable("the capture agent never came", evidence=(Evidence(bundle.agent_file),))
+
+
+def from_inside(bundle: Bundle, see: Callable[[Packet], None]) -> Coverage:
+    """Show every packet of the pod's eth0, and tell how well the capture was watching."""
+    beacons = BeaconLog(identity(bundle).boot, bundle.capture_file)
+    capture = Capture(bundle.path(bundle.capture_file))
+    try:
+        for packet in capture:
+            if packet.kind == "beacon":
+                beacons.see(packet)
+            see(packet)
+    except UnreadableCapture as error:
+        raise Unjudgeable(str(error), evidence=(Evidence(bundle.capture_file),)) from error
+    return coverage(
+        beacons, bundle.agent(), bundle.agent_file, capture.frames, capture.truncated
+    )
+
+
+def from_node(bundle: Bundle) -> Iterator[Packet]:
+    """The same pod's packets as they crossed the node's end of its link.
+
+    A capture of all interfaces shows a packet at each that it passes. What the pod sent comes in at
+    its own link, and at others goes out; what is sent to the pod goes out at its own link only.
+    """
+    local = bundle.index.subject_pod.ips
+    for packet in Capture(bundle.path(bundle.node_file)):
+        if packet.src in local:
+            if packet.sent is not True:
+                yield packet
+        elif packet.dst in local and packet.sent is not False:
+            yield packet

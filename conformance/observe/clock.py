@@ -7,12 +7,10 @@ Setting the clock, a leap second, or a suspended machine moves the difference at
 from __future__ import annotations
 
 import json
-import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-EVERY_SECONDS = 1.0
 # Below this a move is taken for the reading's own jitter. The smallest ordered gap that a judge
 # decides on is in milliseconds.
 SMALLEST_STEP_NS = 100_000
@@ -31,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ClockStep:
-    """The clock was moved by step_ns at some time in the second before ns (after the step)."""
+    """The clock was moved by step_ns between two readings, the second of them at ns."""
 
     ns: int
     step_ns: int
@@ -48,34 +46,6 @@ def read_clock() -> Reading:
         return Reading(now, middle, now - middle, after - before)
 
     return min((once() for _ in range(5)), key=lambda reading: reading.uncertainty_ns)
-
-
-class ClockLog:
-    """Writes a reading every second, in a thread, until it is stopped."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, name="clock", daemon=True)
-        self.failure = ""
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _write(self) -> None:
-        try:
-            with self._file.open("a", buffering=1, encoding="utf-8") as out:
-                while True:
-                    out.write(json.dumps(asdict(read_clock())) + "\n")
-                    if self._stop.wait(EVERY_SECONDS):
-                        return
-        except OSError as error:
-            self.failure = f"the clock log could not be written: {error}"
 
 
 def clock_steps(file: Path, started_ns: int, ended_ns: int) -> list[ClockStep]:

@@ -24,6 +24,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from conformance.model import NS
 
 NODE_FOLDER = ".node"
+DEATHS = "died.jsonl"
 # The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
 PATIENCE_SECONDS = 10.0
@@ -68,7 +69,7 @@ def cut(
     """
     node, bundle = evidence / NODE_FOLDER, evidence / namespace
     until = time.monotonic() + PATIENCE_SECONDS
-    missing: list[str] = []
+    missing = _deaths(node, ended_ns)
 
     def sandboxes() -> set[str]:
         return {one.sandbox for one in _captures(bundle) if one.deleting} & set(sandbox_ids)
@@ -92,6 +93,12 @@ def cut(
     missing += _cut_clock(node, bundle, started_ns, ended_ns)
     missing += _cut_packets(node, bundle, pods, started_ns, ended_ns, until)
     return missing
+
+
+def _deaths(node: Path, ended_ns: int) -> list[str]:
+    """Collectors that died before the cell's end, in their own words."""
+    lines = _Growing(node / DEATHS, lambda _: True).lines()
+    return [death["what"] for line in lines if (death := json.loads(line))["ns"] <= ended_ns]
 
 
 def _come(condition: Callable[[], bool], until: float) -> bool:

@@ -6,24 +6,27 @@ process, and write into `<evidence>/.node/`; each cell's part is taken out by `c
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance import process
 from conformance.errors import EnvironmentProblem
-from conformance.observe.clock import ClockLog, ClockStep, clock_steps
-from conformance.observe.cut import NODE_FOLDER, cut
+from conformance.observe.clock import ClockStep, clock_steps, read_clock
+from conformance.observe.cut import DEATHS, NODE_FOLDER, cut
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut"]
 
 CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
+TEND_EVERY_SECONDS = 1.0
 CHUNKS_BYTES = 2 << 30  # what all of them may take; the oldest go first
 
 # In the node. The process that takes the place of this shell keeps the lock on descriptor 9, so
@@ -78,7 +81,8 @@ class NodeCollectors:
         self._docker = engine_docker
         self._env = engine_env
         self._folder = evidence / NODE_FOLDER
-        self._clock = ClockLog(self._folder / "clock.jsonl")
+        self._tending = threading.Thread(target=self._tend, name="collectors", daemon=True)
+        self._trouble: list[str] = []
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ended = threading.Event()
         self._collectors = [
@@ -111,45 +115,42 @@ class NodeCollectors:
     def start(self) -> None:
         """Return when all of them collect. Raises EnvironmentProblem."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._clock.start()
         try:
             for collector in self._collectors:
                 self._launch(collector)
             for collector in self._collectors:
                 self._await(collector)
+            self._tending.start()
         except BaseException:
             self.stop()
             raise
 
     def check(self) -> list[str]:
-        """One sentence for each collector that has died; also keeps the capture in its bounds."""
-        self._prune()
-        dead = [
-            f"{collector.what} ended with {code}: {self._said(collector.name) or 'no word'}"
-            for collector in self._collectors
-            if (child := self._children.get(collector.name)) is not None
-            and (code := child.poll()) is not None
-        ]
-        return dead + [self._clock.failure] * bool(self._clock.failure)
+        """One sentence for each collector that has died so far."""
+        return list(self._trouble)
 
     def stop(self) -> None:
         """End all of them, here and in the node. Idempotent; a node that is gone is no error."""
-        if self._ended.is_set():
-            return
         self._ended.set()
-        self._clock.stop()
+        if self._tending.is_alive():
+            self._tending.join()
         if not self._children:
             return
-        ending = process.start(self._exec("sh", "-c", _END, "sh", *self._children), env=self._env)
-        try:
-            process.finish(ending, timeout=10)
-        except subprocess.TimeoutExpired:
-            process.stop(ending)
-        for child in self._children.values():
+        self._tell_node(*self._children)
+        while self._children:
+            _, child = self._children.popitem()
             try:
                 process.finish(child, timeout=5)
             except subprocess.TimeoutExpired:
                 process.stop(child, sig=signal.SIGKILL)
+
+    def _tell_node(self, *names: str) -> None:
+        """SIGINT to the collectors' processes in the node: docker exec passes no signal on."""
+        ending = process.start(self._exec("sh", "-c", _END, "sh", *names), env=self._env)
+        try:
+            process.finish(ending, timeout=10)
+        except subprocess.TimeoutExpired:
+            process.stop(ending)
 
     def _exec(self, *command: str) -> list[str | Path]:
         return [self._docker, "exec", self._node, *command]
@@ -167,21 +168,21 @@ class NodeCollectors:
     def _await(self, collector: _Collector) -> None:
         child = self._children[collector.name]
 
-        def settled() -> bool:
-            return child.poll() is not None or collector.attached()
+        def settled() -> str:
+            if child.poll() is not None:
+                return f"ended with {child.returncode}"
+            return "collects" if collector.attached() else ""
 
         attempts = Retrying(
             stop=stop_after_delay(20),
             wait=wait_fixed(0.2),
-            retry=retry_if_result(lambda done: not done),
-            retry_error_callback=lambda _: None,
+            retry=retry_if_result(lambda how: not how),
+            retry_error_callback=lambda _: "does not collect after 20 s",
         )
-        attempts(settled)
-        if child.poll() is not None or not collector.attached():
-            code = child.poll()
-            how = "does not collect" if code is None else f"ended with {code}"
+        how = attempts(settled)
+        if how != "collects":
             raise EnvironmentProblem(
-                f"{collector.what} of node {self._node} {how} after its start: it said "
+                f"{collector.what} of node {self._node} {how}: it said "
                 f"{self._said(collector.name) or 'nothing'}; look at the node with docker exec."
             )
 
@@ -211,6 +212,33 @@ class NodeCollectors:
             f"net {pod_subnet} or ether proto 0x88b5",
         ]
 
+    def _tend(self) -> None:
+        """Once a second: read the clock, note who has died, keep the captures in their bounds."""
+        alive = list(self._collectors)
+        try:
+            with (self._folder / "clock.jsonl").open("a", buffering=1) as clock:
+                while True:
+                    clock.write(json.dumps(asdict(read_clock())) + "\n")
+                    for collector in [one for one in alive if not self._lives(one)]:
+                        alive.remove(collector)
+                        self._note_death(collector)
+                    self._prune()
+                    if self._ended.wait(TEND_EVERY_SECONDS):
+                        return
+        except OSError as error:
+            self._trouble.append(f"the collectors of node {self._node} are not tended: {error}")
+
+    def _lives(self, collector: _Collector) -> bool:
+        return self._children[collector.name].poll() is None
+
+    def _note_death(self, collector: _Collector) -> None:
+        """For the workers, in a file: they have no other way to this object."""
+        code = self._children[collector.name].poll()
+        words = f"{collector.what} ended with {code}: {self._said(collector.name) or 'no word'}"
+        self._trouble.append(words)
+        with (self._folder / DEATHS).open("a") as deaths:
+            deaths.write(json.dumps({"ns": time.time_ns(), "what": words}) + "\n")
+
     def _prune(self) -> None:
         chunks = sorted(self._folder.glob("node.*.pcap"))
         sizes = [chunk.stat().st_size for chunk in chunks]
@@ -224,4 +252,4 @@ class NodeCollectors:
 
     def _said(self, name: str) -> str:
         text = (self._folder / f"{name}.err").read_text(errors="replace")
-        return " / ".join(text.strip().splitlines()[-3:])
+        return " / ".join(text.strip().splitlines()[-2:])

@@ -50,7 +50,7 @@ def run(**given: Any) -> None:
     Options.check(given)
     import pytest
 
-    arguments = ["-c", str(SUITES / "pytest.ini"), "-q", "--no-header", "--no-summary"]
+    arguments = ["-c", str(SUITES / "pytest.ini"), "-q", "-s", "--no-header", "--no-summary"]
     for option in OPTIONS:
         value = given[option.dest]
         if value:

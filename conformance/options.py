@@ -55,6 +55,7 @@ class Options:
     def check(cls, given: Mapping[str, str | bool | None]) -> Options:
         """Raises UsageProblem, before anything is created."""
         text = {name: str(value) if value else None for name, value in given.items()}
+        taken = text.get("take_away")
         selection = choices.select(text)
         plan.cells(selection)
         return cls(
@@ -62,9 +63,7 @@ class Options:
             results=Path(text.get("results") or CHECKOUT / "results").expanduser().resolve(),
             images=choices.one_of("IMAGES", text.get("images") or "auto", choices.IMAGES),
             workers=choices.positive("WORKERS", text.get("workers")),
-            take_away=choices.one_of("TAKE_AWAY", text["take_away"], choices.TAKE_AWAY)
-            if text.get("take_away")
-            else "",
+            take_away=choices.one_of("TAKE_AWAY", taken, choices.TAKE_AWAY) if taken else "",
             keep=bool(given.get("keep")),
             strict_promises=bool(given.get("strict_promises")),
         )

@@ -7,6 +7,7 @@ The controlling process owns the clusters and the report; xdist's workers observ
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from conformance import expectations, plan, verdicts
 from conformance.errors import Problem, UsageProblem
-from conformance.model import Cell, Finding
+from conformance.model import Cell, Finding, Verdict
 from conformance.options import OPTIONS, Options
 from conformance.plan import Item
 
@@ -45,6 +46,7 @@ class Session:
         self.options = options
         self.items = plan.items(options.selection)
         self.results: Path | None = None
+        self.junit: str | None = None
         self.preparation: Preparation | None = None
         self.observatory: Observatory | None = None
 
@@ -81,7 +83,7 @@ class CellEvidence:
             case _:  # pass, measured; not-reproduced is xfail's strictness
                 return
 
-    def _verdict(self, item: Item) -> verdicts.Verdict:
+    def _verdict(self, item: Item) -> Verdict:
         session = self._session
         assert session.observatory is not None and session.results is not None
         observed = session.observatory.observed(item.cell, session.behaviours_of(item.cell))
@@ -132,6 +134,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None) is None:
         config.option.numprocesses = min(cells, session.options.workers or WORKERS)
     config.option.dist = "loadgroup"
+    if config.option.xmlpath is None:  # the run's folder is not known yet; the reporter moves it
+        config.option.xmlpath = session.junit = str(Path(tempfile.mkdtemp()) / "junit.xml")
     config.option.maxworkerrestart = 2
 
 
@@ -178,9 +182,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     session = config.stash.get(_STATE, None)
     if session is None:
         return
-    items[:] = [item for item in items if hasattr(item, "callspec")]
     order = {item.cell.id: place for place, item in enumerate(session.items)}
-    items.sort(key=lambda item: order.get(item.callspec.id, 0))  # type: ignore[attr-defined]
+
+    def place(item: pytest.Item) -> int:
+        callspec = getattr(item, "callspec", None)  # absent or empty: not part of this run
+        return order.get(callspec.id, -1) if callspec else -1
+
+    items[:] = sorted((item for item in items if place(item) >= 0), key=place)
 
 
 @pytest.hookimpl(tryfirst=True)

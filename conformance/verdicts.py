@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from conformance import expectations
 from conformance.model import Cell, Evidence, Expectation, Finding, Verdict
@@ -37,10 +37,14 @@ def hold(
     return expectations.hold(item.cell, finding, expectation, attempts)
 
 
-def without_evidence(item: Item, observed: str, reason: str, strict: bool = False) -> Verdict:
+def without_evidence(
+    item: Item,
+    observed: Literal["inconclusive", "not-verified"],
+    reason: str,
+    strict: bool = False,
+) -> Verdict:
     """The verdict of an item that has no bundle: inconclusive or not-verified, with its reason."""
-    kind = "not-verified" if observed == "not-verified" else "inconclusive"
-    return hold(item, Finding(item.behaviour, kind, reason), strict_promises=strict)
+    return hold(item, Finding(item.behaviour, observed, reason), strict_promises=strict)
 
 
 def path(results: Path, item: Item) -> Path:

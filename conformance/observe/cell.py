@@ -62,9 +62,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         index = _index(stage, subject)
     ended = stage.step("end")
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
-    _cut(stage, index, context)
+    index["trouble"] = [*stage.watch.trouble, *_cut(stage, index)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}
-    index["trouble"] = stage.watch.trouble
     _write(bundle, index)
     return bundle
 
@@ -158,11 +157,11 @@ def _versions_of(bundle: Path, uid: str) -> Sequence[Json]:
 
 def _services(stage: Stage) -> dict[str, list[str]]:
     found = {
-        service.metadata.name: list(service.spec.cluster_i_ps or ())
+        service.metadata.name: list(service.spec.cluster_ips or ())
         for service in stage.core.list_namespaced_service(stage.namespace).items
     }
     dns = stage.core.read_namespaced_service("kube-dns", "kube-system")
-    return {**found, "kube-dns": list(dns.spec.cluster_i_ps)}
+    return {**found, "kube-dns": list(dns.spec.cluster_ips)}
 
 
 def _gateways(handle: ClusterHandle) -> list[str]:
@@ -187,10 +186,10 @@ def _versions(stage: Stage) -> Json:
     return found
 
 
-def _cut(stage: Stage, index: Json, context: Context) -> None:
-    """Bring what the node's collectors saw of this cell into the bundle."""
+def _cut(stage: Stage, index: Json) -> list[str]:
+    """Bring what the node's collectors saw of this cell into the bundle; returns what is missing."""
     pods = index["pods"].values()
-    node.cut(
+    return node.cut(
         stage.handle.evidence,
         stage.namespace,
         container_ids={i for pod in pods for c in pod["containers"].values() for i in c["ids"]},
@@ -199,7 +198,6 @@ def _cut(stage: Stage, index: Json, context: Context) -> None:
         pods={index["subject"]: index["pods"].get(index["subject"], {}).get("ips", [])},
         started_ns=index["started_ns"],
         ended_ns=index["ended_ns"],
-        rootfs=context.rootfs,
     )
 
 

@@ -238,7 +238,8 @@ def summary(pod: Json) -> str:
     parts = [str(status.get("phase"))]
     for group in ("initContainerStatuses", "containerStatuses"):
         for one in status.get(group) or ():
-            state, detail = next(iter(one.get("state", {}).items()), ("unknown", {}))
+            states: Json = one.get("state") or {"unknown": {}}
+            state, detail = next(iter(states.items()))
             why = detail.get("reason") or detail.get("message") or ""
             ready = " ready" if one.get("ready") else ""
             parts.append(f"{one['name']} {state}{' ' + why if why else ''}{ready}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class Reporter:
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, [verdict for verdict, _ in found], document.write(self._results, report))
         html.write(self._results, report)
+        if self._session.junit:
+            shutil.move(self._session.junit, self._results / "junit.xml")
         session.exitstatus = code
 
     def _run(self, interrupted: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ DEATHS = "died.jsonl"
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
 PATIENCE_SECONDS = 10.0
 # A kubelet that has nothing to say does not show that its journal has caught up.
-SILENCE_SECONDS = 1.5
+SILENCE_SECONDS = 0.5
 _SLL2_BYTES = 20
 _BEACON = 0x88B5
 
@@ -300,7 +300,7 @@ def _chunks(node: Path, started_ns: int, ended_ns: int) -> list[Path]:
     a second or two after its time.
     """
     chunks = sorted(node.glob("node.*.pcap"), key=_began)
-    ends = [_began(chunk) for chunk in chunks[1:]] + [1 << 62]
+    ends = [*map(_began, chunks[1:]), 1 << 62][: len(chunks)]
     return [
         chunk
         for chunk, end in zip(chunks, ends, strict=True)

@@ -1,4 +1,4 @@
-"""The clusters of a run: created, announced to the workers, and deleted.
+"""The clusters of a run: created, asked for their versions, and deleted.
 
 Several may be created at once, by threads of one run and by several runs. What is racy in kind
 (kind#1288) is taken away instead of locked: the docker network is made here first, once, and is
@@ -12,31 +12,48 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tenacity import (
-    RetryError,
     Retrying,
     retry_if_exception_type,
     retry_if_result,
     stop_after_attempt,
-    stop_after_delay,
     wait_fixed,
 )
 
 from conformance import locks, process
 from conformance.bootstrap import tools
 from conformance.bootstrap.engine import Engine
+from conformance.cluster_state import ClusterHandle, await_cluster, publish, publish_state
 from conformance.errors import EnvironmentProblem
-from conformance.kind_provider import KindCluster, read_config, render, render_conflist
+from conformance.kind_provider import (
+    KindCluster,
+    kind_error,
+    read_config,
+    render,
+    render_conflist,
+)
 from conformance.paths import FIXTURES, KIND_CONFIGS
 from conformance.progress import board
 from conformance.runs import Record, Run
+
+__all__ = [
+    "ClusterHandle",
+    "await_cluster",
+    "create",
+    "delete",
+    "delete_all",
+    "publish",
+    "publish_state",
+    "versions",
+]
 
 PLUGIN = FIXTURES / "observer" / "sidecar-capture"
 TOOLS_IN_NODE = "/opt/sidecar-conformance"
@@ -45,32 +62,6 @@ _CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 # kind's known issues ask for 512 instances (systemd, containerd and kubelet of each node watch).
 _INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
 _READY_PATIENCE = 240  # seconds from kind's end to a Ready node
-
-
-@dataclass(frozen=True)
-class ClusterHandle:
-    """All that a worker needs to use a cluster.
-
-    minor: name of the kind config ("1.33"). name: kind's name. node: the control plane's container.
-    evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
-    """
-
-    minor: str
-    name: str
-    kubeconfig: Path
-    node: str
-    evidence: Path
-    host: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """As plain strings."""
-        return {key: str(value) for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, str]) -> ClusterHandle:
-        """The reverse of ``to_json``."""
-        paths = {key: Path(data[key]) for key in ("kubeconfig", "evidence")}
-        return cls(**{**data, **paths})  # type: ignore[arg-type]
 
 
 def create(
@@ -107,13 +98,21 @@ def create(
                 "KIND_EXPERIMENTAL_PROVIDER": "docker",
                 "KIND_EXPERIMENTAL_DOCKER_NETWORK": run.network,
             }
-            cluster = KindCluster(folder / "kind.yaml", handle.kubeconfig, folder / "kind.log", env)
-            cluster.create(timeout=_READY_PATIENCE)
+            config_file, log = folder / "kind.yaml", folder / "kind.log"
+            cluster = KindCluster(config_file, handle.kubeconfig, log, env)
+            try:
+                cluster.create(timeout=_READY_PATIENCE)
+            except RuntimeError as error:
+                raise EnvironmentProblem(cluster.seen) from error
             phase.note("loading images")
             cluster.load_archives(archives)
             phase.note("waiting for CoreDNS and kube-proxy")
             cluster.await_system()
     except Exception as error:
+        if process.stopping():  # whoever stops the run deletes what is registered
+            raise EnvironmentProblem(
+                f"The cluster for Kubernetes {minor} was given up: the run is being stopped."
+            ) from error
         problem = _told_by_the_node(handle, minor, error)
         with suppress(EnvironmentProblem):
             delete(handle)
@@ -134,10 +133,13 @@ def delete(handle: ClusterHandle) -> None:
 def delete_all(record: Record) -> None:
     """Remove everything that a run has on the engine: clusters, then their network. Idempotent.
 
+    The run must be dead, or its own children stopped (process.stop_all).
     Raises EnvironmentProblem when something stays.
     """
-    for name in record.clusters:
-        _remove_containers(record.host, name)
+    _end_orphans(record)
+    if record.clusters:
+        with ThreadPoolExecutor(len(record.clusters), thread_name_prefix="delete") as pool:
+            list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
     for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
         kubeconfig.unlink(missing_ok=True)
     networks = _docker(record.host, "network", "ls", "-q", "--filter", f"name=^{record.network}$")
@@ -167,56 +169,6 @@ def versions(handle: ClusterHandle) -> dict[str, Any]:
             for node in nodes["items"]
         },
     }
-
-
-def publish(run: Run, handle: ClusterHandle) -> None:
-    """Tell the workers that the cluster is ready."""
-    publish_state(run, handle.minor, "ready", handle=handle)
-
-
-def publish_state(
-    run: Run, minor: str, state: str, *, reason: str = "", handle: ClusterHandle | None = None
-) -> None:
-    """Write <results>/clusters/<minor>/state.json in one step.
-
-    state: creating, ready (with a handle) or failed (with a reason in the user's language).
-    """
-    target = _state_file(run.results, minor)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".new")
-    told = {"state": state, "reason": reason, "cluster": handle.to_json() if handle else None}
-    fresh.write_text(json.dumps(told, indent=1))
-    fresh.replace(target)
-
-
-def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
-    """The cluster of this minor, as soon as the controlling process says that it is ready.
-
-    deadline: seconds. Raises EnvironmentProblem with the reason when it failed, or with what was
-    seen last when the deadline is over.
-    """
-
-    def look() -> dict[str, Any] | None:
-        told = _read_state(results, minor)
-        return told if told is not None and told["state"] in ("ready", "failed") else None
-
-    waiting = Retrying(
-        retry=retry_if_result(lambda told: told is None),
-        stop=stop_after_delay(deadline),
-        wait=wait_fixed(0.2),
-    )
-    try:
-        told = waiting(look)
-    except RetryError:
-        last = _read_state(results, minor)
-        seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
-        raise EnvironmentProblem(
-            f"The cluster for Kubernetes {minor} was not ready after {deadline:.0f} s: {seen}; "
-            f"see {_state_file(results, minor).parent}."
-        ) from None
-    if told is None or told["state"] == "failed":
-        raise EnvironmentProblem(told["reason"] if told else "")
-    return ClusterHandle.from_json(told["cluster"])
 
 
 def _plan(run: Run, minor: str, host: str) -> ClusterHandle:
@@ -295,19 +247,24 @@ def _told_by_the_node(handle: ClusterHandle, minor: str, error: Exception) -> En
     with suppress(EnvironmentProblem):
         told = _docker(handle.host, "logs", "--tail", "200", handle.node)
         (folder / "node.log").write_text(told)
-    words = kubelet_errors(journals.get("kubelet", ""))
-    said = f"its kubelet said: {' / '.join(words)}" if words else "its kubelet said nothing"
+    log = folder / "kind.log"
+    failed = (kind_error(log.read_text(errors="replace")) if log.exists() else "") or str(error)
+    words = " / ".join(kubelet_errors(journals.get("kubelet", ""))) or "nothing"
     return EnvironmentProblem(
-        f"The cluster for Kubernetes {minor} did not come up: {error} {said}; the logs are in "
-        f"{folder}."
+        f"The cluster for Kubernetes {minor} did not come up: {failed.rstrip('.')}; its kubelet "
+        f"said: {words}; the logs are in {folder}."
     )
 
 
-def kubelet_errors(journal: str, most: int = 3) -> list[str]:
-    """The last distinct error lines of a kubelet's journal (klog's E and F lines), newest last."""
+def kubelet_errors(journal: str, most: int = 2) -> list[str]:
+    """The last distinct errors in a kubelet's journal, newest last.
+
+    klog's lines for errors and fatal errors begin with E or F and the date; a kubelet that cannot
+    read its config panics.
+    """
     found: dict[str, None] = {}
     for line in reversed(journal.splitlines()):
-        match = re.match(r"[EF]\d{4} \S+\s+\d+ (.*)", line)
+        match = re.match(r"(?:[EF]\d{4} \S+\s+\d+ |(?=panic: |[Ee]rror: ))(.*)", line)
         if match:
             found.setdefault(match[1][:300])
         if len(found) == most:
@@ -340,6 +297,16 @@ def _remove_containers(host: str, cluster: str) -> None:
     )(attempt)
 
 
+def _end_orphans(record: Record) -> None:
+    """End the kind commands of a run that was killed: they would go on and make what we remove."""
+    mark = f"{record.results}/clusters/"
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's; no /proc: no Linux
+            words = (entry / "cmdline").read_text(errors="replace").split("\0")
+            if Path(words[0]).name == "kind" and any(word.startswith(mark) for word in words):
+                os.killpg(int(entry.name), signal.SIGKILL)  # process.start made it a leader
+
+
 def _return_evidence(host: str, containers: Sequence[str]) -> None:
     """Nodes write as root; whoever may use Docker without being root gets the files all the same.
 
@@ -360,15 +327,3 @@ def _docker(host: str, *arguments: str) -> str:
         env={"DOCKER_HOST": host} if host else None,
         timeout=120,
     )
-
-
-def _state_file(results: Path, minor: str) -> Path:
-    return results / "clusters" / minor / "state.json"
-
-
-def _read_state(results: Path, minor: str) -> dict[str, Any] | None:
-    try:
-        told: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
-    except FileNotFoundError:
-        return None
-    return told

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 from pytest_kubernetes.providers.kind import KindManagerBase
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from conformance import process
 from conformance.bootstrap import tools
@@ -37,6 +37,7 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         self._kubectl = tools.kubectl()
         self._env = dict(env)
         self._log = log
+        self.seen = "nothing was asked yet"  # what `ready` saw last when it said no
         super().__init__(provider_config=str(config), kubeconfig=kubeconfig)
         self._cluster_options.cluster_timeout = CREATE_PATIENCE
 
@@ -94,12 +95,13 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
             return False
         try:
             Retrying(
-                retry=retry_if_exception_type(EnvironmentProblem),
+                retry=retry_if_exception(_may_pass),
                 stop=stop_after_delay(timeout),
                 wait=wait_fixed(0.5),
                 reraise=True,
             )(self._must_be_ready, timeout)
-        except EnvironmentProblem:
+        except EnvironmentProblem as problem:
+            self.seen = str(problem)
             return False
         return True
 
@@ -128,6 +130,10 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         )
 
 
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, EnvironmentProblem) and not process.stopping()
+
+
 def render(
     config: Mapping[str, Any], *, name: str, image: str, mounts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -147,6 +153,12 @@ def render(
             node["image"] = image
         node["extraMounts"] = [*node.get("extraMounts", []), *(dict(mount) for mount in mounts)]
     return made
+
+
+def kind_error(log: str) -> str:
+    """The last error of a kind log in one line, without the output that follows it; or ""."""
+    errors = [line for line in log.splitlines() if line.startswith("ERROR: ")]
+    return errors[-1].removeprefix("ERROR: ")[:400] if errors else ""
 
 
 def render_conflist(conflist: str, plugin: str) -> str:

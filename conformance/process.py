@@ -133,6 +133,11 @@ def stop_all() -> None:
         stop(child)
 
 
+def stopping() -> bool:
+    """Whether the run is being stopped: no command starts, so waiting for one is in vain."""
+    return _stopping.is_set()
+
+
 def resume() -> None:
     """Allow children again, for the clean-up that follows ``stop_all``."""
     _stopping.clear()

@@ -191,9 +191,9 @@ def short(run_id: str) -> str:
 
 
 def _delete_all(record: Record) -> None:
-    from conformance import clusters  # it imports this module
+    from conformance.clusters import delete_all  # it imports this module
 
-    clusters.delete_all(record)
+    delete_all(record)
 
 
 def _point_latest(root: Path, run_id: str) -> None:

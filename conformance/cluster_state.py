@@ -1,0 +1,106 @@
+"""What the controlling process tells the workers about each cluster, through one small file.
+
+A worker of pytest-xdist is another process and begins before any cluster is ready; it waits for
+<results>/clusters/<minor>/state.json to say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance.errors import EnvironmentProblem
+from conformance.runs import Run
+
+
+@dataclass(frozen=True)
+class ClusterHandle:
+    """All that a worker needs to use a cluster.
+
+    minor: name of the kind config ("1.33"). name: kind's name. node: the control plane's container.
+    evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
+    """
+
+    minor: str
+    name: str
+    kubeconfig: Path
+    node: str
+    evidence: Path
+    host: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """As plain strings."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, str]) -> ClusterHandle:
+        """The reverse of ``to_json``."""
+        paths = {key: Path(data[key]) for key in ("kubeconfig", "evidence")}
+        return cls(**{**data, **paths})  # type: ignore[arg-type]
+
+
+def publish(run: Run, handle: ClusterHandle) -> None:
+    """Tell the workers that the cluster is ready."""
+    publish_state(run, handle.minor, "ready", handle=handle)
+
+
+def publish_state(
+    run: Run, minor: str, state: str, *, reason: str = "", handle: ClusterHandle | None = None
+) -> None:
+    """Write <results>/clusters/<minor>/state.json in one step.
+
+    state: creating, ready (with a handle) or failed (with a reason in the user's language).
+    """
+    target = _state_file(run.results, minor)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(".new")
+    told = {"state": state, "reason": reason, "cluster": handle.to_json() if handle else None}
+    fresh.write_text(json.dumps(told, indent=1))
+    fresh.replace(target)
+
+
+def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
+    """The cluster of this minor, as soon as the controlling process says that it is ready.
+
+    deadline: seconds. Raises EnvironmentProblem with the reason when it failed, or with what was
+    seen last when the deadline is over.
+    """
+
+    def look() -> dict[str, Any] | None:
+        told = _read_state(results, minor)
+        return told if told is not None and told["state"] in ("ready", "failed") else None
+
+    waiting = Retrying(
+        retry=retry_if_result(lambda told: told is None),
+        stop=stop_after_delay(deadline),
+        wait=wait_fixed(0.2),
+    )
+    try:
+        told = waiting(look)
+    except RetryError:
+        last = _read_state(results, minor)
+        seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
+        raise EnvironmentProblem(
+            f"The cluster for Kubernetes {minor} was not ready after {deadline:.0f} s: {seen}; "
+            f"see {_state_file(results, minor).parent}."
+        ) from None
+    if told is None or told["state"] == "failed":
+        raise EnvironmentProblem(told["reason"] if told else "")
+    return ClusterHandle.from_json(told["cluster"])
+
+
+def _state_file(results: Path, minor: str) -> Path:
+    return results / "clusters" / minor / "state.json"
+
+
+def _read_state(results: Path, minor: str) -> dict[str, Any] | None:
+    try:
+        told: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
+    except FileNotFoundError:
+        return None
+    return told

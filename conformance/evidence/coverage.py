@@ -99,8 +99,8 @@ class Coverage:
     def problems(self, window: Window, *, to_the_end: bool) -> list[Blind | str]:
         """Why the window was not watched without a gap; nothing when it was.
 
-        to_the_end: the window lasts as long as the network namespace, so the last anchor and the
-        final counters belong to it.
+        to_the_end: the window lasts as long as the network namespace, so the last anchor (without
+        it, all that follows the last beacon is blind) and the final counters belong to it.
         """
         found: list[Blind | str] = list(self.lacks)
         if self.lacks:
@@ -108,12 +108,12 @@ class Coverage:
         found += [one for one in self.blind if one.touches(window)]
         if self.start > window.start:
             found.append("the first beacon came after the window began")
-        if self.end < window.end and not any(one.end >= _FOREVER for one in self.blind):
-            found.append("the last beacon came before the window ended")
-        if self.counted_until < window.end and not to_the_end:
-            found.append("tcpdump's counters were not read after the window ended")
         if to_the_end and not self.final:
             found.append("tcpdump's final counters are missing")
+        if not to_the_end and self.end < window.end:
+            found.append("the last beacon came before the window ended")
+        if not to_the_end and self.counted_until < window.end:
+            found.append("tcpdump's counters were not read after the window ended")
         return found
 
 
@@ -147,9 +147,7 @@ def coverage(
         lacks.append("tcpdump's counters were never read")
     blind = [*beacons.gaps, *_drops(counters, diary_file)]
     last = beacons.last_packet
-    whole = beacons.last_anchor is not None and (
-        said_last is None or said_last <= beacons.last_seq
-    )
+    whole = beacons.last_anchor is not None and (said_last is None or said_last <= beacons.last_seq)
     if last is not None and not whole:
         why = f"no beacon after number {beacons.last_seq}, and none that says it is the last"
         evidence = Evidence(beacons.file, frame=last.frame, ns=last.ns, text=why)
@@ -157,9 +155,8 @@ def coverage(
     final = counters[-1] if counters else None
     if final is not None and frames < int(final["captured"]):
         why = f"tcpdump captured {final['captured']} packets and the file holds {frames}"
-        start = last.ns if last else 0
         evidence = Evidence(diary_file, line=final.number, ns=final.ns, text=why)
-        blind.append(Blind(start, _FOREVER, why, evidence))
+        blind.append(Blind(0, _FOREVER, why, evidence))  # which ones are missing, nobody knows
     return Coverage(
         start=beacons.first.ns if beacons.first else _FOREVER,
         end=last.ns if last else 0,

@@ -16,9 +16,7 @@ Json = Mapping[str, Any]
 _RUNTIME = re.compile(
     r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))? ([+-]\d{4}) \S+ (?:\S+ )?(/\S+) (\{.*\})\s*"
 )
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)"
-)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 _LOGRUS_TIME = re.compile(r'\btime="([^"]+)"')
 _STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+)')
 

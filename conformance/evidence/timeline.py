@@ -103,9 +103,7 @@ def lives(bundle: Bundle) -> Mapping[str, list[Life]]:
     The sandbox is there under the name "" when the index knows its id.
     """
     pod = bundle.index.subject_pod
-    found = {
-        ident: Life(name, ident) for name, one in pod.containers.items() for ident in one.ids
-    }
+    found = {ident: Life(name, ident) for name, one in pod.containers.items() for ident in one.ids}
     if pod.sandbox:
         found[pod.sandbox] = Life("", pod.sandbox)
     for event in bundle.runtime():

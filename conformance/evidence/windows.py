@@ -101,9 +101,7 @@ def _ready_ns(bundle: Bundle) -> int:
 
 def _ready_containers(pod: Mapping[str, Any]) -> set[str]:
     status = pod.get("status", {})
-    return {
-        one["name"] for one in container_statuses(status) if one.get("ready")
-    }
+    return {one["name"] for one in container_statuses(status) if one.get("ready")}
 
 
 def container_statuses(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

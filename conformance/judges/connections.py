@@ -130,6 +130,4 @@ class _Look:
             connection.whole = False
             return
         connection.clear = connection.clear or check.violation
-        connection.tls = not connection.clear and all(
-            one.application_bytes for one in self._checks
-        )
+        connection.tls = not connection.clear and all(one.application_bytes for one in self._checks)

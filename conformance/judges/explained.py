@@ -40,7 +40,7 @@ EXCEPTIONS: Sequence[Explained] = (
         "the kubelet's probes and the API server's pod proxy come from the node, which is in no "
         "mesh; the control canary is asked for by that way, and named in the answer",
         remote="gateway",
-        local_ports=("probe", "health"),
+        local_ports=("probe", "health", "agent"),
         tokens=frozenset({"control"}),
     ),
     Explained(

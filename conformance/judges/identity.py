@@ -80,9 +80,7 @@ def mutual(bundle: Bundle) -> Finding:
     )
 
 
-def _let_in(
-    bundle: Bundle, strangers: Sequence[Attempt], measured: Measured
-) -> Finding | None:
+def _let_in(bundle: Bundle, strangers: Sequence[Attempt], measured: Measured) -> Finding | None:
     reached = served(bundle, SUBJECT_ROLE, bundle.index.app, (_STRANGER,))
     let_in = [one for one in strangers if one.outcome in (OK, "wrong") or one.token in reached]
     if not let_in:

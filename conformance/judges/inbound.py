@@ -218,9 +218,7 @@ def _measured(
         "answered": len(answered),
         "dials_by_outcome": dict(by_outcome(tries)),
         "answered_by_window": dict(_by_window(answered, knocks)),
-        "probe_dials_by_outcome": dict(
-            by_outcome(one for one in dials if one.kind == PROBE)
-        ),
+        "probe_dials_by_outcome": dict(by_outcome(one for one in dials if one.kind == PROBE)),
         "rate_bound_95": round(3 / len(tries), 6) if tries else None,
     }
     for knock in knocks:

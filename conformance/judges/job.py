@@ -35,9 +35,7 @@ class _Course:
     @property
     def completed_alone(self) -> bool:
         """Complete was received before anyone told the sidecar to quit."""
-        return self.complete is not None and (
-            self.quit is None or self.complete.ns < self.quit.ns
-        )
+        return self.complete is not None and (self.quit is None or self.complete.ns < self.quit.ns)
 
 
 def completes(bundle: Bundle) -> Finding:

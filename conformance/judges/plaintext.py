@@ -180,12 +180,8 @@ def _look(bundle: Bundle, window: Window, looked: Window) -> _Seen:
         lacks.append(why)
     node, note = _look_from_node(bundle, looked)
     pod_leaks = [one.evidence(bundle.capture_file) for one in inside.leaks.told]
-    node_only = (
-        [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
-    )
-    return _Seen(
-        inside, watched, tried, node, note, pod_leaks, node_only, witnessed, lacks
-    )
+    node_only = [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
+    return _Seen(inside, watched, tried, node, note, pod_leaks, node_only, witnessed, lacks)
 
 
 def _look_from_node(bundle: Bundle, looked: Window) -> tuple[Survey | None, str]:

@@ -51,9 +51,7 @@ def order(bundle: Bundle) -> Finding:
                 evidence=early.evidence,
             )
     if probe is None:
-        raise Unjudgeable(
-            "no successful startup probe is in the capture", evidence=app.evidence
-        )
+        raise Unjudgeable("no successful startup probe is in the capture", evidence=app.evidence)
     gap = happens_before(probe, app)
     raise Unjudgeable(
         f"the probe's 200 and the app's begin cannot be told apart: they overlap by "
@@ -67,9 +65,7 @@ _SOURCES = "capture (probe), containerd /tasks/create (app, earliest), app.start
 
 def _app_begins(bundle: Bundle) -> Event:
     """The app's first instruction, of its first run if it had several."""
-    created = [
-        event for life in lives(bundle)[bundle.index.app] if (event := life.created_event)
-    ]
+    created = [event for life in lives(bundle)[bundle.index.app] if (event := life.created_event)]
     started = stamp_events(bundle, bundle.index.app, "app.started")
     if not created:
         raise Unjudgeable(f"no /tasks/create of {bundle.index.app} is in runtime.log")
@@ -161,9 +157,7 @@ def first_request(bundle: Bundle) -> Finding:
 
 def _first(bundle: Bundle) -> Attempt:
     """The first request of the app's first run."""
-    found = [
-        one for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app) if one.kind == "first"
-    ]
+    found = [one for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app) if one.kind == "first"]
     if not found:
         raise Unjudgeable("the app never sent its first request")
     return min(found, key=lambda one: one.begin_ns)

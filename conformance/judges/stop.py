@@ -151,14 +151,12 @@ def _told(bundle: Bundle, its: Sequence[Life], deleted_ns: int) -> Event:
     return Event(f"the {name}'s own exit", created.ns if created else 0, gone, (line,))
 
 
-def _require_meaning(
-    bundle: Bundle, found: Mapping[str, list[Life]], deletion: Line
-) -> None:
+def _require_meaning(bundle: Bundle, found: Mapping[str, list[Life]], deletion: Line) -> None:
     """An order says something only if the app was alive at the deletion, and then took its time."""
     app = bundle.index.app
-    told = [
-        stop.ns for life in found[app] for stop in life.stops if stop.ns >= deletion.ns
-    ] + [one.latest for one in stamp_events(bundle, app, "app.sigterm")]
+    told = [stop.ns for life in found[app] for stop in life.stops if stop.ns >= deletion.ns] + [
+        one.latest for one in stamp_events(bundle, app, "app.sigterm")
+    ]
     gone = found[app][-1].exited_latest or 0
     if gone < deletion.ns:
         raise Unjudgeable(

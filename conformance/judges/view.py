@@ -43,9 +43,7 @@ def from_inside(bundle: Bundle, see: Callable[[Packet], None]) -> Coverage:
             see(packet)
     except UnreadableCapture as error:
         raise Unjudgeable(str(error), evidence=(Evidence(bundle.capture_file),)) from error
-    return coverage(
-        beacons, bundle.agent(), bundle.agent_file, capture.frames, capture.truncated
-    )
+    return coverage(beacons, bundle.agent(), bundle.agent_file, capture.frames, capture.truncated)
 
 
 def from_node(bundle: Bundle) -> Iterator[Packet]:

@@ -1,0 +1,1 @@
+"""Puts this folder on the path: all tests of readers and judges share the forge of bundles."""

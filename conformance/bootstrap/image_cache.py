@@ -17,6 +17,7 @@ from pathlib import Path
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance import locks, paths, process
+from conformance.bootstrap import image_prune
 from conformance.errors import EnvironmentProblem
 from conformance.progress import board
 
@@ -67,10 +68,21 @@ def locked(name: str) -> Iterator[None]:
     path = paths.cache_dir() / "locks" / f"{name}.lock"
     held = locks.try_exclusive(path)
     if held is None:
-        with board.phase(f"Waiting for another run that makes {name}"):
+        with board.phase(f"Waiting for somebody else's work on {name}"):
             held = _wait_for(path, name)
     with held:
         yield
+
+
+@contextmanager
+def locked_now(name: str) -> Iterator[bool]:
+    """Hold the lock if nobody else does (True), or do not wait for it (False)."""
+    held = locks.try_exclusive(paths.cache_dir() / "locks" / f"{name}.lock")
+    if held is None:
+        yield False
+        return
+    with held:
+        yield True
 
 
 def _wait_for(path: Path, name: str) -> locks.Lock:
@@ -126,6 +138,7 @@ def kept(name: str, build: Callable[[Path], None]) -> Path:
     name: with the hash of the recipe. build: fills the (existing, empty) folder that it is given.
     """
     place = paths.cache_dir() / "components" / name
+    image_prune.mark_used(name)
     if place.is_dir():
         return place
     with locked(name):

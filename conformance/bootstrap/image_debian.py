@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import process
-from conformance.bootstrap import image_cache
+from conformance.bootstrap import image_cache, image_prune
 from conformance.bootstrap.image_docker import (
     BUILT_FROM_PACKAGES,
     BUILT_LABEL,
@@ -37,16 +37,21 @@ LEFT_OUT = (
 
 @dataclass(frozen=True)
 class DebianBase:
-    """A Debian root file system: release and the packages on top of debootstrap's minbase."""
+    """A Debian root file system: release, packages on top of debootstrap's minbase, own files.
+
+    files: a folder that is laid over the root.
+    """
 
     name: str
     suite: str
     packages: tuple[str, ...] = ()
+    files: Path | None = None
 
     @property
     def digest(self) -> str:
         """The hash of the recipe; package versions are the mirror's of the day, and not in it."""
-        return image_cache.digest_of(RECIPE, os.uname().machine, self.suite, *self.packages)
+        files = image_cache.digest_of_files(self.files) if self.files else ""
+        return image_cache.digest_of(RECIPE, os.uname().machine, self.suite, files, *self.packages)
 
     @property
     def tag(self) -> str:
@@ -65,6 +70,7 @@ def build(engine: Engine, base: DebianBase) -> str:
 
     The engine is the cache: a second copy in the cache folder would only cost disk.
     """
+    image_prune.mark_used(base.tag)
     if inspect(engine, base.tag) is not None:
         return base.tag
     require_debootstrap()
@@ -143,6 +149,8 @@ def _bootstrap(engine: Engine, base: DebianBase, folder: Path) -> None:
         what=f"building {base.name} from Debian packages",
         log=log,
     )
+    if base.files is not None:
+        shutil.copytree(base.files, root, dirs_exist_ok=True)
     excluded = [f"--exclude={pattern}" for pattern in LEFT_OUT]
     process.run(
         ["tar", "--numeric-owner", "--xattrs", *excluded, "-C", root, "-cf", archive, "."],

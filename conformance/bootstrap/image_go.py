@@ -157,10 +157,9 @@ def build_cache() -> Path:
 
 def drop_build_cache() -> None:
     """Give the compiler's intermediate results back; finished binaries stay."""
-    if not build_cache().exists():
-        return
-    with image_cache.locked("go"):
-        shutil.rmtree(build_cache(), ignore_errors=True)
+    with image_cache.locked_now("go") as free:
+        if free:  # else somebody compiles, who will do this in turn
+            shutil.rmtree(build_cache(), ignore_errors=True)
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:

@@ -185,4 +185,5 @@ def _pull(engine: Engine, reference: str) -> None:
             process.stop(child)
         said = output.read_text(errors="replace").strip()
     if code != 0:
-        raise _NotPulled(said.splitlines()[-1] if said else f"exit code {code}")
+        last = said.splitlines()[-1] if said else f"exit code {code}"
+        raise _NotPulled(last.removeprefix("Error response from daemon: "))

@@ -22,6 +22,7 @@ from conformance.bootstrap import (
     image_debian,
     image_docker,
     image_fetch,
+    image_prune,
     image_pull,
     node_image,
 )
@@ -80,8 +81,8 @@ def ensure_node_image(engine: Engine, k8s: str, policy: str) -> Image:
         return Image(wanted, str(found["Id"]), "present")
     failure = image_pull.pull(engine, wanted)
     if failure is None:
-        return _image(engine, wanted, "pulled")
-    _must_be_buildable(wanted, failure, policy)
+        return image_of(engine, wanted, "pulled")
+    must_be_buildable(wanted, failure, policy)
     return _built_node(engine, minor, wanted, failure.said)
 
 
@@ -120,7 +121,7 @@ def _built_node(engine: Engine, minor: str, instead_of: str, why: str) -> Image:
     tag = node_image.build(engine, minor)
     version = node_image.parts(minor).version
     note = f"node image {version} built from packages in place of {instead_of} ({why})"
-    return _image(engine, tag, "built", note)
+    return image_of(engine, tag, "built", note)
 
 
 # -- the base of the fixtures -----------------------------------------------------------------
@@ -135,18 +136,20 @@ def ensure_base(engine: Engine, policy: str) -> Image:
         return Image(BASE_IMAGE, str(found["Id"]), "present")
     failure = image_pull.pull(engine, BASE_IMAGE)
     if failure is None:
-        return _image(engine, BASE_IMAGE, "pulled")
-    _must_be_buildable(BASE_IMAGE, failure, policy)
+        return image_of(engine, BASE_IMAGE, "pulled")
+    must_be_buildable(BASE_IMAGE, failure, policy)
     return _built_base(engine, failure.said)
 
 
 def _built_base(engine: Engine, why: str) -> Image:
-    tag = image_debian.build(engine, image_debian.DebianBase(name="debian", suite="bookworm"))
+    files = paths.FIXTURES / "base" / "rootfs"
+    recipe = image_debian.DebianBase(name="debian", suite="bookworm", files=files)
+    tag = image_debian.build(engine, recipe)
     named = image_docker.inspect(engine, BASE_IMAGE)
     if named is None or image_docker.is_built(named):
         docker(engine, "tag", tag, BASE_IMAGE, what=f"naming {tag} {BASE_IMAGE}")
     # Its own name, not the common one: under that the user may have a pulled image.
-    return _image(
+    return image_of(
         engine, tag, "built", f"{BASE_IMAGE} built from Debian packages in its place ({why})"
     )
 
@@ -175,9 +178,13 @@ def ensure_fixture(engine: Engine, name: str, policy: str) -> FixtureImage:
             archive.unlink(missing_ok=True)
             source = "built"
         if not archive.is_file():
-            _save(engine, tag, archive)
+            save(engine, tag, archive)
+        image_prune.mark_used(archive.name)
+        image_prune.mark_used(tag)
+        if source == "built":
+            image_prune.prune(engine)
     note = "; ".join(dict.fromkeys(parent.note for parent in parents if parent.note))
-    return FixtureImage(_image(engine, tag, source, note), archive)
+    return FixtureImage(image_of(engine, tag, source, note), archive)
 
 
 def parent_images(dockerfile: str) -> list[str]:
@@ -236,7 +243,8 @@ def _build_fixture(engine: Engine, name: str, tag: str, dockerfile: str) -> None
             )
 
 
-def _save(engine: Engine, tag: str, archive: Path) -> None:
+def save(engine: Engine, tag: str, archive: Path) -> None:
+    """Write the engine's image into an archive for ``kind load image-archive``."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with image_cache.scratch(f"save-{archive.stem}") as work:
         docker(
@@ -251,7 +259,7 @@ def _save(engine: Engine, tag: str, archive: Path) -> None:
 # -- common -----------------------------------------------------------------------------------
 
 
-def _must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) -> None:
+def must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) -> None:
     """Raise unless the failure is of a kind that leads to building, and the policy allows it."""
     said = failure.said
     if failure.kind in ("absent", "unreachable"):
@@ -269,7 +277,8 @@ def _must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) 
     raise EnvironmentProblem(f"{name} could not be pulled: {said}; {advice}.")
 
 
-def _image(engine: Engine, name: str, source: Source, note: str = "") -> Image:
+def image_of(engine: Engine, name: str, source: Source, note: str = "") -> Image:
+    """An image that was just pulled or built, with its digest."""
     found = image_docker.image_id(engine, name)
     if found is None:
         raise EnvironmentProblem(

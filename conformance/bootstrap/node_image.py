@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import paths, process
-from conformance.bootstrap import image_cache, image_debian, image_docker, image_go, image_oci
+from conformance.bootstrap import (
+    image_cache,
+    image_debian,
+    image_docker,
+    image_go,
+    image_oci,
+    image_prune,
+)
 from conformance.bootstrap.image_docker import Engine, docker
 from conformance.bootstrap.image_go import GoBuild
 from conformance.errors import EnvironmentProblem, Unobtainable
@@ -181,9 +188,11 @@ def build(engine: Engine, minor: str) -> str:
     Cold, this compiles Kubernetes: some 7 min on 2 cores. Raises EnvironmentProblem.
     """
     found = parts(minor)
+    image_prune.mark_used(found.tag)
     with image_cache.locked(f"node-{found.version}-{found.digest}"):
         if image_docker.inspect(engine, found.tag) is None:
             _assemble(engine, found)
+            image_prune.prune(engine)
     return found.tag
 
 

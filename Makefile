@@ -1,0 +1,86 @@
+# make conformance   everything: environment, engine, images, clusters, run, report, clean-up
+# make test          the suite's own tests, real clusters included
+# make lint          ruff and mypy
+# make list          the behaviours
+# make clean         remove kept clusters, what killed runs left, and the suite's own engine
+# make clean-all     the cache and .venv too
+#
+# Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR=; RESULTS= names another folder
+# for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, STRICT=1,
+# ISTIO_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
+
+.DEFAULT_GOAL := help
+.PHONY: help conformance test lint list clean clean-all .venv-ready .python-ready
+
+PYTHON ?= python3
+VENV := .venv/bin
+PYTEST_ARGS ?=
+
+# One shell word, whatever the user wrote; nothing for a variable that is empty.
+quoted = '$(subst ','\'',$(strip $(1)))'
+option = $(if $(strip $(2)),--$(1)=$(call quoted,$(2)))
+flag = $(if $(filter-out 0 no false,$(strip $(2))),--$(1))
+
+CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
+	$(call option,pattern,$(PATTERN)) $(call option,mode,$(MODE)) \
+	$(call option,scenario,$(SCENARIO)) $(call option,behaviour,$(BEHAVIOUR)) \
+	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
+	$(call option,workers,$(WORKERS))
+OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \
+	$(call option,istio-version,$(ISTIO_VERSION)) \
+	$(call flag,keep,$(KEEP)) $(call flag,strict-promises,$(STRICT))
+
+# make itself answers 2 for any failure, so the command's own code is printed.
+say_code = { code=$$?; echo "sidecar-conformance: exit code $$code ($(1))" >&2; exit $$code; }
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+# exec, so that a signal sent to make reaches the run itself and no shell stands between.
+conformance: .python-ready
+	@$(PYTHON) -m conformance.choices $(CHOICES) || $(call say_code,wrong use)
+	@$(MAKE) --no-print-directory .venv-ready
+	@exec $(VENV)/sidecar-conformance run $(OPTIONS)
+
+test: .venv-ready
+	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv-ready
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+list: .venv-ready
+	@exec $(VENV)/sidecar-conformance list
+
+clean: .venv-ready
+	@$(VENV)/python -m conformance.clean || $(call say_code,see above)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache build
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@echo "results/ is yours and stays; .venv and the cache go with make clean-all."
+
+clean-all: .venv-ready
+	@$(VENV)/python -m conformance.clean --all || $(call say_code,the cache stays)
+	@rm -rf .venv
+	@$(MAKE) --no-print-directory .clean-rest
+
+.PHONY: .clean-rest
+.clean-rest:
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@echo "results/ is yours and stays."
+
+.venv-ready: .python-ready
+	@$(PYTHON) -m conformance.bootstrap.venv || \
+		$(call say_code,the Python environment could not be set up)
+
+# Before anything of the suite is imported: its modules need the newer standard library.
+.python-ready:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "sidecar-conformance: $(PYTHON) is not installed; install Python 3.11 or newer," \
+			"or name it with PYTHON=." >&2; \
+		echo "sidecar-conformance: exit code 3 (no Python)" >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "sidecar-conformance: Python 3.11 or newer is needed, and $$($(PYTHON) --version)" \
+			"is what $(PYTHON) is; install it, or name another one with PYTHON=." >&2; \
+		echo "sidecar-conformance: exit code 3 (Python is too old)" >&2; exit 3; }

@@ -8,7 +8,9 @@ folders ("app", "envoy").
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +20,8 @@ from conformance.paths import FIXTURES
 from conformance.sidecars.driver import Driver, Manifest
 
 MANIFESTS = FIXTURES / "manifests"
+# Whole words only: SC_NONCE is the name of a variable, and no placeholder.
+_PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
 _TEMPLATES = {"Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate", "spec", "template")}
 
 
@@ -28,9 +32,14 @@ def load(
 
     images: fixture folder → image reference.
     """
-    text = (MANIFESTS / scenario / f"{name}.yaml").read_text()
+    path = MANIFESTS / scenario / f"{name}.yaml"
     values = {"NAMESPACE": namespace, "NONCE": nonce}
-    return [place_images(_fill(document, values), images) for document in yaml.safe_load_all(text)]
+    return [place_images(document, images) for document in read(path, values)]
+
+
+def read(path: Path, values: Mapping[str, str]) -> Sequence[Manifest]:
+    """The documents of any manifest, with its placeholders filled in."""
+    return [_fill(document, values) for document in yaml.safe_load_all(path.read_text())]
 
 
 def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> Manifest:
@@ -66,9 +75,7 @@ def _images(value: Any, images: Mapping[str, str]) -> Any:
 
 def _fill(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        for placeholder, text in values.items():
-            value = value.replace(placeholder, text)
-        return value
+        return _PLACEHOLDER.sub(lambda match: values[match[0]], value)
     if isinstance(value, dict):
         return {key: _fill(item, values) for key, item in value.items()}
     if isinstance(value, list):

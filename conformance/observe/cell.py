@@ -24,7 +24,7 @@ from conformance.observe import node
 from conformance.observe.job import BOUND_SECONDS
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
 from conformance.observe.watching import Json
-from conformance.sidecars.driver import Admitted, load
+from conformance.sidecars.driver import Admitted, KeepsRecords, load
 
 SCHEMA = 1
 
@@ -59,8 +59,11 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
             subject = scenario.observe(stage)
         except Stuck as stuck:
             stage.step("stuck", why=str(stuck))
+        ended = stage.step("end")
+        if isinstance(driver, KeepsRecords):
+            driver.keep_records(handle, client, namespace, started, bundle)
+        stage.strike()
         index = _index(stage, subject)
-    ended = stage.step("end")
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
     index["trouble"] = [*stage.watch.trouble, *_cut(stage, index)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}

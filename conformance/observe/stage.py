@@ -80,6 +80,18 @@ class Stage:
             with contextlib.suppress(k8s.ApiException):
                 self.core.delete_namespace(self.namespace, grace_period_seconds=0)
 
+    def strike(self) -> None:
+        """End every pod and wait for its network namespace to go: nobody writes to the bundle
+        from here on. Raises Stuck."""
+        self.core.delete_collection_namespaced_pod(self.namespace, grace_period_seconds=0)
+        names = [pod["metadata"]["name"] for pod in self.watch.all("Pod")]
+        self.wait(
+            "the end of the cell's other pods",
+            lambda: all(self.capture_ended(name) for name in names),
+            seconds=60,
+            seen=lambda: ", ".join(name for name in names if not self.capture_ended(name)),
+        )
+
     def step(self, name: str, **more: Any) -> int:
         """Write a line into the diary; returns its time in ns."""
         now = time.time_ns()

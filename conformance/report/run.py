@@ -73,10 +73,10 @@ class Reporter:
         report["run"]["exit_code"] = code
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, [verdict for verdict, _ in found], document.write(self._results, report))
-        html.write(self._results, report)
+        session.exitstatus = code
         if self._session.junit:
             shutil.move(self._session.junit, self._results / "junit.xml")
-        session.exitstatus = code
+        html.write(self._results, report)
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
         options = self._session.options

@@ -8,12 +8,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from conformance.model import Cell
 from conformance.sidecars import REGISTRY
 
 if TYPE_CHECKING:
+    from conformance.bootstrap.engine import Engine
+    from conformance.bootstrap.images import FixtureImage
     from conformance.clusters import ClusterHandle
 
 Manifest = dict[str, Any]
@@ -81,6 +84,48 @@ class Driver(Protocol):
     def quit_command(self) -> Sequence[str]:
         """A command that, run in the sidecar's container, tells the sidecar to end by itself."""
         ...
+
+
+@runtime_checkable
+class BringsImages(Protocol):
+    """What a driver has besides when it uses images that are not a fixture's."""
+
+    def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
+        """Image reference → the image, ready to be loaded into clusters.
+
+        policy: auto, pull or build. Raises Unobtainable when this machine cannot have them.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """What a driver has besides when its control plane has something to say about a cell."""
+
+    def keep_records(
+        self, cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path
+    ) -> None:
+        """Write what the control plane says of this namespace to <bundle>/mesh, before it goes.
+
+        since_ns: when the cell began. mesh/nacks.jsonl lists the configuration that a proxy
+        refused, one object a line: {"by", "file", "line", "text"}; it is there and empty when the
+        control plane was asked and knows of none.
+        """
+        ...
+
+
+def read_pattern(pod: Manifest, container: str) -> Admitted:
+    """Which pattern a pod has: where the sidecar's container stands, and its restartPolicy."""
+    for one in pod["spec"].get("initContainers") or ():
+        if one["name"] == container:
+            policy = one.get("restartPolicy")
+            why = f"init container {container} has restartPolicy {policy}"
+            if policy == "Always":
+                return Admitted("native", why, (container,))
+            return Admitted("none", f"{why}: it is no sidecar")
+    if any(one["name"] == container for one in pod["spec"].get("containers") or ()):
+        return Admitted("classic", f"{container} is a regular container", (container,))
+    return Admitted("none", f"no container {container} in the pod")
 
 
 def load(name: str) -> Driver:

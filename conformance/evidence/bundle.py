@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from conformance.evidence import index as index_format
 from conformance.evidence import records
@@ -19,6 +20,7 @@ from conformance.evidence.records import Line, RuntimeEvent, StopLine
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
 
+T = TypeVar("T")
 SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the pod's name
 
 
@@ -80,16 +82,19 @@ class Bundle:
                     yield number, text
 
     def _json(self, name: str) -> Iterator[Line]:
+        return self._parsed(name, records.read_json)
+
+    def _parsed(self, name: str, read: Callable[[int, str], T | None]) -> Iterator[T]:
         for number, text in self.lines(name):
-            if not text.strip():
-                continue
             try:
-                yield records.read_json(number, text)
-            except ValueError as error:
+                found = read(number, text) if text.strip() else None
+            except (ValueError, TypeError, AttributeError) as error:
                 raise Unjudgeable(
                     f"{name}:{number} cannot be read: {error}",
                     evidence=(Evidence(name, line=number),),
                 ) from error
+            if found is not None:
+                yield found
 
     def steps(self) -> Iterator[Line]:
         """What the scenario did."""
@@ -131,17 +136,11 @@ class Bundle:
 
     def runtime(self) -> Iterator[RuntimeEvent]:
         """containerd's events."""
-        for number, text in self.lines("runtime.log"):
-            event = records.read_runtime(number, text)
-            if event:
-                yield event
+        return self._parsed("runtime.log", records.read_runtime)
 
     def stops(self) -> Iterator[StopLine]:
         """Announcements of signals in containerd's journal."""
-        for number, text in self.lines("containerd.log"):
-            stop = records.read_stop(number, text)
-            if stop:
-                yield stop
+        return self._parsed("containerd.log", records.read_stop)
 
 
 def stamps_file(role: str, container: str) -> str:

@@ -18,6 +18,8 @@ _RUNTIME = re.compile(
 )
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 _LOGRUS_TIME = re.compile(r'\btime="([^"]+)"')
+# journald writes a message that is not clean UTF-8 as a list of bytes.
+_BYTES = re.compile(r'"MESSAGE"\s*:\s*\[')
 _STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+)')
 
 
@@ -99,11 +101,14 @@ def read_runtime(number: int, text: str) -> RuntimeEvent | None:
 
 
 def read_stop(number: int, text: str) -> StopLine | None:
-    """A journal line of containerd that announces a signal; None for any other."""
-    if "Stop container" not in text:
+    """A journal line of containerd that announces a signal; None for any other.
+
+    Raises ValueError when it is no JSON object.
+    """
+    if "Stop container" not in text and not _BYTES.search(text):
         return None
     message = json.loads(text).get("MESSAGE", "")
-    if isinstance(message, list):  # journald writes what is not clean UTF-8 as a list of bytes
+    if isinstance(message, list):
         message = bytes(message).decode("utf-8", "replace")
     time = _LOGRUS_TIME.search(message)
     stop = _STOP.search(message)

@@ -1,0 +1,197 @@
+"""mutual.identity: strangers are turned away, and every connection has the right names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import forge
+import pytest
+import wire
+import worlds
+from forge import World, ns
+
+MUTUAL = "mutual.identity"
+Break = Callable[[World], object]
+
+
+@pytest.mark.parametrize("pattern", ["native", "classic"])
+def test_it_holds(tmp_path: Path, pattern: str) -> None:
+    found = worlds.lifecycle(pattern).judged(MUTUAL, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["without_record"] == 0
+    assert found.measured["of_these_in_steady_state"] > 10
+    assert found.measured["strangers_by_outcome"] == {"closed": 6}
+    assert {one.file for one in found.evidence} == {
+        "stamps/dialer.dialer.jsonl",
+        "capture/subject/eth0.pcap",
+        "logs/subject.envoy.log",
+    }
+
+
+def steady_record(world: World, direction: str) -> forge.Json:
+    begin, end = forge.stamp_text(ns(7), "T"), forge.stamp_text(ns(9), "T")
+    return next(
+        one
+        for one in world.logs["subject.envoy"]
+        if one["direction"] == direction and begin < one["start"] < end
+    )
+
+
+def wrong_peer(world: World) -> None:
+    steady_record(world, "outbound")["peer_uri"] = "spiffe://sc.local/stranger"
+
+
+def wrong_own(world: World) -> None:
+    steady_record(world, "inbound")["own_uri"] = "spiffe://sc.local/other"
+
+
+def wrong_in_the_drain(world: World) -> None:
+    world.logs["subject.envoy"][-1]["peer_uri"] = "spiffe://evil/peer"
+
+
+def one_way_out(world: World) -> None:
+    steady_record(world, "outbound")["peer_uri"] = None
+
+
+def one_way_in(world: World) -> None:
+    steady_record(world, "inbound")["peer_uri"] = "-"
+
+
+def served_to_nobody_of_the_mesh(world: World) -> None:
+    line = steady_record(world, "inbound")
+    stranger = {"downstream_remote": f"{forge.DIALER}:5", "peer_uri": None}
+    world.logs["subject.envoy"].append({**line, **stranger})
+
+
+def stranger_let_in(world: World) -> None:
+    world.dial(8.07, "dial-tls", 900, "ok")
+
+
+def stranger_was_answered_by_the_proxy(world: World) -> None:
+    world.dial(8.07, "dial-tls", 900, "wrong")
+
+
+def stranger_reached_the_app(world: World) -> None:
+    its = world.dial(8.07, "dial-tls", 900, "closed")
+    world.served(8.08, 8.09, "subject.app", its, forge.DIALER)
+
+
+def in_clear(world: World) -> None:
+    world.leak(8.0, forge.token("steady", 900))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hazard"),
+    [
+        (wrong_peer, "wrong-identity"),
+        (wrong_own, "wrong-identity"),
+        (wrong_in_the_drain, "wrong-identity"),
+        (one_way_out, "not-mutual"),
+        (one_way_in, "not-mutual"),
+        (served_to_nobody_of_the_mesh, "not-mutual"),
+        (stranger_let_in, "not-mutual"),
+        (stranger_was_answered_by_the_proxy, "not-mutual"),
+        (stranger_reached_the_app, "not-mutual"),
+        (in_clear, "plaintext"),
+    ],
+)
+def test_worlds_that_are_not_mutual(tmp_path: Path, wrong: Break, hazard: str) -> None:
+    world = worlds.lifecycle()
+    wrong(world)
+    found = world.judged(MUTUAL, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", hazard), found.reason
+    assert found.evidence[0].line or found.evidence[0].frame
+
+
+def without_record(world: World) -> None:
+    world.logs["subject.envoy"].remove(steady_record(world, "outbound"))
+
+
+def record_of_another_connection(world: World) -> None:
+    """The port was used before, at another time: that record says nothing of this connection."""
+    line = steady_record(world, "outbound")
+    line["start"] = forge.stamp_text(ns(1), "T") + "Z"
+
+
+def one_direction_only(world: World) -> None:
+    world.logs["subject.envoy"] = [
+        one for one in world.logs["subject.envoy"] if one["direction"] == "outbound"
+    ]
+    inbound = wire.ip(forge.PEER, forge.POD, 6, b"")[12:16]
+    world.frames = [one for one in world.frames if inbound not in one[1][26:34]]
+
+
+def no_record(world: World) -> None:
+    world.logs["subject.envoy"] = [{"level": "info"}]
+
+
+def strangers_found_nobody(world: World) -> None:
+    for end in world.lines("dialer.dialer", "request.end", kind="dial-tls"):
+        end["outcome"] = "refused"
+
+
+def strangers_got_no_hello(world: World) -> None:
+    """Turned away before any TLS: by a firewall, perhaps, and not by mutual TLS."""
+    world.frames = [
+        one for one in world.frames
+        if not (wire.SERVER_HELLO[:20] in one[1] and b"\x0a\xf4\x00\x09" in one[1][30:34])
+    ]  # fmt: skip
+
+
+def blind(world: World) -> None:
+    world.drop_beacon(80)
+
+
+def no_identities(world: World) -> None:
+    world.index["identities"] = {}
+
+
+def not_injected(world: World) -> None:
+    world.index["admitted"]["pattern"] = "none"
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (without_record, "have no record"),
+        (record_of_another_connection, "have no record"),
+        (one_direction_only, "no TLS connection from the peer"),
+        (no_record, "recorded no request"),
+        (strangers_found_nobody, "without a certificate got as far"),
+        (strangers_got_no_hello, "without a certificate got as far"),
+        (blind, "capture blind"),
+        (no_identities, "which identities"),
+        (not_injected, "never injected"),
+        (lambda world: world.missing.add("logs/subject.envoy.log"), "envoy.log is missing"),
+    ],
+)
+def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break, said: str) -> None:
+    world = worlds.lifecycle()
+    doubtful(world)
+    found = world.judged(MUTUAL, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert said in found.reason
+
+
+def test_a_connection_of_the_drain_may_lack_its_record(tmp_path: Path) -> None:
+    """A killed proxy writes nothing more."""
+    world = worlds.lifecycle()
+    line = max(world.logs["subject.envoy"], key=lambda one: one["start"])
+    world.logs["subject.envoy"].remove(line)
+    found = world.judged(MUTUAL, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["without_record"] == 1
+
+
+def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    folder = world.write(tmp_path / "bundle")
+    path = folder / "logs/subject.envoy.log"
+    path.write_text("[warning] starting {not json\n" + path.read_text() + '{"half": ')
+    world.index["files"] = {}
+    (folder / "cell.json").write_text(__import__("json").dumps(world.index))
+    from conformance.evidence.bundle import Bundle
+    from conformance.judges import judge
+
+    assert judge(MUTUAL, Bundle.open(folder)).observed == "holds"

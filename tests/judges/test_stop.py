@@ -1,0 +1,344 @@
+"""stop.order, stop.in-flight, stop.app-egress: what must have been seen of the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import forge
+import pytest
+import worlds
+from forge import World, ns
+
+ORDER, FLIGHT, EGRESS = "stop.order", "stop.in-flight", "stop.app-egress"
+Break = Callable[[World], object]
+
+
+def inconclusive(world: World, behaviour: str, folder: Path, said: str) -> None:
+    found = world.judged(behaviour, folder)
+    assert found.observed == "inconclusive", found.reason
+    assert said in found.reason
+
+
+# --- order
+
+
+def test_native_order_holds_with_its_gap(tmp_path: Path) -> None:
+    found = worlds.lifecycle().judged(ORDER, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["smallest_ordered_gap_ms"] == pytest.approx(90, abs=0.1)
+    assert {one.file for one in found.evidence} == {
+        "stamps/subject.app.jsonl",
+        "runtime.log",
+        "containerd.log",
+        "stamps/subject.envoy.jsonl",
+    }
+
+
+def test_classic_order_is_wrong(tmp_path: Path) -> None:
+    found = worlds.lifecycle("classic").judged(ORDER, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "wrong-order")
+    assert found.measured["smallest_ordered_gap_ms"] < -5000
+
+
+def told_by_another(world: World) -> None:
+    """A signal that containerd knows nothing of; its own comes in the right order."""
+    world.stamp(12.0, "subject.envoy", "sidecar.sigterm")
+
+
+def told_once_too_early(world: World) -> None:
+    world.signalled(12.0, forge.ENVOY)
+    world.drop(world.stamps["subject.envoy"], "sidecar.sigterm")
+    world.stamp(12.01, "subject.envoy", "sidecar.sigterm")
+
+
+def another_app_lives_on(world: World) -> None:
+    """The app ended in time, but a second app container had not."""
+    containers = world.index["pods"]["subject"]["containers"]
+    containers["worker"] = {"id": "d" * 64, "ids": ["d" * 64], "image": "i", "image_id": "i"}
+    world.created(5.4, "d" * 64)
+    world.exited(16.0, "d" * 64)
+    world.stamp(15.9, "subject.worker", "app.last")
+
+
+def app_never_ended(world: World) -> None:
+    """Killed with the sandbox: no exit was noticed, but the app wrote on."""
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.APP)
+    ]  # fmt: skip
+    world.stamp(15.9, "subject.app", "request.begin", token=forge.token("drain", 900), kind="drain")
+
+
+@pytest.mark.parametrize(
+    "wrong", [told_by_another, told_once_too_early, another_app_lives_on, app_never_ended]
+)
+def test_native_worlds_with_a_wrong_order(tmp_path: Path, wrong: Break) -> None:
+    world = worlds.lifecycle()
+    wrong(world)
+    found = world.judged(ORDER, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
+
+
+def test_a_sidecar_that_ends_by_itself_is_another_hazard(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.stamps["subject.envoy"] = world.stamps["subject.envoy"][:3]
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.ENVOY]
+    world.created(1.0, forge.ENVOY)
+    world.exited(12.0, forge.ENVOY, 1)
+    found = world.judged(ORDER, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "sidecar-gone")
+
+
+def app_ended_before(world: World) -> None:
+    """Nothing was left to be ordered."""
+    for who in ("subject.app",):
+        world.stamps[who] = [one for one in world.stamps[who] if one["ns"] < ns(8)]
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.APP]
+    world.created(5.3, forge.APP)
+    world.exited(8.0, forge.APP, 1)
+
+
+def app_ended_at_once(world: World) -> None:
+    """Two signals at once, and an app that does not drain: ordered by chance."""
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.APP]
+    world.created(5.3, forge.APP)
+    world.exited(10.06, forge.APP)
+    world.stamps["subject.app"] = [
+        one for one in world.stamps["subject.app"] if one["ns"] < ns(10.055)
+    ]
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.signalled(10.07, forge.ENVOY)
+
+
+def no_exit(world: World) -> None:
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.APP)
+    ]  # fmt: skip
+
+
+def nobody_told(world: World) -> None:
+    world.journal = []
+    world.drop(world.stamps["subject.envoy"], "sidecar.sigterm")
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
+    ]  # fmt: skip
+
+
+def at_the_same_moment(world: World) -> None:
+    """The signal between the app's last stamp and its exit."""
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.signalled(15.105, forge.ENVOY)
+
+
+def only_the_stamp(world: World) -> None:
+    """Felt after the exit, but nobody knows when it was sent: the stamp is its latest moment."""
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.stamps["subject.envoy"] = world.stamps["subject.envoy"][:3]
+
+
+def never_deleted(world: World) -> None:
+    world.drop(world.steps, "delete.asked")
+    world.drop(world.steps, "delete.accepted")
+
+
+def not_injected(world: World) -> None:
+    world.index["admitted"]["pattern"] = "none"
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (app_ended_before, "nothing was left"),
+        (app_ended_at_once, "by chance"),
+        (no_exit, "its exit is not in runtime.log"),
+        (nobody_told, "neither a signal"),
+        (at_the_same_moment, "cannot be told"),
+        (only_the_stamp, "cannot be told"),
+        (never_deleted, "no deletion"),
+        (not_injected, "never injected"),
+        (lambda world: world.missing.add("runtime.log"), "runtime.log is missing"),
+    ],
+)
+def test_what_cannot_carry_an_order(tmp_path: Path, doubtful: Break, said: str) -> None:
+    world = worlds.lifecycle()
+    doubtful(world)
+    inconclusive(world, ORDER, tmp_path, said)
+
+
+# --- in flight
+
+
+def test_in_flight_holds(tmp_path: Path) -> None:
+    found = worlds.lifecycle().judged(FLIGHT, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["in_flight"] == found.measured["reached_the_app"] == 6
+    assert found.measured["rate_bound_95"] == 0.5
+
+
+def test_classic_loses_what_outlasts_the_proxys_drain(tmp_path: Path) -> None:
+    found = worlds.lifecycle("classic").judged(FLIGHT, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert found.measured["lost"] == len(found.evidence) > 0
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "hazard"),
+    [
+        (["reset", "reset"], "reset"),
+        (["refused"], "refused"),
+        (["reset", "refused"], "lost-request"),
+        (["timeout"], "lost-request"),
+    ],
+)
+def test_how_requests_are_lost(tmp_path: Path, outcomes: list[str], hazard: str) -> None:
+    world = worlds.lifecycle()
+    ends = [one for one in world.lines("peer.app", "request.end") if one["ns"] > ns(10.1)]
+    for end, outcome in zip(ends, outcomes, strict=False):
+        end["outcome"] = outcome
+    found = world.judged(FLIGHT, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", hazard)
+    assert found.measured["lost"] == len(outcomes)
+
+
+def test_a_request_without_an_end_is_lost(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    end = next(one for one in world.lines("peer.app", "request.end") if one["ns"] > ns(10.1))
+    end["outcome"] = "reset"
+    other = next(one for one in world.lines("peer.app", "request.end") if one["ns"] > end["ns"])
+    world.stamps["peer.app"].remove(other)
+    found = world.judged(FLIGHT, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert found.measured["requests_by_outcome"] == {"ok": 4, "reset": 1, "unended": 1}
+
+
+def test_requests_whose_ends_were_never_written_prove_nothing(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    world.stamps["peer.app"] = [one for one in world.stamps["peer.app"] if one["ns"] < ns(10.2)]
+    inconclusive(world, FLIGHT, tmp_path, "only after the app itself had ended")
+
+
+def none_in_flight(world: World) -> None:
+    world.stamps["peer.app"] = [
+        one for one in world.stamps["peer.app"]
+        if one.get("kind") not in ("inflight", "stream") or one["ns"] < ns(6)
+    ]  # fmt: skip
+
+
+def none_had_arrived(world: World) -> None:
+    world.drop(world.stamps["subject.app"], "served", phase="begin")
+
+
+def app_ended_first(world: World) -> None:
+    """The app left its requests alone: whoever is to blame, it is not the sidecar."""
+    world.drop(world.stamps["subject.app"], "app.last")
+    world.stamp(10.2, "subject.app", "app.last")
+    for end in world.lines("peer.app", "request.end"):
+        if end["ns"] > ns(10.3):
+            end["outcome"] = "reset"
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (none_in_flight, "no request was being answered"),
+        (none_had_arrived, "no request was being answered"),
+        (app_ended_first, "cannot be blamed"),
+        (never_deleted, "no deletion"),
+        (not_injected, "never injected"),
+        (lambda world: world.missing.add("stamps/peer.app.jsonl"), "peer.app.jsonl is missing"),
+    ],
+)
+def test_what_cannot_carry_in_flight(tmp_path: Path, doubtful: Break, said: str) -> None:
+    world = worlds.lifecycle()
+    doubtful(world)
+    inconclusive(world, FLIGHT, tmp_path, said)
+
+
+# --- egress
+
+
+def test_egress_holds(tmp_path: Path) -> None:
+    found = worlds.lifecycle().judged(EGRESS, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["requests"] == 24
+    assert found.measured["drain_seconds_watched"] > 4
+
+
+def test_classic_egress_is_refused_once_the_proxy_is_gone(tmp_path: Path) -> None:
+    found = worlds.lifecycle("classic").judged(EGRESS, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "refused")
+    assert 0 < found.measured["lost"] < found.measured["requests"]
+
+
+def test_one_lost_request_is_enough(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    world.lines("subject.app", "request.end", kind="drain")[5]["outcome"] = "closed"
+    found = world.judged(EGRESS, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert found.measured["lost"] == 1
+
+
+def test_a_request_that_never_ended_is_lost(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    lines = world.stamps["subject.app"]
+    lines.remove(world.lines("subject.app", "request.end", kind="drain")[5])
+    found = world.judged(EGRESS, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request")
+
+
+def test_answered_past_the_sidecar(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    for begin in world.lines("subject.app", "request.begin", kind="drain"):
+        begin["via"] = "proxy"
+    for end in world.lines("subject.app", "request.end", kind="drain")[:-1]:
+        end["via"] = "proxy"
+    found = world.judged(EGRESS, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "bypassed")
+    assert found.measured["past_the_sidecar"] == 1
+
+
+def too_few(world: World) -> None:
+    kept = {forge.token("drain", seq) for seq in (24, 25)}
+    world.stamps["subject.app"] = [
+        one for one in world.stamps["subject.app"]
+        if one.get("kind") != "drain" or one["token"] in kept
+    ]  # fmt: skip
+
+
+def drained_no_longer_than_the_sidecar(world: World) -> None:
+    """Signalled together, both would have lived as long: all is answered, and nothing shown."""
+    lines = world.stamps["subject.app"]
+    lines[:] = [one for one in lines if one.get("kind") != "drain" or one["ns"] < ns(11.4)]
+
+
+def never_told(world: World) -> None:
+    world.drop(world.stamps["subject.app"], "app.sigterm")
+
+
+def killed(world: World) -> None:
+    world.drop(world.stamps["subject.app"], "app.last")
+
+
+def answered_by_nobody(world: World) -> None:
+    world.drop(world.stamps["peer.app"], "served")
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (too_few, "2 requests after its SIGTERM"),
+        (drained_no_longer_than_the_sidecar, "would have lived as long"),
+        (never_told, "never said that it got SIGTERM"),
+        (killed, "never came to its last"),
+        (answered_by_nobody, "never served them"),
+        (not_injected, "never injected"),
+    ],
+)
+def test_what_cannot_carry_egress(tmp_path: Path, doubtful: Break, said: str) -> None:
+    world = worlds.lifecycle()
+    doubtful(world)
+    inconclusive(world, EGRESS, tmp_path, said)

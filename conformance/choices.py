@@ -7,6 +7,7 @@ a machine that has nothing of the project yet, with exit code 2 and one sentence
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
     known = known_k8s()
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
+    for name in sidecars:
+        _check(REGISTRY[name].check)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
@@ -84,6 +87,13 @@ def positive(option: str, value: str | int | None) -> int | None:
     if not re.fullmatch(r"[1-9]\d*", str(value)):
         raise UsageProblem(f"{option}={value} is not valid; choose a whole number from 1 on.")
     return int(str(value))
+
+
+def _check(name: str) -> None:
+    """A sidecar's own check of what the environment asks of it."""
+    module, _, function = name.partition(":")
+    if function:
+        getattr(importlib.import_module(module), function)()
 
 
 def _default_k8s(known: Sequence[str]) -> tuple[str, ...]:
@@ -124,8 +134,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("images", "take-away", "workers"):
         parser.add_argument(f"--{name}")
     options, _ = parser.parse_known_args(argv)
+    from conformance import plan  # it imports this module
+
     try:
-        select(vars(options))
+        plan.cells(select(vars(options)))
         if options.images:
             one_of("IMAGES", options.images, IMAGES)
         if options.take_away:

@@ -38,7 +38,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
-                        if pattern in driver.patterns:
+                        if driver.has(mode, pattern):
                             found.append(Cell(k8s, sidecar, _pattern(pattern), mode, scenario))
     if not found:
         raise UsageProblem(

@@ -196,7 +196,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """In the controlling process: settle the engine, begin to bring clusters up."""
     config = session.config
     state = config.stash.get(_STATE, None)
-    if state is None or hasattr(config, "workerinput"):
+    if state is None or hasattr(config, "workerinput") or config.option.collectonly:
         return
     from conformance.preparation import Preparation
     from conformance.report.run import Reporter

@@ -174,11 +174,16 @@ def _requests(scale: _Scale, name: str, stamps: Iterable[Json], kinds: Sequence[
                 title = f"{stamp['kind']} {stamp['token'].rpartition('.')[2]}: {outcome}"
                 lane.marks.append(scale.mark(begin["ns"], stamp["ns"], f"request {kind}", title))
     lane.marks += [
-        scale.mark(one["ns"], scale.end, "request unanswered", f"{one['kind']}: never ended")
+        scale.mark(one["ns"], scale.end, f"request {_never(one)}", f"{one['kind']}: never ended")
         for one in open_ones.values()
         if scale.start <= one["ns"] <= scale.end
     ]
     return lane
+
+
+def _never(begin: Json) -> str:
+    """The style of a request without an end; an outsider's that goes nowhere is no news."""
+    return "dialed-timeout" if begin["kind"] in _DIALS else "unanswered"
 
 
 def _seen(scale: _Scale, verdicts: Iterable[Json]) -> Lane:

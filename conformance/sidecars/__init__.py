@@ -3,7 +3,8 @@ checked before anything is installed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -11,13 +12,21 @@ class Registration:
     """What the plan must know of a driver without importing it.
 
     module: holds a class ``Driver`` (see conformance.sidecars.driver).
-    modes: its variants, the default first. patterns: those it has.
+    modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
+    which it means anything, where that is not all of them. check: "module:function" that raises
+    UsageProblem when the environment asks for what cannot be; standard library only, too.
     """
 
     name: str
     module: str
     modes: tuple[str, ...]
     patterns: tuple[str, ...] = ("classic", "native")
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    check: str = ""
+
+    def has(self, mode: str, pattern: str) -> bool:
+        """Whether the sidecar can be had like this."""
+        return pattern in self.only.get(mode, self.patterns) and pattern in self.patterns
 
 
 REGISTRY = {
@@ -25,6 +34,13 @@ REGISTRY = {
     for entry in (
         Registration(
             "envoy", "conformance.sidecars.envoy", ("init-rules", "sidecar-rules", "fallback")
+        ),
+        Registration(
+            "istio",
+            "conformance.sidecars.istio",
+            ("default", "hold", "exit-on-zero", "excluded"),
+            only={"hold": ("classic",), "exit-on-zero": ("classic",)},
+            check="conformance.sidecars.istio_release:check",
         ),
     )
 }

@@ -29,7 +29,7 @@ from conformance.observe.node import NodeCollectors
 from conformance.options import Options
 from conformance.paths import FIXTURES
 from conformance.progress import board
-from conformance.sidecars.driver import load
+from conformance.sidecars.driver import BringsImages, load
 
 # Fixture images that every run needs: the workload, and the observer's tools.
 ALWAYS = ("app", "observer")
@@ -103,17 +103,21 @@ class Preparation:
 
     def _images(self) -> tuple[Context, Sequence[Path]]:
         wanted = list(ALWAYS)
+        brought: dict[str, images.FixtureImage] = {}
         unobtainable: dict[str, str] = {}
         for name in self.options.selection.sidecars:
             try:
-                wanted += load(name).fixture_images()
+                driver = load(name)
+                wanted += driver.fixture_images()
+                if isinstance(driver, BringsImages):
+                    brought |= driver.images(self._engine, self.options.images)
             except Unobtainable as error:
                 unobtainable[name] = str(error)
         built = {
             name: images.ensure_fixture(self._engine, name, self.options.images)
             for name in dict.fromkeys(wanted)
             if (FIXTURES / name).is_dir()
-        }
+        } | brought
         observer = built["observer"].image
         root = rootfs.export(self._engine.docker, self._engine.env, observer.name, observer.digest)
         context = Context(

@@ -1,0 +1,191 @@
+"""Istio's control plane on a cluster: installed once, and what each cell's namespace asks of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client as k8s
+from kubernetes.utils import create_from_dict
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance import process, workloads
+from conformance.bootstrap import image_istio
+from conformance.choices import minor_number
+from conformance.errors import EnvironmentProblem
+from conformance.paths import FIXTURES
+from conformance.progress import board
+from conformance.sidecars.driver import Manifest
+from conformance.sidecars.istio_release import Release
+
+if TYPE_CHECKING:
+    from conformance.clusters import ClusterHandle
+
+NAMESPACE = "istio-system"
+ROOT_CERTIFICATE = "istio-ca-root-cert"  # put into every namespace by istiod; the proxies mount it
+MANIFESTS = FIXTURES / "istio"
+PATIENCE = 120.0  # seconds for anything that istiod does by itself; it takes one or two
+INSTALL_WITHIN = 300  # seconds; measured: 6 to 16
+
+PLURALS = {
+    "DestinationRule": "destinationrules",
+    "PeerAuthentication": "peerauthentications",
+    "Telemetry": "telemetries",
+}
+
+# What Envoy without Istio's extensions must not be told: it would refuse whole listeners.
+WITHOUT_EXTENSIONS = (
+    "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=false",
+    "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false",
+    "values.telemetry.enabled=false",
+)
+
+
+def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+    """Install the release whose images the node has; returns versions and costs for the report.
+
+    Raises EnvironmentProblem with istioctl's own words.
+    """
+    release = Release(_loaded_tag(cluster))
+    istioctl = image_istio.istioctl(release.tag)
+    log = cluster.kubeconfig.with_name("istio.log")
+    began = time.monotonic()
+    with board.phase(f"installing Istio {release.tag} on Kubernetes {cluster.minor}"):
+        for revision in _revisions(release):
+            values = ["-f", str(MANIFESTS / "install.yaml"), *_settings(release, revision)]
+            process.run(
+                [istioctl, "install", "--kubeconfig", str(cluster.kubeconfig), "-y", *values],
+                what=f"installing Istio {release.tag}",
+                log=log,
+                timeout=INSTALL_WITHIN,
+            )
+        for document in workloads.read(MANIFESTS / "telemetry.yaml", {}):
+            create(client, document)
+        _await_webhooks(client)
+    took = time.monotonic() - began
+    memory = _memory_mib(client)
+    return {
+        "istio": release.tag,
+        "envoy": image_istio.envoy_wheel() if release.built else "Istio's own",
+        "switched off": ", ".join(WITHOUT_EXTENSIONS) if release.built else "nothing",
+        "without an annotation a pod is": "native"
+        if release.native_by_default(minor_number(cluster.minor))
+        else "classic",
+        "install seconds": f"{took:.1f}",
+        "istiod memory MiB": f"{memory:.0f}",
+        "warning": _warning(log.read_text()),
+    }
+
+
+def prepare(namespace: str, client: Any) -> None:
+    """Create what a cell's namespace needs, and wait until its pods could start."""
+    for document in workloads.read(MANIFESTS / "namespace.yaml", {"NAMESPACE": namespace}):
+        create(client, document)
+    core = k8s.CoreV1Api(client)
+
+    def there() -> bool:
+        names = core.list_namespaced_config_map(namespace).items
+        return any(one.metadata.name == ROOT_CERTIFICATE for one in names)
+
+    _wait(there, f"istiod did not put its root certificate into namespace {namespace}")
+
+
+def create(client: Any, document: Manifest) -> None:
+    """Create any object, of Istio's kinds too."""
+    group, slash, version = document["apiVersion"].rpartition("/")
+    if not slash or not group.endswith("istio.io"):
+        create_from_dict(client, document)
+        return
+    k8s.CustomObjectsApi(client).create_namespaced_custom_object(
+        group, version, document["metadata"]["namespace"], PLURALS[document["kind"]], document
+    )
+
+
+def istiods(client: Any) -> Sequence[str]:
+    """The names of the control plane's pods."""
+    pods = k8s.CoreV1Api(client).list_namespaced_pod(NAMESPACE, label_selector="app=istiod").items
+    return [pod.metadata.name for pod in pods]
+
+
+def _revisions(release: Release) -> Sequence[str]:
+    """One for each pattern where pods cannot choose by annotation, else the default one."""
+    return ("",) if release.pattern_by_pod else ("classic", "native")
+
+
+def _settings(release: Release, revision: str) -> list[str]:
+    values = [f"hub={image_istio.HUB}", f"tag={release.tag}"]
+    if release.built:
+        values += WITHOUT_EXTENSIONS
+    if revision:
+        native = "true" if revision == "native" else "false"
+        values += [f"revision={revision}", f"values.pilot.env.ENABLE_NATIVE_SIDECARS={native}"]
+    return [word for value in values for word in ("--set", value)]
+
+
+def _loaded_tag(cluster: ClusterHandle) -> str:
+    """The tag of the control plane's image that the cluster's nodes were given."""
+    said = process.run(
+        [
+            *(shutil.which("docker") or "docker", "exec", cluster.node),
+            *("ctr", "-n", "k8s.io", "images", "ls", "-q"),
+        ],
+        what="asking the node for its images",
+        env={"DOCKER_HOST": cluster.host} if cluster.host else None,
+        timeout=60,
+    )
+    found = re.search(rf"^{re.escape(image_istio.HUB)}/pilot:(\S+)$", said, re.MULTILINE)
+    if found is None:
+        raise EnvironmentProblem(f"The node {cluster.node} was not given {image_istio.HUB}/pilot.")
+    return found[1]
+
+
+def _await_webhooks(client: Any) -> None:
+    """Until istiod has signed its webhooks, the API server cannot call them: pods are refused."""
+    api = k8s.AdmissionregistrationV1Api(client)
+
+    def signed() -> bool:
+        found = [
+            hook
+            for one in api.list_mutating_webhook_configuration().items
+            if one.metadata.name.startswith("istio-sidecar-injector")
+            for hook in one.webhooks
+        ]
+        return bool(found) and all(hook.client_config.ca_bundle for hook in found)
+
+    _wait(signed, "istiod did not sign its injection webhooks")
+
+
+def _memory_mib(client: Any) -> float:
+    """Resident memory of all istiods, by their own metrics."""
+    core = k8s.CoreV1Api(client)
+    total = 0.0
+    for name in istiods(client):
+        said = core.connect_get_namespaced_pod_proxy_with_path(
+            f"{name}:15014", NAMESPACE, "metrics"
+        )
+        found = re.search(r"^process_resident_memory_bytes (\S+)$", said, re.MULTILINE)
+        total += float(found[1]) if found else 0.0
+    return total / 2**20
+
+
+def _warning(log: str) -> str:
+    """What istioctl says about a Kubernetes that is too old for it; it only warns."""
+    found = re.search(r"The Kubernetes version \S+ is not supported.*(?:\n.*minimum.*)?", log)
+    return re.sub(r"\s+", " ", found[0]).strip() if found else ""
+
+
+def _wait(done: Callable[[], bool], failed: str) -> None:
+    waiting = Retrying(
+        retry=retry_if_result(lambda value: not value),
+        stop=stop_after_delay(PATIENCE),
+        wait=wait_fixed(0.1),
+    )
+    try:
+        waiting(done)
+    except RetryError:
+        raise EnvironmentProblem(
+            f"{failed} within {PATIENCE:.0f} s; see its log in namespace {NAMESPACE}."
+        ) from None

@@ -25,11 +25,7 @@ from conformance.progress import board
 
 def clean() -> None:
     """Remove the clusters of ended runs, kept ones too, and stop the suite's own engine."""
-    kept = runs.kept()
     runs.sweep(_delete, kept_too=True)
-    for record in kept:
-        if record not in runs.kept():
-            board.say(f"Removed the kept clusters of run {record.id}.")
     alive = [record.id for record in runs.alive()]
     if alive:
         board.say(f"Left alone, because they are running: {', '.join(alive)}.")

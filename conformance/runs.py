@@ -112,6 +112,7 @@ def start(results: Path | None = None, *, host: str = "", keep: bool = False) ->
     root = (results or RESULTS).expanduser().resolve()
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     run = Run(run_id, root / run_id, host, keep)
+    made = not root.exists()
     try:
         run.results.mkdir(parents=True)
         lock = locks.exclusive(_folder() / f"{run_id}.lock")
@@ -126,7 +127,7 @@ def start(results: Path | None = None, *, host: str = "", keep: bool = False) ->
         try:
             yield run
         finally:
-            give_back(run.results)
+            give_back(run.results, root / "latest", *([root] if made else []))
             if not run.clusters:
                 _forget(run.id)
 
@@ -164,23 +165,21 @@ def sweep(delete: Callable[[Record], None] | None = None, *, kept_too: bool = Fa
             try:
                 if now.clusters:
                     remove(now)
-                    board.say(
-                        f"Removed what the dead run {now.id} left: {', '.join(now.clusters)}."
-                    )
+                    board.say(f"Removed what {_named(now)} left: {', '.join(now.clusters)}.")
             except Problem as problem:
-                board.say(f"What the ended run {now.id} left could not be removed: {problem}")
+                board.say(f"What {_named(now)} left could not be removed: {problem}")
                 continue
             _forget(now.id)
             swept.append(now.id)
     return swept
 
 
-def give_back(path: Path) -> None:
-    """Under sudo: hand the folder and everything in it back to the user who called sudo."""
+def give_back(folder: Path, *others: Path) -> None:
+    """Under sudo: hand the folder, everything in it, and the others back to who called sudo."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not uid.isdigit() or not gid.isdigit():
         return
-    for place in (path.parent, path.parent / "latest", path, *path.rglob("*")):
+    for place in (folder, *folder.rglob("*"), *others):
         with suppress(FileNotFoundError):
             os.chown(place, int(uid), int(gid), follow_symlinks=False)
 
@@ -188,6 +187,10 @@ def give_back(path: Path) -> None:
 def short(run_id: str) -> str:
     """The id without its date: enough to tell runs apart on one engine."""
     return run_id.partition("-")[2]
+
+
+def _named(record: Record) -> str:
+    return f"run {record.id} ({'kept' if record.keep else 'killed'})"
 
 
 def _delete_all(record: Record) -> None:

@@ -84,7 +84,7 @@ def remove(home: Path, *, others: bool) -> None:
     if Path("/sys/class/net", bridge.name).exists():
         names.append(bridge.name)
     for table, rule in _rules():
-        if _concerns(rule, set(names) | {bridge.name}, pool):
+        if concerns(rule, set(names) | {bridge.name}, pool):
             with suppress(EnvironmentProblem):
                 _iptables("-t", table, "-D", *shlex.split(rule)[1:])
     for name in dict.fromkeys(names):
@@ -185,7 +185,8 @@ def _rules() -> list[tuple[str, str]]:
     return found
 
 
-def _concerns(rule: str, names: set[str], pool: IPv4Network) -> bool:
+def concerns(rule: str, names: set[str], pool: IPv4Network) -> bool:
+    """Whether a rule names one of the interfaces or an address of the pool."""
     for word in shlex.split(rule):
         if word in names:
             return True

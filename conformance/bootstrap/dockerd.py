@@ -164,7 +164,7 @@ def configuration(daemon: Daemon, link: bridge.Bridge, runc: str) -> dict[str, o
         "ip6tables": False,
     }
     if oci_runtime.absent_capabilities():
-        launcher = _write_launcher(daemon.home, runc)
+        launcher = write_launcher(daemon.home, runc)
         config["runtimes"] = {"clipped": {"path": str(launcher)}}
         config["default-runtime"] = "clipped"
     return config
@@ -187,7 +187,7 @@ def file_system(path: Path) -> str:
     return kind
 
 
-def _write_launcher(home: Path, runc: str) -> Path:
+def write_launcher(home: Path, runc: str) -> Path:
     """The capability-clipping runtime as one executable, independent of checkout and .venv."""
     program = home / "oci_runtime.py"
     shutil.copyfile(Path(oci_runtime.__file__), program)

@@ -53,9 +53,9 @@ def engine(board: ProgressBoard = progress.board) -> Iterator[Engine]:
     daemon = own()
     users: locks.Lock | None = None
     try:
-        found = _users_engine()
+        found = users_engine()
         if found is None:
-            _must_be_startable()
+            must_be_startable()
             if shutil.which("docker") is None or shutil.which("dockerd", path=_path()) is None:
                 _install(board)
                 found = _after_installation()
@@ -160,7 +160,7 @@ class _Silence(str):
     """What a client said instead of a server's version."""
 
 
-def _users_engine() -> Engine | None:
+def users_engine() -> Engine | None:
     """The engine that answers to the user's own settings; None when there is none.
 
     Raises EnvironmentProblem when the user names an engine that does not answer, may not be used,
@@ -242,7 +242,7 @@ def _builder(docker: Path, version: str) -> dict[str, str]:
     return {"DOCKER_BUILDKIT": "0"}
 
 
-def _must_be_startable() -> None:
+def must_be_startable() -> None:
     """Raises EnvironmentProblem unless this user could install or start an engine here."""
     get = "install and start Docker (https://docs.docker.com/engine/install/)"
     if os.geteuid() != 0:
@@ -292,7 +292,7 @@ def _after_installation() -> Engine | None:
         return None
 
     def ask() -> Engine:
-        found = _users_engine()
+        found = users_engine()
         if found is None:
             raise EnvironmentProblem("The engine that was installed does not answer yet.")
         return found

@@ -1,7 +1,7 @@
 """Makes the suite's Python environment: ``python3 -m conformance.bootstrap.venv``.
 
-Run by the user's own Python, so it uses the standard library alone. The environment is complete when
-its stamp holds a hash of pyproject.toml and the version of the interpreter; else it is made again.
+Run by the user's own Python, so it uses the standard library alone. The environment is complete
+when its stamp holds a hash of pyproject.toml and the interpreter's version; else it is made again.
 """
 
 from __future__ import annotations

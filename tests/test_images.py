@@ -26,6 +26,7 @@ from conformance.bootstrap import (
     image_pin,
     image_prune,
     image_pull,
+    image_recipe,
     images,
     node_image,
 )
@@ -320,16 +321,16 @@ def test_parents_are_named_as_the_engine_has_them() -> None:
 
 
 def test_every_pinned_minor_is_whole() -> None:
-    assert "1.33" in node_image.minors()
-    for minor in node_image.minors():
-        found = node_image.parts(minor)
+    assert "1.33" in image_recipe.minors()
+    for minor in image_recipe.minors():
+        found = image_recipe.parts(minor)
         assert found.version.startswith(f"v{minor}.")
         assert (found.kubernetes.module / "go.sum").is_file()
         assert found.tag == f"sidecar-conformance/node:{found.version}-{found.digest}"
 
 
 def test_minors_share_everything_but_kubernetes() -> None:
-    made = [node_image.parts(minor) for minor in node_image.minors()]
+    made = [image_recipe.parts(minor) for minor in image_recipe.minors()]
     assert len({parts.kubernetes.digest for parts in made}) == len(made)
     assert len({(parts.containerd.digest, parts.coredns.digest) for parts in made}) == 1
     assert len({parts.rootfs.tag for parts in made}) == 1
@@ -338,26 +339,26 @@ def test_minors_share_everything_but_kubernetes() -> None:
 def test_data_files_change_the_image_and_compile_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = node_image.parts("1.33").tag, node_image.parts("1.33").kubernetes.digest
-    shutil.copytree(node_image.RECIPE, tmp_path / "node-image", symlinks=True)
-    monkeypatch.setattr(node_image, "RECIPE", tmp_path / "node-image")
-    assert node_image.parts("1.33").tag == before[0]
+    before = image_recipe.parts("1.33").tag, image_recipe.parts("1.33").kubernetes.digest
+    shutil.copytree(image_recipe.RECIPE, tmp_path / "node-image", symlinks=True)
+    monkeypatch.setattr(image_recipe, "RECIPE", tmp_path / "node-image")
+    assert image_recipe.parts("1.33").tag == before[0]
     unit = tmp_path / "node-image/rootfs/etc/systemd/system/kubelet.service"
     unit.write_text(unit.read_text() + "# changed\n")
-    after = node_image.parts("1.33")
+    after = image_recipe.parts("1.33")
     assert after.tag != before[0]
     assert after.kubernetes.digest == before[1]
 
 
 def test_an_unknown_minor_says_which_there_are() -> None:
     with pytest.raises(Unobtainable, match=r"1\.99.*1\.33"):
-        node_image.parts("1.99")
+        image_recipe.parts("1.99")
 
 
 def test_every_kind_config_names_an_image_whose_minor_is_pinned() -> None:
     for path in paths.KIND_CONFIGS.glob("v*.yaml"):
         version = path.stem.removeprefix("v")
-        assert images.minor_of(images.node_image_name(version)) in node_image.minors()
+        assert images.minor_of(images.node_image_name(version)) in image_recipe.minors()
     with pytest.raises(UsageProblem, match=r"9\.99"):
         images.node_image_name("9.99")
 
@@ -371,10 +372,10 @@ def test_the_minor_of_a_node_image() -> None:
 
 def test_etcd_is_the_newest_patch_of_the_minor_that_kubeadm_names() -> None:
     available = ["3.5.9", "3.5.24", "3.6.8"]
-    assert node_image.pick_etcd("3.5.15", available) == "3.5.24"
-    assert node_image.pick_etcd("3.6.5", available) == "3.6.8"
+    assert image_recipe.pick_etcd("3.5.15", available) == "3.5.24"
+    assert image_recipe.pick_etcd("3.6.5", available) == "3.6.8"
     with pytest.raises(EnvironmentProblem, match=r"3\.7"):
-        node_image.pick_etcd("3.7.0", available)
+        image_recipe.pick_etcd("3.7.0", available)
 
 
 def test_kubeadm_is_asked_for_the_names(tmp_path: Path) -> None:
@@ -396,14 +397,14 @@ def test_kubeadm_is_asked_for_the_names(tmp_path: Path) -> None:
 
 
 def test_the_version_is_stamped_where_kubernetes_reads_it() -> None:
-    stamps = node_image.version_stamps("v1.33.13")
+    stamps = image_recipe.version_stamps("v1.33.13")
     assert stamps["k8s.io/component-base/version.gitVersion"] == "v1.33.13"
     assert stamps["k8s.io/client-go/pkg/version.gitMinor"] == "33"
 
 
 def test_the_node_image_names_no_registry() -> None:
     """Image names come from kubeadm and from kind configs, mirrors from the machine's own apt."""
-    config = (node_image.RECIPE / "rootfs/etc/containerd/config.toml").read_text()
+    config = (image_recipe.RECIPE / "rootfs/etc/containerd/config.toml").read_text()
     assert config.count(node_image.SANDBOX_MARK) == 1
 
 

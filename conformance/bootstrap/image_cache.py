@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,10 +123,17 @@ def fresh_log(name: str) -> Path:
 
 @contextmanager
 def scratch(name: str) -> Iterator[Path]:
-    """An empty folder on the cache's own disk, gone afterwards. Call it under the thing's lock."""
-    folder = paths.cache_dir() / "scratch" / name
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    folder.mkdir(parents=True)
+    """An empty folder on the cache's own disk, gone afterwards. Call it under the thing's lock.
+
+    Every call has a folder of its own: a child of a run that was killed may still write into the
+    former one. That is removed here too; who holds the lock is the only one who makes the thing.
+    """
+    place = paths.cache_dir() / "scratch"
+    place.mkdir(parents=True, exist_ok=True)
+    for left in place.glob(f"{name}~*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}~", dir=place))
+    folder.chmod(0o755)  # containers with other users look in here
     try:
         yield folder
     finally:

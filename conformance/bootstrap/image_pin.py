@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from conformance import process
-from conformance.bootstrap import node_image
+from conformance.bootstrap.image_recipe import RECIPE
 from conformance.errors import Problem, UsageProblem
 
 MODULE = "sidecar-conformance/node-image/kubernetes"
@@ -54,7 +54,7 @@ def pin(version: str) -> Path:
         env=env,
     )
     theirs = Path(json.loads(said)["GoMod"]).read_text()
-    source = node_image.RECIPE / "kubernetes"
+    source = RECIPE / "kubernetes"
     folder = source / version.rpartition(".")[0]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

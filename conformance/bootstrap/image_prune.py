@@ -22,6 +22,9 @@ from conformance.errors import EnvironmentProblem
 UNUSED_FOR = 3 * 24 * 3600.0
 """Seconds. Recipes change by the commit; a long week-end should not cost a compile."""
 
+ARCHIVE_UNUSED_FOR = 6 * 3600.0
+"""Seconds, longer than any run. An archive is a copy of an image, saved again within seconds."""
+
 OWN_IMAGES = "sidecar-conformance/*"
 
 
@@ -33,17 +36,15 @@ def mark_used(what: str) -> None:
 
 
 def prune(engine: Engine) -> None:
-    """Remove what was not used for three days. Failures are left to the next time."""
+    """Remove what was not used for days (archives: hours). Failures are left to the next time."""
     cache = paths.cache_dir()
-    for folder in ("components", "archives"):
+    for folder, limit in (("components", UNUSED_FOR), ("archives", ARCHIVE_UNUSED_FOR)):
         for path in _children(cache / folder):
-            if not _recent(path.stat().st_mtime) and not _recently_used(path.name):
+            if not _recent(_made(path), limit) and not _recently_used(path.name, limit):
                 _remove(path)
-    for path in _children(cache / "scratch"):  # of runs that were killed
-        if not _recent(path.stat().st_mtime):
-            _remove(path)
-    for path in _children(cache / "uses"):
-        if not _recent(path.stat().st_mtime):
+    # What killed runs left, and marks of what is long gone.
+    for path in _children(cache / "scratch") + _children(cache / "uses"):
+        if not _recent(_made(path)):
             _remove(path)
     with suppress(EnvironmentProblem):
         for image, made in _images(engine):
@@ -77,13 +78,20 @@ def _children(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _recently_used(what: str) -> bool:
-    mark = _mark(what)
-    return mark.exists() and _recent(mark.stat().st_mtime)
+def _recently_used(what: str, limit: float = UNUSED_FOR) -> bool:
+    return _recent(_made(_mark(what)), limit)
 
 
-def _recent(moment: float) -> bool:
-    return time.time() - moment < UNUSED_FOR
+def _recent(moment: float, limit: float = UNUSED_FOR) -> bool:
+    return time.time() - moment < limit
+
+
+def _made(path: Path) -> float:
+    """When a file was written (s since 1970); 0 when it is not there, or no more."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _mark(what: str) -> Path:

@@ -24,6 +24,7 @@ from conformance.bootstrap import (
     image_fetch,
     image_prune,
     image_pull,
+    image_recipe,
     node_image,
 )
 from conformance.bootstrap.image_docker import Engine, docker
@@ -92,7 +93,7 @@ def will_compile(engine: Engine, k8s: str) -> list[str]:
     For the announcement of a run: it does not say whether the image will be built at all.
     """
     minor = minor_of(node_image_name(k8s))
-    if minor not in node_image.minors() or node_image.present(engine, minor) is not None:
+    if minor not in image_recipe.minors() or node_image.present(engine, minor) is not None:
         return []
     return node_image.uncompiled(minor)
 
@@ -119,7 +120,7 @@ def minor_of(reference: str) -> str:
 
 def _built_node(engine: Engine, minor: str, instead_of: str, why: str) -> Image:
     tag = node_image.build(engine, minor)
-    version = node_image.parts(minor).version
+    version = image_recipe.parts(minor).version
     note = f"node image {version} built from packages in place of {instead_of} ({why})"
     return image_of(engine, tag, "built", note)
 

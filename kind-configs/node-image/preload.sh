@@ -1,5 +1,5 @@
 #!/bin/sh
-# Imports the control plane's images into containerd's own store, inside the node image to be.
+# Imports image archives into the store of a containerd that lives for just that long.
 # Layers are not unpacked here: that would store them twice; the node does it at its first start.
 set -eu
 

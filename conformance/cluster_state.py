@@ -72,7 +72,7 @@ def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
     """
 
     def look() -> dict[str, Any] | None:
-        told = _read_state(results, minor)
+        told = read_state(results, minor)
         return told if told is not None and told["state"] in ("ready", "failed") else None
 
     waiting = Retrying(
@@ -83,7 +83,7 @@ def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
     try:
         told = waiting(look)
     except RetryError:
-        last = _read_state(results, minor)
+        last = read_state(results, minor)
         seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
         raise EnvironmentProblem(
             f"The cluster for Kubernetes {minor} was not ready after {deadline:.0f} s: {seen}; "
@@ -98,7 +98,7 @@ def _state_file(results: Path, minor: str) -> Path:
     return results / "clusters" / minor / "state.json"
 
 
-def _read_state(results: Path, minor: str) -> dict[str, Any] | None:
+def read_state(results: Path, minor: str) -> dict[str, Any] | None:
     try:
         told: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
     except FileNotFoundError:

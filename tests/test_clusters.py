@@ -1,0 +1,325 @@
+"""Clusters without a cluster: rendered configs, failures, deletion, what the workers are told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conformance import cluster_state, clusters, kind_provider, process, runs
+from conformance.bootstrap.engine import Engine
+from conformance.errors import EnvironmentProblem
+from conformance.paths import KIND_CONFIGS
+
+MOUNT = {"hostPath": "/here", "containerPath": "/there", "readOnly": True}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's cache is touched."""
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker client, kind and kubectl that note their arguments and say what a script says."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, said in (("kind", "0.33.0"), ("kubectl", "v1.33.0"), ("docker", "")):
+        program = folder / name
+        program.write_text(
+            f'#!/bin/sh\necho "{name} $@" >> "{folder}/called"\n'
+            f'[ -x "{folder}/{name}.does" ] && exec "{folder}/{name}.does" "$@"\n'
+            f'echo "{said}"\n'
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def does(folder: Path, name: str, script: str) -> None:
+    """What a fake program does instead of saying its version."""
+    (folder / f"{name}.does").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / f"{name}.does").chmod(0o755)
+
+
+def called(folder: Path) -> list[str]:
+    return (folder / "called").read_text().splitlines()
+
+
+def handle(results: Path) -> clusters.ClusterHandle:
+    folder = results / "clusters" / "1.33"
+    folder.mkdir(parents=True, exist_ok=True)
+    return clusters.ClusterHandle(
+        "1.33", "sc-x-1-33", folder / "kubeconfig", "sc-x-1-33-control-plane", results, "unix:///d"
+    )
+
+
+# -- rendering -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(KIND_CONFIGS.glob("v*.yaml")), ids=lambda path: path.stem)
+def test_every_kind_config_takes_the_runs_own_parts(path: Path) -> None:
+    config = kind_provider.read_config(path)
+    made = kind_provider.render(config, name="sc-1", image="mine:1", mounts=[MOUNT])
+    assert made["name"] == "sc-1"
+    assert made["nodes"][0]["image"] == "mine:1"
+    for node in made["nodes"]:
+        assert MOUNT in node["extraMounts"]
+    # One CNI for pulled and built images alike, with the capture plugin in its chain.
+    assert made["networking"]["disableDefaultCNI"] is True
+    # Docker picks the port: kind would let it go before Docker takes it.
+    assert made["networking"]["apiServerPort"] == -1
+
+
+def test_rendering_leaves_the_original_and_other_settings_alone() -> None:
+    config = {
+        "kind": "Cluster",
+        "featureGates": {"SidecarContainers": True},
+        "networking": {"apiServerPort": 6443},
+        "nodes": [{"role": "control-plane", "extraMounts": [{"hostPath": "/a"}]}],
+    }
+    before = json.dumps(config)
+    made = kind_provider.render(config, name="n", image="i", mounts=[MOUNT])
+    assert json.dumps(config) == before
+    assert made["featureGates"] == {"SidecarContainers": True}
+    assert made["networking"]["apiServerPort"] == 6443
+    assert made["nodes"][0]["extraMounts"] == [{"hostPath": "/a"}, MOUNT]
+
+
+def test_a_node_of_another_version_keeps_its_image() -> None:
+    config = {
+        "nodes": [
+            {"role": "control-plane", "image": "kindest/node:v1.31.4"},
+            {"role": "worker", "image": "kindest/node:v1.28.15"},
+            {"role": "worker", "image": "kindest/node:v1.31.4"},
+        ]
+    }
+    made = kind_provider.render(config, name="n", image="mine", mounts=[])
+    assert [node["image"] for node in made["nodes"]] == ["mine", "kindest/node:v1.28.15", "mine"]
+
+
+def test_a_config_without_nodes_gets_one() -> None:
+    made = kind_provider.render({"kind": "Cluster"}, name="n", image="i", mounts=[MOUNT])
+    assert made["nodes"] == [{"role": "control-plane", "image": "i", "extraMounts": [MOUNT]}]
+
+
+def test_the_plugin_comes_last_in_the_chain() -> None:
+    conflist = (KIND_CONFIGS / "cni" / "10-sidecar-conformance.conflist").read_text()
+    made = json.loads(kind_provider.render_conflist(conflist, "sidecar-capture"))
+    before = json.loads(conflist)["plugins"]
+    assert made["plugins"] == [*before, {"type": "sidecar-capture"}]
+
+
+@pytest.mark.parametrize("content", ["", "- 1", "kind: Pod", "a: b: c"])
+def test_what_is_no_kind_config_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "v1.yaml").write_text(content)
+    with pytest.raises(EnvironmentProblem, match=r"v1\.yaml"):
+        kind_provider.read_config(tmp_path / "v1.yaml")
+
+
+# -- what a failed cluster says --------------------------------------------------------------------
+
+
+def test_the_kubelets_last_distinct_errors_are_quoted() -> None:
+    journal = (
+        "I1122 18:00:00.000000     100 server.go:1] fine\n"
+        "E1122 18:00:01.000000     100 a.go:1] old\n"
+        'E1122 18:00:02.000000     100 run.go:72] "command failed" err="gone"\n'
+        "E1122 18:00:03.000000     100 b.go:2] new\n"
+        'E1122 18:00:04.000000     100 run.go:72] "command failed" err="gone"\n'
+        "kubelet.service: Failed with result 'exit-code'.\n"
+    )
+    assert clusters.kubelet_errors(journal) == [
+        "b.go:2] new",
+        'run.go:72] "command failed" err="gone"',
+    ]
+
+
+def test_a_kubelet_that_panics_is_quoted() -> None:
+    journal = (
+        "panic: unrecognized feature gate: NoSuchGate\n\ngoroutine 1 [running]:\nmain.main()\n"
+    )
+    assert clusters.kubelet_errors(journal) == ["panic: unrecognized feature gate: NoSuchGate"]
+
+
+def test_kinds_error_is_one_line_of_its_log() -> None:
+    log = "Creating cluster ...\nERROR: failed to create cluster: no\nCommand Output: much\nmore\n"
+    assert kind_provider.kind_error(log) == "failed to create cluster: no"
+    assert kind_provider.kind_error("Creating cluster ...\n") == ""
+
+
+def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
+    tmp_path: Path, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "_INOTIFY", {})  # this machine's limits are none of a test's
+    does(
+        docker,
+        "kind",
+        'case "$1" in version) echo 0.33.0;; create) '
+        f"touch {tmp_path}/node; echo 'ERROR: failed to create cluster: kubeadm'; exit 1;; esac",
+    )
+    does(
+        docker,
+        "docker",
+        f'node="{tmp_path}/node"; case "$*" in '
+        "*kubelet*) echo 'E1122 18:00:01.000000 1 run.go:72] cgroup v1 is refused';; "
+        '"ps "*) [ -e "$node" ] && echo 123;; "rm "*) rm "$node";; esac; true',
+    )
+    engine = Engine(docker / "docker", "unix:///d", False, "28.0.0", {"DOCKER_HOST": "unix:///d"})
+    with runs.start(tmp_path / "results", host="unix:///d") as run:
+        with pytest.raises(EnvironmentProblem) as caught:
+            clusters.create(run, engine, "1.33", "node:1", [], tmp_path)
+        assert run.clusters == ()
+    said = str(caught.value)
+    assert "failed to create cluster: kubeadm" in said
+    assert "its kubelet said: run.go:72] cgroup v1 is refused" in said
+    folder = run.results / "clusters" / "1.33"
+    assert str(folder) in said
+    assert "cgroup v1" in (folder / "kubelet.log").read_text()
+    assert "docker rm -f -v 123" in called(docker)
+    assert f"docker network create {run.network}" in called(docker)
+    (create,) = (line for line in called(docker) if line.startswith("kind create"))
+    assert f"--kubeconfig {folder / 'kubeconfig'}" in create
+    rendered = yaml.safe_load((folder / "kind.yaml").read_text())
+    assert rendered["name"] == run.cluster_name("1.33")
+    assert {mount["containerPath"] for mount in rendered["nodes"][0]["extraMounts"]} == {
+        "/evidence",
+        "/opt/sidecar-conformance",
+        "/etc/cni/net.d",
+        "/opt/cni/bin/sidecar-capture",
+    }
+
+
+# -- deletion --------------------------------------------------------------------------------------
+
+
+def test_deleting_what_is_not_there_is_fine(tmp_path: Path, docker: Path) -> None:
+    one = handle(tmp_path)
+    one.kubeconfig.write_text("")
+    clusters.delete(one)
+    clusters.delete(one)
+    assert not one.kubeconfig.exists()
+    assert not any(line.startswith("docker rm") for line in called(docker))
+
+
+def test_a_container_that_appears_late_is_removed_too(tmp_path: Path, docker: Path) -> None:
+    """docker run of a kind that was just killed may still be at work in the daemon."""
+    does(
+        docker,
+        "docker",
+        f'cd "{tmp_path}"; case "$1" in '
+        "ps) echo x >> asked; [ $(wc -l < asked) = 2 ] && echo late; true;; "
+        "rm) echo gone;; esac",
+    )
+    clusters.delete(handle(tmp_path))
+    assert "docker rm -f -v late" in called(docker)
+    assert (tmp_path / "asked").read_text().count("x") == 4  # none, late, none, none
+
+
+def test_an_engine_that_refuses_for_good_is_said(tmp_path: Path, docker: Path) -> None:
+    does(docker, "docker", "echo no such engine >&2; exit 1")
+    with pytest.raises(EnvironmentProblem, match="no such engine"):
+        clusters.delete(handle(tmp_path))
+
+
+def test_a_killed_runs_kind_is_ended_first(tmp_path: Path, docker: Path) -> None:
+    record = runs.Record("20260101-000000-abcd", 1, "", str(tmp_path / "results"), False, ("sc",))
+    config = f"{record.results}/clusters/1.33/kind.yaml"
+    sleeper = docker / "sleeping" / "kind"
+    sleeper.parent.mkdir()
+    shutil.copy("/bin/sh", sleeper)
+    mine, other = (
+        subprocess.Popen(
+            [str(sleeper), "-c", "read line", file], stdin=subprocess.PIPE, start_new_session=True
+        )
+        for file in (config, f"{tmp_path}/another/clusters/1.33/kind.yaml")
+    )
+    try:
+        clusters.delete_all(record)
+        assert mine.wait(5) == -9
+        assert other.poll() is None
+    finally:
+        mine.kill()
+        other.kill()
+        other.wait()
+
+
+# -- what the workers are told ---------------------------------------------------------------------
+
+
+def test_a_handle_survives_its_file(tmp_path: Path) -> None:
+    one = handle(tmp_path)
+    assert clusters.ClusterHandle.from_json(json.loads(json.dumps(one.to_json()))) == one
+
+
+def test_a_worker_waits_until_the_cluster_is_ready(tmp_path: Path) -> None:
+    with runs.start(tmp_path) as run:
+        one = handle(run.results)
+        found: list[clusters.ClusterHandle] = []
+        worker = threading.Thread(
+            target=lambda: found.append(clusters.await_cluster(run.results, "1.33", 10))
+        )
+        worker.start()
+        clusters.publish_state(run, "1.33", "creating")
+        clusters.publish(run, one)
+        worker.join()
+    assert found == [one]
+
+
+def test_a_failure_reaches_the_worker_with_its_reason(tmp_path: Path) -> None:
+    with runs.start(tmp_path) as run:
+        clusters.publish_state(run, "1.33", "failed", reason="the kubelet's words")
+        with pytest.raises(EnvironmentProblem, match="the kubelet's words"):
+            clusters.await_cluster(run.results, "1.33", 10)
+
+
+def test_a_deadline_says_what_was_seen_last(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match="nobody has begun"):
+        clusters.await_cluster(tmp_path, "1.33", 0.1)
+    with runs.start(tmp_path) as run:
+        clusters.publish_state(run, "1.33", "creating")
+        with pytest.raises(EnvironmentProblem, match='its state is "creating"'):
+            clusters.await_cluster(run.results, "1.33", 0.1)
+
+
+def test_the_state_is_never_half_written(tmp_path: Path) -> None:
+    with runs.start(tmp_path) as run:
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.is_set():
+                clusters.publish_state(run, "1.33", "creating", reason="x" * 5000)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(300):
+                told = cluster_state.read_state(run.results, "1.33")
+                assert told is None or told["reason"] == "x" * 5000
+        finally:
+            stop.set()
+            writer.join()
+
+
+def test_waiting_for_readiness_ends_with_the_run(tmp_path: Path, docker: Path) -> None:
+    config = tmp_path / "kind.yaml"
+    config.write_text("kind: Cluster\nname: sc-x\n")
+    (tmp_path / "kubeconfig").write_text("")
+    cluster = kind_provider.KindCluster(config, tmp_path / "kubeconfig", tmp_path / "log", {})
+    does(docker, "kubectl", "echo refused >&2; exit 1")
+    began = time.monotonic()
+    process.stop_all()
+    try:
+        assert cluster.ready(timeout=60) is False
+    finally:
+        process.resume()
+    assert time.monotonic() - began < 5
+    assert cluster.ready(timeout=0) is False
+    assert "refused" in cluster.seen

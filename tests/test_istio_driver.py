@@ -219,6 +219,29 @@ class TestRecords:
         assert list(istio_records.nacks(bundle, "ns")) == []
 
 
+class TestStamps:
+    LOG = (
+        "2026-11-22T18:42:21.237657Z\tinfo\tEnvoy command: [-c etc/istio/proxy/envoy-rev.json]\n"
+        '{"direction":"inbound","start":"2026-11-22T18:42:22.000000000Z"}\n'
+        "2026-11-22T18:42:22.297814Z\tinfo\tEnvoy proxy is ready\n"
+        "2026-11-22T18:42:29.000001Z\tinfo\thandling /drain, starting drain\n"
+        "2026-11-22T18:42:29.108570Z\tinfo\tAgent draining Proxy for termination\n"
+        "2026-11-22T18:42:34.114953Z\tinfo\tChecking for active connections...\n"
+        "2026-11-22T18:42:45.119866Z\tinfo\tAgent has successfully terminated\n"
+    )
+
+    def test_what_the_agent_says_it_does(self, tmp_path: Path) -> None:
+        log = tmp_path / "logs" / "subject.istio-proxy.log"
+        log.parent.mkdir()
+        log.write_text(self.LOG)
+        found = list(istio_records.stamps(tmp_path, log))
+        assert [one["event"].removeprefix("sidecar.") for one in found] == [  # type: ignore
+            "exec", "ready", "drain", "sigterm", "last",
+        ]  # fmt: skip
+        assert found[3]["ns"] == 1795372949108570999
+        assert found[3]["source"] == "logs/subject.istio-proxy.log:5"
+
+
 class TestInstallation:
     def settings(self, tag: str, revision: str = "") -> list[str]:
         return istio_control_plane._settings(istio_release.Release(tag), revision)

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,21 @@ _NACK_BY_ISTIOD = re.compile(r"ADS:\w+: ACK ERROR (\S+)")
 # Envoy, source/extensions/config_subscription/grpc: what it says when it refuses an update.
 _NACK_BY_PROXY = re.compile(r"gRPC config for \S+ rejected|DeltaAggregatedResources.*rejected")
 
+# The agent writes no stamps, but it says in its log what it does (pkg/envoy/agent.go,
+# pilot/cmd/pilot-agent/status/server.go, pkg/envoy/proxy.go), in microseconds.
+_SAID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z\t\w+\t(.*)")
+_STAMPS = (
+    ("Envoy command: ", "sidecar.exec"),
+    ("Envoy proxy is ready", "sidecar.ready"),
+    ("handling /drain, starting drain", "sidecar.drain"),
+    ("Agent draining Proxy for termination", "sidecar.sigterm"),
+    ("Agent has successfully terminated", "sidecar.last"),
+)
+_WITHIN_A_MICROSECOND = 999  # ns that the log cuts off: what is told may be this much later
+
 
 def keep(cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path) -> None:
-    """Write mesh/istiod*.log, mesh/proxy-status.txt and mesh/nacks.jsonl.
+    """Write mesh/istiod*.log, mesh/proxy-status.txt, mesh/nacks.jsonl, and the stamps of sidecars.
 
     The proxies' own output is expected in logs/ already.
     """
@@ -46,6 +59,23 @@ def keep(cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bun
     with (folder / "nacks.jsonl").open("w") as sink:
         for nack in nacks(bundle, namespace):
             sink.write(json.dumps(nack) + "\n")
+    for path in _proxy_logs(bundle):
+        name = path.name.removesuffix(".log")
+        with (bundle / "stamps" / f"{name}.jsonl").open("w") as sink:
+            for stamp in stamps(bundle, path):
+                sink.write(json.dumps(stamp) + "\n")
+
+
+def stamps(bundle: Path, log: Path) -> Iterator[dict[str, str | int]]:
+    """What the agent said in its log, as stamps; ``source`` tells where."""
+    for number, line in _lines(log):
+        said = _SAID.match(line)
+        event = next((name for words, name in _STAMPS if said and said[2].startswith(words)), "")
+        if said and event:
+            moment = datetime.fromisoformat(f"{said[1]}+00:00")
+            ns = int(moment.timestamp()) * NS + moment.microsecond * 1000
+            file = log.relative_to(bundle)
+            yield {"ns": ns + _WITHIN_A_MICROSECOND, "event": event, "source": f"{file}:{number}"}
 
 
 def nacks(bundle: Path, namespace: str) -> Iterator[dict[str, str | int]]:
@@ -56,10 +86,14 @@ def nacks(bundle: Path, namespace: str) -> Iterator[dict[str, str | int]]:
             found = _NACK_BY_ISTIOD.search(line)
             if found and ours.fullmatch(found[1]):
                 yield _nack(bundle, path, number, line, "istiod")
-    for path in sorted((bundle / "logs").glob("*.istio-proxy.log")):
+    for path in _proxy_logs(bundle):
         for number, line in _lines(path):
             if _NACK_BY_PROXY.search(line):
                 yield _nack(bundle, path, number, line, "proxy")
+
+
+def _proxy_logs(bundle: Path) -> list[Path]:
+    return sorted((bundle / "logs").glob("*.istio-proxy.log"))
 
 
 def _nack(bundle: Path, path: Path, number: int, line: str, by: str) -> dict[str, str | int]:

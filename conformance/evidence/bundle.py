@@ -49,24 +49,28 @@ class Bundle:
 
     def path(self, name: str) -> Path:
         """The path of a file that is there and whole, as the index remembers it."""
+        path = self._known(name)
+        mark = self.index.files.get(name)
+        if mark and path.stat().st_size != mark.size:
+            raise Unjudgeable(
+                f"{name} has {path.stat().st_size} bytes, and had {mark.size} when the bundle was "
+                "closed",
+                evidence=(Evidence(name),),
+            )
+        return path
+
+    def _known(self, name: str) -> Path:
+        """The path of a file that begins as the index remembers it, and may have grown since."""
         path = self.root / name
         mark = self.index.files.get(name)
         if not path.is_file():
             known = f" (cell.json knows it, with {mark.size} bytes)" if mark else ""
             raise Unjudgeable(f"{name} is missing{known}", evidence=(Evidence(name),))
         if mark and name not in self._intact:
-            size = path.stat().st_size
-            if size != mark.size:
+            if _sha256(path, mark.size) != mark.sha256:
                 raise Unjudgeable(
-                    f"{name} has {size} bytes, and had {mark.size} when the bundle was closed",
-                    evidence=(Evidence(name),),
+                    f"{name} was changed after the bundle was closed", evidence=(Evidence(name),)
                 )
-            with path.open("rb") as source:
-                if hashlib.file_digest(source, "sha256").hexdigest() != mark.sha256:
-                    raise Unjudgeable(
-                        f"{name} was changed after the bundle was closed",
-                        evidence=(Evidence(name),),
-                    )
             self._intact.add(name)
         return path
 
@@ -75,11 +79,18 @@ class Bundle:
         return (self.root / name).is_file() or name in self.index.files
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
-        """The lines of a text file, numbered from 1. A half line at the end is left out."""
-        with self.path(name).open(encoding="utf-8", errors="replace") as source:
-            for number, text in enumerate(source, 1):
-                if text.endswith("\n"):
-                    yield number, text
+        """The lines of a text file, numbered from 1. A half line at the end is left out.
+
+        What a program wrote after the bundle was closed is no part of it.
+        """
+        mark = self.index.files.get(name)
+        left = mark.size if mark else 1 << 62
+        with self._known(name).open("rb") as source:
+            for number, line in enumerate(source, 1):
+                left -= len(line)
+                if left < 0 or not line.endswith(b"\n"):
+                    return
+                yield number, line.decode("utf-8", "replace")
 
     def _json(self, name: str) -> Iterator[Line]:
         return self._parsed(name, records.read_json)
@@ -141,6 +152,16 @@ class Bundle:
     def stops(self) -> Iterator[StopLine]:
         """Announcements of signals in containerd's journal."""
         return self._parsed("containerd.log", records.read_stop)
+
+
+def _sha256(path: Path, size: int) -> str:
+    """Of the first ``size`` bytes of a file, or of all when it is shorter."""
+    digest = hashlib.sha256()
+    with path.open("rb") as source:
+        while size > 0 and (block := source.read(min(size, 1 << 20))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
 
 
 def stamps_file(role: str, container: str) -> str:

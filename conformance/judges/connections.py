@@ -18,7 +18,7 @@ Endpoint = tuple[str, int]
 class Connection:
     """One connection that carried payload. clear: why it is not TLS, "" when it is.
 
-    tls: records of application data went both ways. whole: its SYN was seen.
+    tls: records of application data went both ways.
     """
 
     file: str
@@ -28,13 +28,12 @@ class Connection:
     first_frame: int
     first_ns: int
     last_ns: int
-    whole: bool
     clear: str = ""
     tls: bool = False
 
-    def within(self, window: Window) -> bool:
-        """Whether all of its payload crossed inside the window, and its SYN too."""
-        return self.whole and self.first_ns in window and self.last_ns in window
+    def crosses(self, window: Window) -> bool:
+        """Whether some of its life lies inside the window."""
+        return self.first_ns <= window.end and self.last_ns >= window.start
 
     @property
     def evidence(self) -> Evidence:
@@ -92,7 +91,6 @@ class Connections:
             stream.frame,
             stream.ns,
             stream.ns,
-            stream.isn is not None and not stream.headless,
         )
         self.with_peer.append(connection)
         return connection
@@ -126,8 +124,5 @@ class _Look:
         if connection is None:
             return
         connection.last_ns = max(connection.last_ns, chunk.ns)
-        if chunk.kind != "data" or self._stream.headless:
-            connection.whole = False
-            return
         connection.clear = connection.clear or check.violation
         connection.tls = not connection.clear and all(one.application_bytes for one in self._checks)

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
+from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, Records, records
 from conformance.judges.connections import Connection, Connections
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
-from conformance.model import Finding, Measured, Value, Window
+from conformance.model import NS, Finding, Measured, Value, Window
 
 _BEHAVIOUR = "mutual.identity"
 _STRANGER = "dial-tls"
@@ -25,6 +26,9 @@ _STRANGER = "dial-tls"
 # answer (nobody was there); "wrong" is an HTTP answer: the handshake had been accepted.
 _TURNED_AWAY = ("closed", "reset")
 _TOLD = 50
+# Envoy writes its records down at least this often (--file-flush-interval-msec: 0.2 s in the
+# reference mesh, 1 s in Istio's): what ended later than that before a kill may be lost.
+FLUSH_NS = 1 * NS
 
 
 def mutual(bundle: Bundle) -> Finding:
@@ -64,7 +68,7 @@ def mutual(bundle: Bundle) -> Finding:
             measured=measured,
         )
     turned_away = _require_strangers(strangers, wire, measured)
-    _require_joined(joined, steady, measured)
+    _require_joined(bundle, joined, steady, measured)
     known = sum(bool(its) for _, its in joined)
     return Finding(
         _BEHAVIOUR,
@@ -109,13 +113,13 @@ def _served_nobody(said: Records, measured: Measured) -> Finding | None:
 
 
 def _in_clear(wire: Connections, steady: Window, measured: Measured) -> Finding | None:
-    clear = [one for one in wire.with_peer if one.clear and one.within(steady)]
+    clear = [one for one in wire.with_peer if one.clear and one.first_ns in steady]
     if not clear:
         return None
     return Finding(
         _BEHAVIOUR,
         "broken",
-        f"{len(clear)} connections with the peer, begun and ended in the steady state, are not TLS "
+        f"{len(clear)} connections with the peer that began in the steady state are not TLS "
         f"({clear[0].clear}).",
         hazard="plaintext",
         measured=measured,
@@ -178,12 +182,20 @@ def _require_strangers(
 
 
 def _require_joined(
+    bundle: Bundle,
     joined: Sequence[tuple[Connection, Sequence[Record]]],
     steady: Window,
     measured: Measured,
 ) -> None:
-    """Every connection in the steady state has its record, in both directions at least one."""
-    unknown = [one for one, its in joined if not its and one.within(steady) and one.tls]
+    """Every connection that crosses the steady state has its record, each way at least one."""
+    # A request is recorded when it has ended: a connection may lack its record if its only request
+    # can have been under way when its proxy ended.
+    late = _sidecar_gone_ns(bundle) - _longest_request_ns(bundle) - FLUSH_NS
+    unknown = [
+        one
+        for one, its in joined
+        if not its and one.tls and one.crosses(steady) and one.first_ns < late
+    ]
     if unknown:
         raise Unjudgeable(
             f"{len(unknown)} TLS connections with the peer in the steady state have no record of "
@@ -201,6 +213,26 @@ def _require_joined(
                 f"no TLS connection {word} the peer could be joined to a record of the sidecar",
                 measured=measured,
             )
+
+
+def _sidecar_gone_ns(bundle: Bundle) -> int:
+    """When the first of the sidecars had ended (ns)."""
+    found = lives(bundle)
+    ends = [life.exited_latest for name in bundle.index.sidecars for life in found[name]]
+    return min((end for end in ends if end is not None), default=1 << 62)
+
+
+def _longest_request_ns(bundle: Bundle) -> int:
+    """How long any request between the two took, lost ones included (ns)."""
+    return max(
+        (
+            one.end_ns - one.begin_ns
+            for role, container in ((SUBJECT_ROLE, bundle.index.app), ("peer", "app"))
+            for one in attempts(bundle, role, container)
+            if one.end_ns is not None
+        ),
+        default=0,
+    )
 
 
 def _measured(
@@ -222,7 +254,7 @@ def _measured(
         "strangers_by_outcome": dict(by_outcome(strangers)),
         "tls_connections_with_peer": sum(one.tls for one in wire.with_peer),
         "of_these_to_peer": sum(one.tls and one.outbound for one in wire.with_peer),
-        "of_these_in_steady_state": sum(one.tls and one.within(steady) for one in wire.with_peer),
+        "of_these_in_steady_state": sum(one.tls and one.crosses(steady) for one in wire.with_peer),
         "joined": sum(bool(its) for _, its in joined),
         "without_record": sum(not its and one.tls for one, its in joined),
         "in_clear": sum(bool(one.clear) for one in wire.with_peer),

@@ -90,7 +90,7 @@ def bypass(bundle: Bundle) -> Finding:
         + ", ".join(f"{len(one.tried)} in {one.window.name}" for one in knocks)
         + f"); at 95 % fewer than {min(1, 3 / len(tries)):.1%} are.",
         measured=measured,
-        evidence=[one.evidence for one in dials if one.kind == PROBE][:1],
+        evidence=[one.evidence for one in dials if one.kind == PROBE and one.outcome == OK][:1],
     )
 
 

@@ -99,6 +99,7 @@ class Surveyor:
         self.survey = Survey()
         self.window = window
         self._explainer = Explainer(index)
+        self._nonce = index.nonce
         self._local = local
         self._mac = mac
         self._streams = Reassembler(self._open)
@@ -185,6 +186,11 @@ class Surveyor:
             known = self.survey.explained
             known[exception.name] = known.get(exception.name, 0) + 1
 
+    def control(self, sight: Sight, token: Token) -> None:
+        """The deliberate leak is seen. It counts outside of the window, and only this cell's."""
+        if sight.ns not in self.window and token.nonce == self._nonce:
+            self.survey.controls.add(sight)
+
     def leaked(self, ns: int, size: int) -> None:
         """Count bytes in clear."""
         if ns in self.window:
@@ -253,8 +259,8 @@ class _StreamJudge:
             if token.kind not in exception.tokens:
                 self._surveyor.leak(sight)
                 self._surveyor.leaked(chunk.ns, len(chunk.data))
-            elif exception.name == "control" and chunk.ns not in self._surveyor.window:
-                self._surveyor.survey.controls.add(sight)
+            elif exception.name == "control":
+                self._surveyor.control(sight, token)
 
     def _in_clear(self, chunk: Chunk) -> tuple[int, str]:
         """(bytes in clear, how); (0, what it is instead): TLS, or payload that cannot be judged."""

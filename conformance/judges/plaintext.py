@@ -33,7 +33,9 @@ def startup(bundle: Bundle) -> Finding:
     require_premise(bundle)
     window = windows.startup(bundle)
     # Nothing of the pod runs before the window: what comes earlier is looked at with it.
-    return _judge("start.no-plaintext", bundle, window, replace(window, start=0), to_the_end=False)
+    return judge_window(
+        "start.no-plaintext", bundle, window, replace(window, start=0), to_the_end=False
+    )
 
 
 def shutdown(bundle: Bundle) -> Finding:
@@ -53,7 +55,7 @@ def shutdown(bundle: Bundle) -> Finding:
         raise why
     # What comes behind the last beacon is looked at too.
     looked = replace(window, end=_FOREVER)
-    return _judge("stop.no-plaintext", bundle, window, looked, to_the_end=True)
+    return judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,20 @@ class _Seen:
         return [*self.pod_leaks, *self.node_only, *self.witness_only]
 
 
-def _judge(
-    behaviour: str, bundle: Bundle, window: Window, looked: Window, *, to_the_end: bool
+def judge_window(
+    behaviour: str,
+    bundle: Bundle,
+    window: Window,
+    looked: Window,
+    *,
+    to_the_end: bool,
+    sender: str = "",
 ) -> Finding:
-    seen = _look(bundle, window, looked)
+    """No plaintext in a window, while one of the pod's containers was trying (default: the app).
+
+    looked: what is searched for leaks; it holds the window. Raises Unjudgeable.
+    """
+    seen = _look(bundle, window, looked, sender)
     if seen.leaks:
         return _broken(behaviour, seen, window)
     measured = _measured(seen, window)
@@ -154,7 +166,7 @@ def _broken(behaviour: str, seen: _Seen, window: Window) -> Finding:
     )
 
 
-def _look(bundle: Bundle, window: Window, looked: Window) -> _Seen:
+def _look(bundle: Bundle, window: Window, looked: Window, sender: str = "") -> _Seen:
     lacks: list[Unjudgeable] = []
     inside, watched = Survey(), None
     tried: list[Attempt] = []
@@ -169,7 +181,7 @@ def _look(bundle: Bundle, window: Window, looked: Window) -> _Seen:
     try:
         tried += [
             one
-            for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+            for one in attempts(bundle, SUBJECT_ROLE, sender or bundle.index.app)
             if one.begin_ns in looked and one.begin_ns <= window.end
         ]
     except Unjudgeable as why:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.coverage import Coverage
+from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -134,7 +135,7 @@ def first_request(bundle: Bundle) -> Finding:
             f"The app's first request, {late / 1e6:.1f} ms after its first instruction, was "
             "answered rightly.",
             measured=measured,
-            evidence=(first.evidence, Evidence(stamps_file("peer", "app"), answered.begin.number)),
+            evidence=(first.evidence, _served(answered.begin)),
         )
     if first.outcome == UNENDED and not stamp_events(bundle, bundle.index.app, "app.last"):
         raise Unjudgeable(
@@ -153,6 +154,11 @@ def first_request(bundle: Bundle) -> Finding:
         measured=measured,
         evidence=(first.evidence,),
     )
+
+
+def _served(line: Line) -> Evidence:
+    text = f"the peer served {line['token']}"
+    return Evidence(stamps_file("peer", "app"), line.number, ns=line.ns, text=text)
 
 
 def _first(bundle: Bundle) -> Attempt:

@@ -27,6 +27,10 @@ _NEVER = 1 << 62
 # their containers within some 100 ms (kubelet and containerd handle them side by side); an app
 # that ends at once would make them look ordered by chance.
 MIN_DRAIN_NS = 1 * NS
+# containerd announces a signal and sends it with its next call (internal/cri/server,
+# container_stop.go), which takes milliseconds: a second is for a crowded machine. It bounds the
+# signal of a sidecar that keeps no stamps of its own.
+SENT_WITHIN_NS = 1 * NS
 _SOURCES = (
     "containerd's journal (signal, earliest), sidecar.sigterm (latest), /tasks/exit (latest), "
     "the app's last stamp (earliest)"
@@ -142,7 +146,8 @@ def _told(bundle: Bundle, its: Sequence[Life], deleted_ns: int) -> Event:
     ] + [piece for one in felt[:1] for piece in one.evidence]
     if evidence:
         earliest = min([one.ns for one in announced] + [one.earliest for one in felt])
-        latest = felt[0].latest if felt else (gone if gone is not None else _NEVER)
+        sent = [one.ns + SENT_WITHIN_NS for one in announced] + [one.latest for one in felt]
+        latest = min(sent) if gone is None else min(*sent, gone)
         return Event(f"the signal to {name}", min(earliest, latest), latest, tuple(evidence))
     if gone is None:
         raise Unjudgeable(f"neither a signal to {name} nor its exit is recorded")

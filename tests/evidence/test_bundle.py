@@ -123,8 +123,24 @@ def test_a_shortened_file_is_noticed(tmp_path: Path) -> None:
     folder = worlds.lifecycle().write(tmp_path / "bundle")
     path = folder / "runtime.log"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(Unjudgeable, match="when the bundle was closed"):
+    with pytest.raises(Unjudgeable, match="was changed after the bundle was closed"):
         list(Bundle.open(folder).runtime())
+
+
+def test_what_was_written_after_the_end_is_no_part_of_it(tmp_path: Path) -> None:
+    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    before = len(list(Bundle.open(folder).stamps("dialer", "dialer")))
+    with (folder / "stamps/dialer.dialer.jsonl").open("a") as out:
+        out.write('{"ns": 1, "event": "late"}\n')
+    assert len(list(Bundle.open(folder).stamps("dialer", "dialer"))) == before
+
+
+def test_a_capture_that_grew_after_the_end_is_noticed(tmp_path: Path) -> None:
+    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    with (folder / "capture/subject/eth0.pcap").open("ab") as out:
+        out.write(b"more")
+    with pytest.raises(Unjudgeable, match="when the bundle was closed"):
+        Bundle.open(folder).path("capture/subject/eth0.pcap")
 
 
 def test_attempts_are_joined_and_restarts_are_told_apart(tmp_path: Path) -> None:

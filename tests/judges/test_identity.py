@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 import wire
 import worlds
 from forge import World, ns
+
+from conformance.evidence.bundle import Bundle
+from conformance.judges import judge
 
 MUTUAL = "mutual.identity"
 Break = Callable[[World], object]
@@ -108,6 +112,14 @@ def without_record(world: World) -> None:
     world.logs["subject.envoy"].remove(steady_record(world, "outbound"))
 
 
+def kept_open_without_record(world: World) -> None:
+    """A connection from before the steady state to its end, of which the sidecar says nothing."""
+    port = world.next_port()
+    says = [(0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed())]
+    says += [(seq % 2, wire.sealed()) for seq in range(20)]
+    world.talk(6, (forge.POD, port), (forge.PEER_SERVICE, 80), *says, step=300 * wire.MS)
+
+
 def record_of_another_connection(world: World) -> None:
     """The port was used before, at another time: that record says nothing of this connection."""
     line = steady_record(world, "outbound")
@@ -156,6 +168,7 @@ def not_injected(world: World) -> None:
     [
         (without_record, "have no record"),
         (record_of_another_connection, "have no record"),
+        (kept_open_without_record, "have no record"),
         (one_direction_only, "no TLS connection from the peer"),
         (no_record, "recorded no request"),
         (strangers_found_nobody, "without a certificate got as far"),
@@ -189,9 +202,5 @@ def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
     folder = world.write(tmp_path / "bundle")
     path = folder / "logs/subject.envoy.log"
     path.write_text("[warning] starting {not json\n" + path.read_text() + '{"half": ')
-    world.index["files"] = {}
-    (folder / "cell.json").write_text(__import__("json").dumps(world.index))
-    from conformance.evidence.bundle import Bundle
-    from conformance.judges import judge
-
+    (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
     assert judge(MUTUAL, Bundle.open(folder)).observed == "holds"

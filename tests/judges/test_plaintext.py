@@ -371,6 +371,14 @@ def control_only_in_the_window(world: World) -> None:
     world.control(12.0)
 
 
+def control_of_another_cell(world: World) -> None:
+    nonce = forge.NONCE.encode()
+    world.frames = [
+        (at, frame.replace(nonce, b"f" * 12) if b".control." in frame else frame)
+        for at, frame in world.frames
+    ]
+
+
 def headless(world: World) -> None:
     world.talk(12.0, OURS, PEER, (0, wire.sealed()), syn=False)
 
@@ -434,6 +442,7 @@ def missing(file: str) -> Break:
         (capture_killed, "no CNI DEL", True),
         (no_control, "judge blind", False),
         (control_only_in_the_window, "judge blind", False),
+        (control_of_another_cell, "judge blind", False),
         (headless, "SYN is not in the capture", False),
         (a_hole, "behind a hole", False),
         (nothing_tried, "nothing was tried", False),

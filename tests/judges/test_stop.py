@@ -70,8 +70,22 @@ def app_never_ended(world: World) -> None:
     world.stamp(15.9, "subject.app", "request.begin", token=forge.token("drain", 900), kind="drain")
 
 
+def without_stamps_of_its_own(world: World) -> None:
+    """As most real sidecars: the journal alone knows, and the exit comes after the app's."""
+    del world.stamps["subject.envoy"]
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.signalled(10.046, forge.ENVOY)
+
+
 @pytest.mark.parametrize(
-    "wrong", [told_by_another, told_once_too_early, another_app_lives_on, app_never_ended]
+    "wrong",
+    [
+        without_stamps_of_its_own,
+        told_by_another,
+        told_once_too_early,
+        another_app_lives_on,
+        app_never_ended,
+    ],
 )
 def test_native_worlds_with_a_wrong_order(tmp_path: Path, wrong: Break) -> None:
     world = worlds.lifecycle()
@@ -89,6 +103,12 @@ def test_a_sidecar_that_ends_by_itself_is_another_hazard(tmp_path: Path) -> None
     world.exited(12.0, forge.ENVOY, 1)
     found = world.judged(ORDER, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "sidecar-gone")
+
+
+def test_order_holds_for_a_sidecar_without_stamps(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    del world.stamps["subject.envoy"]
+    assert world.judged(ORDER, tmp_path).observed == "holds"
 
 
 def app_ended_before(world: World) -> None:

@@ -27,6 +27,7 @@ POD, POD6, PEER, PEER_SERVICE = "10.244.0.7", "fd00::7", "10.244.0.5", "10.96.0.
 DIALER, WITNESS, GATEWAY, DNS = "10.244.0.9", "10.244.0.8", "10.244.0.1", "10.96.0.10"
 WITNESS6 = "fd00::8"
 APP, ENVOY, RULES, SANDBOX = "a" * 64, "e" * 64, "c" * 64, "5" * 64
+INIT = "d" * 64
 SUBJECT_ID, PEER_ID = "spiffe://sc.local/subject", "spiffe://sc.local/peer"
 Json = dict[str, Any]
 
@@ -64,6 +65,7 @@ class World:
     runtime: list[tuple[int, str, Json]] = field(default_factory=list)
     journal: list[tuple[int, str]] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
+    extra: dict[str, str] = field(default_factory=dict)  # other files, as they are
     port: int = 40000
 
     # --- saying what happened
@@ -290,6 +292,7 @@ class World:
             "kubelet.log": "",
             **{f"stamps/{who}.jsonl": jsonl(lines) for who, lines in self.stamps.items()},
             **{f"logs/{who}.log": jsonl(lines, sort=False) for who, lines in self.logs.items()},
+            **self.extra,
         }
         for file, text in texts.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)

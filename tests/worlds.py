@@ -19,6 +19,7 @@ from forge import (
     DNS,
     ENVOY,
     GATEWAY,
+    INIT,
     NONCE,
     PEER,
     PEER_ID,
@@ -48,6 +49,28 @@ def lifecycle(pattern: str = "native") -> World:
 def job(pattern: str = "native") -> World:
     """A fresh world with a Job."""
     return _job(pattern).copy()
+
+
+def init(pattern: str = "native") -> World:
+    """A fresh world whose app has an init container that talks."""
+    world = lifecycle(pattern)
+    world.index["cell"]["scenario"] = "init"
+    world.index["pods"]["subject"]["containers"]["init"] = {
+        "id": INIT, "ids": [INIT], "image": "i", "image_id": "i",
+    }  # fmt: skip
+    begin = 5.03 if pattern == "native" else 0.25  # before the rules, as injectors place it
+    world.created(begin, INIT)
+    for seq in range(8):
+        at = begin + 0.02 + seq * 0.02
+        if pattern == "native":
+            its = world.attempt(at, "subject.init", "init", seq, "ok", took=0.015)
+            world.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
+            world.served(at + 0.008, at + 0.009, "peer.app", its, POD)
+        else:
+            its = world.attempt(at, "subject.init", "init", seq, "reset", took=0.015)
+            world.leak(at + 0.002, its, end="rst")
+    world.exited(begin + 0.22, INIT)
+    return world
 
 
 def index(pattern: str, scenario: str, subject: str = "subject") -> Json:

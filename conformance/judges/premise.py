@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,10 +29,23 @@ def require_premise(bundle: Bundle) -> None:
     if index.subject not in index.pods:
         raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
     _require_admitted(bundle)
+    _require_accepted(bundle)
     step = clock_step_ns(bundle)
     if step > CLOCK_STEP_NS:
         raise Unjudgeable(
             f"clock unusable: the real-time clock was moved by {step / 1e6:.1f} ms during the run"
+        )
+
+
+def _require_accepted(bundle: Bundle) -> None:
+    """No proxy refused what its control plane sent: else it is not the proxy that was asked for."""
+    if not bundle.has("mesh/nacks.jsonl"):
+        return
+    refused = [json.loads(text) for _, text in bundle.lines("mesh/nacks.jsonl")]
+    if refused:
+        raise Unjudgeable(
+            f"configuration refused by a proxy, {len(refused)} times: {refused[0]['text'][:200]}",
+            evidence=[Evidence(one["file"], line=one["line"]) for one in refused[:10]],
         )
 
 

@@ -38,7 +38,7 @@ def observe(stage: Stage) -> str:
         if stage.take_away == "capture":
             _kill_capture(stage)
         _await_steady(stage)
-        _leak_on_purpose(stage)
+        leak_on_purpose(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step("stuck", why=str(stuck))
     _delete(stage)
@@ -75,21 +75,21 @@ def _ready_ns(stage: Stage) -> int:
     return int(lines[-1]["ns"])
 
 
-def _leak_on_purpose(stage: Stage) -> None:
+def leak_on_purpose(stage: Stage, pod: str = SUBJECT, role: str = SUBJECT) -> None:
     """Have the app send the control canary in clear: the judges must find it, or they are blind.
 
     It is asked for through the API server's pod proxy, at the app's probe port, which no mesh
     redirects.
     """
-    stage.step("control.asked")
+    stage.step("control.asked", pod=pod)
     stage.core.connect_get_namespaced_pod_proxy_with_path(
-        f"{SUBJECT}:{stage.facts.ports['probe']}", stage.namespace, "control"
+        f"{pod}:{stage.facts.ports['probe']}", stage.namespace, "control"
     )
     stage.wait(
         "the control canary",
-        lambda: any(one["event"] == "control.end" for one in stage.stamps("subject.app")),
+        lambda: any(one["event"] == "control.end" for one in stage.stamps(f"{role}.app")),
         seconds=20,
-        seen=lambda: "no control.end in stamps/subject.app.jsonl",
+        seen=lambda: f"no control.end in stamps/{role}.app.jsonl",
     )
 
 

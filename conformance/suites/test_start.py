@@ -18,3 +18,8 @@ def test_the_first_request_of_the_app_succeeds(evidence: CellEvidence) -> None:
 @behaviour("start.no-plaintext")
 def test_nothing_crosses_in_clear_before_the_sidecar_is_ready(evidence: CellEvidence) -> None:
     evidence.must_show("start.no-plaintext")
+
+
+@behaviour("start.init-traffic")
+def test_the_apps_init_containers_talk_through_the_sidecar(evidence: CellEvidence) -> None:
+    evidence.must_show("start.init-traffic")

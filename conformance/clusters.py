@@ -42,7 +42,7 @@ from conformance.kind_provider import (
 )
 from conformance.paths import FIXTURES, KIND_CONFIGS
 from conformance.progress import board
-from conformance.runs import Record, Run
+from conformance.runs import Record, Run, shielded
 
 __all__ = [
     "ClusterHandle",
@@ -136,15 +136,16 @@ def delete_all(record: Record) -> None:
     The run must be dead, or its own children stopped (process.stop_all).
     Raises EnvironmentProblem when something stays.
     """
-    _end_orphans(record)
-    if record.clusters:
-        with ThreadPoolExecutor(len(record.clusters), thread_name_prefix="delete") as pool:
-            list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
-    for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
-        kubeconfig.unlink(missing_ok=True)
-    networks = _docker(record.host, "network", "ls", "-q", "--filter", f"name=^{record.network}$")
-    if networks.strip():
-        _docker(record.host, "network", "rm", record.network)
+    with shielded():
+        _end_orphans(record)
+        if record.clusters:
+            with ThreadPoolExecutor(len(record.clusters), thread_name_prefix="delete") as pool:
+                list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
+        for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
+            kubeconfig.unlink(missing_ok=True)
+        name = f"name=^{record.network}$"
+        if _docker(record.host, "network", "ls", "-q", "--filter", name).strip():
+            _docker(record.host, "network", "rm", record.network)
 
 
 def versions(handle: ClusterHandle) -> dict[str, Any]:

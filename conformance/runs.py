@@ -20,11 +20,22 @@ from pathlib import Path
 
 from conformance import locks
 from conformance.errors import EnvironmentProblem, Problem
-from conformance.interrupts import Interrupts, interrupts
+from conformance.interrupts import Interrupts, cleaning_up, interrupts, shielded
 from conformance.paths import CHECKOUT, cache_dir
 from conformance.progress import board
 
-__all__ = ["Interrupts", "Record", "Run", "alive", "interrupts", "kept", "start", "sweep"]
+__all__ = [
+    "Interrupts",
+    "Record",
+    "Run",
+    "alive",
+    "cleaning_up",
+    "interrupts",
+    "kept",
+    "shielded",
+    "start",
+    "sweep",
+]
 
 RESULTS = CHECKOUT / "results"
 
@@ -157,7 +168,7 @@ def sweep(delete: Callable[[Record], None] | None = None, *, kept_too: bool = Fa
         lock = locks.try_exclusive(_folder() / f"{record.id}.lock")
         if lock is None:
             continue  # alive, or being swept by another run
-        with lock:
+        with lock, shielded():
             now = _read(_folder() / f"{record.id}.json")
             if now is None:
                 _forget(record.id)  # another run was faster

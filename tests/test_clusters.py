@@ -237,10 +237,16 @@ def test_a_killed_runs_kind_is_ended_first(tmp_path: Path, docker: Path) -> None
     shutil.copy("/bin/sh", sleeper)
     mine, other = (
         subprocess.Popen(
-            [str(sleeper), "-c", "read line", file], stdin=subprocess.PIPE, start_new_session=True
+            [str(sleeper), "-c", "echo up; read line", file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         for file in (config, f"{tmp_path}/another/clusters/1.33/kind.yaml")
     )
+    for one in (mine, other):
+        assert one.stdout is not None
+        one.stdout.readline()  # from here on its command line can be seen
     try:
         clusters.delete_all(record)
         assert mine.wait(5) == -9

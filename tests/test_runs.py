@@ -211,6 +211,53 @@ def test_the_third_signal_ends_the_clean_up(processes: list[subprocess.Popen[str
     assert say(child) == "gave up"
 
 
+FINISH_SHIELDED = """
+import sys, time
+from conformance import runs
+with runs.interrupts():
+    try:
+        with runs.shielded():
+            print("removing", flush=True)
+            sys.stdin.readline()
+            print("removed", flush=True)
+        print("went on", flush=True)
+    except KeyboardInterrupt as asked:
+        print("then asked by", asked, flush=True)
+    runs.cleaning_up()
+    print("cleaning", flush=True)
+    sys.stdin.readline()
+    print("cleaned", flush=True)
+"""
+
+
+def test_removing_is_finished_before_a_first_signal_counts(
+    processes: list[subprocess.Popen[str]],
+) -> None:
+    child = python(processes, FINISH_SHIELDED)
+    assert say(child) == "removing"
+    child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    assert "Cleaning up" in child.stderr.readline()
+    out, _ = child.communicate("\n\n")
+    assert out.split("\n")[:4] == ["removed", "then asked by SIGINT", "cleaning", "cleaned"]
+
+
+def test_a_first_signal_during_the_clean_up_is_only_answered(
+    processes: list[subprocess.Popen[str]],
+) -> None:
+    child = python(processes, FINISH_SHIELDED)
+    assert say(child) == "removing"
+    assert child.stdin is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
+    assert [say(child) for _ in range(3)] == ["removed", "went on", "cleaning"]
+    child.send_signal(signal.SIGTERM)
+    assert child.stderr is not None
+    assert "Cleaning up" in child.stderr.readline()
+    out, _ = child.communicate("\n")
+    assert out.strip() == "cleaned"
+
+
 def test_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with runs.interrupts() as interrupts:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from conformance import locks, process, progress, runs
+from conformance import interrupts, locks, process, progress, runs
 from conformance.bootstrap import dockerd
 from conformance.errors import EnvironmentProblem
 from conformance.paths import cache_dir
@@ -66,7 +66,8 @@ def engine(board: ProgressBoard = progress.board) -> Iterator[Engine]:
         yield found
     finally:
         process.resume()  # stopping an engine takes commands, whatever was stopped before
-        _leave(daemon, users, board)
+        with interrupts.shielded():
+            _leave(daemon, users, board)
 
 
 def own() -> dockerd.Daemon:

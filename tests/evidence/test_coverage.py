@@ -135,6 +135,14 @@ def test_the_end_needs_the_final_counters(tmp_path: Path) -> None:
     assert late == ["tcpdump's final counters are missing"]
 
 
+def test_final_are_only_the_counters_beside_the_end(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    world.drop(world.agent, "ended")
+    early, late = both(world, tmp_path)
+    assert early == []
+    assert late == ["tcpdump's final counters are missing"]
+
+
 def test_counters_must_be_read_behind_the_window(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     world.agent = [

@@ -167,6 +167,25 @@ def test_a_keepalive_probe_is_no_payload() -> None:
     assert heard.kinds() == {"data"}
 
 
+def test_two_bytes_that_begin_before_the_window_are_no_keepalive_probe() -> None:
+    heard = Heard()
+    heard.feed(0, flags=SYN)
+    heard.feed(1, b"abc")
+    heard.feed(3, b"cd")
+    heard.feed(4, b"Xe")
+    assert heard.bytes() == b"abcde"
+    assert heard.bytes(kind="conflict") == b"Xe"
+
+
+def test_a_closed_connections_ports_and_number_may_come_again() -> None:
+    heard = Heard()
+    for text in (b"one", b"two"):
+        heard.feed(7, flags=SYN)
+        heard.feed(8, text, flags=FIN | ACK)
+        heard.feed(500, flags=FIN | ACK, back=True)
+    assert [heard.bytes(0), heard.bytes(1)] == [b"one", b"two"]
+
+
 def test_fast_open_data_stands_in_the_syn() -> None:
     heard = Heard()
     heard.feed(0, b"early ", flags=SYN)

@@ -143,6 +143,18 @@ def strangers_found_nobody(world: World) -> None:
         end["outcome"] = "refused"
 
 
+def strangers_only_while_it_started(world: World) -> None:
+    for one in world.stamps["dialer.dialer"]:
+        if "dial-tls" in one.get("token", ""):
+            one["ns"] -= 4_000_000_000
+
+
+def nothing_from_the_peer_was_served(world: World) -> None:
+    for one in world.logs["subject.envoy"]:
+        if one["direction"] == "inbound":
+            one["response_code"] = 503
+
+
 def strangers_got_no_hello(world: World) -> None:
     """Turned away before any TLS: by a firewall, perhaps, and not by mutual TLS."""
     world.frames = [
@@ -172,6 +184,8 @@ def not_injected(world: World) -> None:
         (one_direction_only, "no TLS connection from the peer"),
         (no_record, "recorded no request"),
         (strangers_found_nobody, "without a certificate got as far"),
+        (strangers_only_while_it_started, "without a certificate got as far"),
+        (nothing_from_the_peer_was_served, "no TLS connection from the peer"),
         (strangers_got_no_hello, "without a certificate got as far"),
         (blind, "capture blind"),
         (no_identities, "which identities"),
@@ -194,6 +208,21 @@ def test_a_connection_of_the_drain_may_lack_its_record(tmp_path: Path) -> None:
     world.logs["subject.envoy"].remove(line)
     found = world.judged(MUTUAL, tmp_path)
     assert found.observed == "holds"
+    assert found.measured["without_record"] == 1
+
+
+def test_a_request_under_way_when_the_proxy_ended_may_lack_its_record(tmp_path: Path) -> None:
+    """It was begun in the steady state, and the proxy was gone before it was answered."""
+    world = worlds.lifecycle("classic")
+    begun = forge.stamp_text(ns(9), "T")
+    lost = next(
+        one
+        for one in world.logs["subject.envoy"]
+        if one["direction"] == "inbound" and one["start"] > begun
+    )
+    world.logs["subject.envoy"].remove(lost)
+    found = world.judged(MUTUAL, tmp_path)
+    assert found.observed == "holds", found.reason
     assert found.measured["without_record"] == 1
 
 

@@ -200,7 +200,22 @@ def the_app_dials_the_dialer(world: World, at: float) -> None:
     world.talk(at, (forge.POD, 8080), (forge.DIALER, 9999), (0, b"hello"))
 
 
+def from_the_node_to_the_app(world: World, at: float) -> None:
+    """The kubelet probes other ports: a stranger on the node talks to the app itself."""
+    world.talk(at, (forge.GATEWAY, 5555), (forge.POD, 8080), (0, b"GET / HTTP/1.1\r\n\r\n"))
+
+
+def fragment_from_the_node(world: World, at: float) -> None:
+    packet = wire.ip(forge.GATEWAY, forge.POD, 17, b"half of it", 0x2000)
+    world.frames.append((ns(at), wire.ethernet(0x0800, packet, from_pod=False)))
+
+
+def another_protocol_to_the_name_server(world: World, at: float) -> None:
+    world.frames.append((ns(at), wire.framed(OURS[0], forge.DNS, 132, b"sctp data", POD)))
+
+
 LEAKS = [
+    from_the_node_to_the_app, fragment_from_the_node, another_protocol_to_the_name_server,
     plain_request, cut_and_out_of_order, after_tls_began, from_the_server, inbound_from_the_peer,
     over_ipv6, as_udp, udp_without_token, dns_to_a_stranger, token_in_dns, quoted_by_icmp,
     another_protocol, in_fragments, another_ethertype, in_a_beacons_clothes, fast_open,
@@ -209,6 +224,7 @@ LEAKS = [
     to_the_mesh_witness, in_a_probes_answer, the_pod_probes_the_node, the_app_dials_the_dialer,
 ]  # fmt: skip
 WITHOUT_TOKEN = {
+    from_the_node_to_the_app, fragment_from_the_node, another_protocol_to_the_name_server,
     udp_without_token, dns_to_a_stranger, another_protocol, in_fragments, another_ethertype,
     without_any_token, the_pod_probes_the_node, the_app_dials_the_dialer,
 }  # fmt: skip
@@ -308,6 +324,20 @@ def test_only_the_witness_saw_it(tmp_path: Path) -> None:
     assert found.evidence[0].file == "stamps/witness.witness.jsonl"
     assert found.evidence[0].line
     assert world.copy().judged(START, tmp_path / "start").observed == "holds"
+
+
+def test_the_witness_knows_the_subjects_token_from_whatever_address(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    its = clear_request(token("mesh-witness", 99))
+    world.witnessed(12.0, 9001, its, remote="192.168.0.9")
+    assert world.judged(STOP, tmp_path).observed == "broken"
+
+
+def test_a_piece_of_a_name_servers_answer_is_no_leak(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    packet = wire.ip(forge.DNS, forge.POD, 17, b"half of it", 0x2000)
+    world.frames.append((ns(12), wire.ethernet(0x0800, packet, from_pod=False)))
+    assert world.judged(STOP, tmp_path).observed == "holds"
 
 
 def test_the_witness_saw_what_the_capture_saw(tmp_path: Path) -> None:

@@ -91,6 +91,14 @@ def test_native_worlds_with_a_wrong_order(tmp_path: Path, wrong: Break) -> None:
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
 
 
+def answer_in_pieces(world: World) -> None:
+    """The 200's head ends only after the app was created: the kubelet cannot have known before."""
+    _without_probes(world)
+    ask = b"GET /healthz/ready HTTP/1.1\r\nUser-Agent: kube-probe/1.33\r\n\r\n"
+    pieces = (0, ask), (1, b"HTTP/1.1 200 OK\r\n"), (1, b"Content-Length: 0\r\n\r\n")
+    world.talk(4.5, (forge.GATEWAY, 9999), (forge.POD, 15021), *pieces, step=200_000_000)
+
+
 def create_and_200_at_once(world: World) -> None:
     """/tasks/create before the 200, the app's own stamp after it: either may be true."""
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.APP]
@@ -140,6 +148,7 @@ def no_index(world: World) -> None:
 
 
 INCONCLUSIVE = [
+    (answer_in_pieces, "cannot be told apart"),
     (create_and_200_at_once, "cannot be told apart"),
     (within_the_publishers_lag, "cannot be told apart"),
     (no_probe, "no successful startup probe"),

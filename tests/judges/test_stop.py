@@ -105,6 +105,15 @@ def test_a_sidecar_that_ends_by_itself_is_another_hazard(tmp_path: Path) -> None
     assert (found.observed, found.hazard) == ("broken", "sidecar-gone")
 
 
+def test_a_signal_from_before_the_deletion_is_another_story(tmp_path: Path) -> None:
+    """A failing liveness probe had the sidecar restarted in the middle of the pod's life."""
+    world = worlds.lifecycle()
+    world.signalled(8.0, forge.ENVOY)
+    world.stamp(8.01, "subject.envoy", "sidecar.sigterm")
+    found = world.judged(ORDER, tmp_path)
+    assert found.observed == "holds", found.reason
+
+
 def test_order_holds_for_a_sidecar_without_stamps(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     del world.stamps["subject.envoy"]

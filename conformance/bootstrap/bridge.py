@@ -17,7 +17,6 @@ import hashlib
 import json
 import random
 import shlex
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import process
+from conformance.bootstrap.system_path import find
 from conformance.errors import EnvironmentProblem
 
 # Kubernetes' usual Service and pod ranges (kubeadm and kind defaults) must stay free in the nodes.
@@ -174,10 +174,11 @@ def _is_bridge(name: str) -> bool:
 
 def _rules() -> list[tuple[str, str]]:
     """(table, "-A chain …") of every IPv4 rule; empty where there is no iptables."""
-    if shutil.which("iptables-save") is None:
+    program = find("iptables-save")
+    if program is None:
         return []
     table, found = "filter", []
-    for line in process.run(["iptables-save"], what="reading the firewall rules").splitlines():
+    for line in process.run([program], what="reading the firewall rules").splitlines():
         if line.startswith("*"):
             table = line[1:].strip()
         elif line.startswith("-A "):
@@ -204,13 +205,20 @@ def _remembered(home: Path) -> Bridge | None:
 
 
 def _ip(*arguments: str) -> None:
-    process.run(["ip", *arguments], what="setting up the bridge of the suite's own engine")
+    process.run(
+        [find("ip") or "ip", *arguments], what="setting up the bridge of the suite's own engine"
+    )
 
 
 def _iptables(*arguments: str) -> None:
-    process.run(["iptables", "-w", *arguments], what="setting the firewall rules of the engine")
+    process.run(
+        [find("iptables") or "iptables", "-w", *arguments],
+        what="setting the firewall rules of the engine",
+    )
 
 
 def _ip_json(*arguments: str) -> list[dict[str, Any]]:
-    said = process.run(["ip", "-j", "-4", *arguments], what="reading the machine's addresses")
+    said = process.run(
+        [find("ip") or "ip", "-j", "-4", *arguments], what="reading the machine's addresses"
+    )
     return list(json.loads(said or "[]"))

@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance import process
 from conformance.bootstrap import bridge, oci_runtime
+from conformance.bootstrap.system_path import find, search_path
 from conformance.errors import EnvironmentProblem
 
 # overlay2 does not work on these: overlay refuses itself, network and FUSE file systems lack what
@@ -31,7 +32,6 @@ _UNFIT = ("overlay", "aufs", "nfs", "nfs4", "cifs", "9p", "virtiofs", "ecryptfs"
 _SOCKET_PATH_MAX = 107  # sockaddr_un; containerd's sockets below exec/ are the longest
 _LONGEST_SOCKET = "exec/containerd/containerd-debug.sock"
 _PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
-_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # absent from PATH after a plain "su"
 _START_PATIENCE = 90.0  # seconds; 6 s were measured on an idle machine of two cores
 _STOP_PATIENCE = 30.0  # seconds; dockerd gives containers 15 s of them
 
@@ -89,39 +89,23 @@ def start(daemon: Daemon, answers: Callable[[], bool]) -> None:
     clear(daemon)
     for folder in (daemon.home, daemon.state, daemon.exec_root, daemon.data):
         folder.mkdir(parents=True, exist_ok=True)
-    link = bridge.create(daemon.home)
-    config = daemon.home / "daemon.json"
-    config.write_text(json.dumps(configuration(daemon, link, programs["runc"]), indent=2))
-    if daemon.log.exists():
-        daemon.log.replace(daemon.log.with_suffix(".log.before"))
-    # Not through process.start: the daemon must outlive this run when another one uses it.
-    with daemon.log.open("ab") as sink:
-        child = subprocess.Popen(
-            [
-                programs["dockerd"],
-                *("--config-file", str(config)),
-                *("--pidfile", str(daemon.pid_file)),
-                *("--host", daemon.host),
-            ],
-            env={**os.environ, "PATH": _path()},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-        )
-    _unreaped.append(child)
+    child = None
     try:
-        _until(lambda: child.poll() is not None or answers(), _START_PATIENCE)
-        if child.poll() is not None or not answers():
+        link = bridge.create(daemon.home)
+        config = daemon.home / "daemon.json"
+        config.write_text(json.dumps(configuration(daemon, link, programs["runc"]), indent=2))
+        child = _spawn(daemon, [programs["dockerd"], "--config-file", str(config)])
+        running = _until(lambda: child.poll() is not None or answers(), _START_PATIENCE)
+        if not running or child.poll() is not None:
             raise EnvironmentProblem(
                 "The suite's own Docker engine did not start: dockerd said: "
                 f"{_last_words(daemon)}; the whole log is {daemon.log}. Mend the cause, or start "
                 "a Docker engine yourself."
             )
     except BaseException:
-        _end(child.pid)
-        clear(daemon)
+        if child is not None:
+            _end(child.pid)
+        stop(daemon)
         raise
 
 
@@ -199,7 +183,7 @@ def write_launcher(home: Path, runc: str) -> Path:
 
 
 def _needed_programs() -> dict[str, str]:
-    found = {name: shutil.which(name, path=_path()) for name in _PROGRAMS}
+    found = {name: find(name) for name in _PROGRAMS}
     absent = [name for name, path in found.items() if path is None]
     if absent:
         raise EnvironmentProblem(
@@ -218,6 +202,24 @@ def _check_file_system(home: Path) -> None:
             "which cannot carry container layers; set SIDECAR_CONFORMANCE_CACHE to a folder on a "
             "local disk (ext4, xfs, btrfs), or start a Docker engine yourself."
         )
+
+
+def _spawn(daemon: Daemon, command: list[str]) -> subprocess.Popen[bytes]:
+    """Not through process.start: the daemon must outlive this run when another one uses it."""
+    if daemon.log.exists():
+        daemon.log.replace(daemon.log.with_suffix(".log.before"))
+    with daemon.log.open("ab") as sink:
+        child = subprocess.Popen(
+            [*command, "--pidfile", str(daemon.pid_file), "--host", daemon.host],
+            env={**os.environ, "PATH": search_path()},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    _unreaped.append(child)
+    return child
 
 
 _unreaped: list[subprocess.Popen[bytes]] = []  # kept so that a daemon of ours leaves no zombie
@@ -314,10 +316,6 @@ def _alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SBIN}"
 
 
 def _last_words(daemon: Daemon) -> str:

@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from conformance import interrupts, locks, process, progress, runs
 from conformance.bootstrap import dockerd
+from conformance.bootstrap.system_path import find, search_path
 from conformance.errors import EnvironmentProblem
 from conformance.paths import cache_dir
 from conformance.progress import ProgressBoard
@@ -56,7 +57,7 @@ def engine(board: ProgressBoard = progress.board) -> Iterator[Engine]:
         found = users_engine()
         if found is None:
             must_be_startable()
-            if shutil.which("docker") is None or shutil.which("dockerd", path=_path()) is None:
+            if shutil.which("docker") is None or find("dockerd") is None:
                 _install(board)
                 found = _after_installation()
         if found is None:
@@ -260,7 +261,7 @@ def must_be_startable() -> None:
             "CAP_NET_ADMIN, as in an unprivileged container; give it a Docker socket, or run it "
             "privileged."
         )
-    there = shutil.which("docker") and shutil.which("dockerd", path=_path())
+    there = shutil.which("docker") and find("dockerd")
     if not there and not (_is_debian() and shutil.which("apt-get")):
         raise EnvironmentProblem(
             f"No Docker engine answers, and none is installed: {get}; the suite installs it by "
@@ -272,7 +273,7 @@ def _install(board: ProgressBoard) -> None:
     """docker.io from the distribution, with the client where that is a package of its own."""
     log = cache_dir() / "engine" / "apt.log"
     apt = ["apt-get", "-y", "-o", "DPkg::Lock::Timeout=300"]
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": search_path()}
     with board.phase("installing Docker from the distribution (docker.io)") as phase:
         with suppress(EnvironmentProblem):  # one dead source must not matter; installing tells
             process.run([*apt, "update"], what="apt-get update", log=log, env=env, timeout=600)
@@ -307,7 +308,7 @@ def _apparmor_wants_its_parser() -> bool:
     """Where the kernel confines, Docker starts no container without apparmor_parser."""
     with suppress(OSError):
         enabled = Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
-        return enabled and shutil.which("apparmor_parser", path=_path()) is None
+        return enabled and find("apparmor_parser") is None
     return False
 
 
@@ -326,7 +327,3 @@ def _client() -> Path:
             "The docker client is not on PATH; install it (Debian: docker.io or docker-cli)."
         )
     return Path(path)
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

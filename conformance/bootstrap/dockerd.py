@@ -320,4 +320,5 @@ def _alive(pid: int) -> bool:
 
 def _last_words(daemon: Daemon) -> str:
     lines = daemon.log.read_text(errors="replace").strip().splitlines()
-    return " / ".join(lines[-3:]) or "nothing"
+    telling = [line for line in lines if "level=info" not in line and "level=debug" not in line]
+    return " / ".join((telling or lines)[-2:]) or "nothing"

@@ -1,6 +1,6 @@
 """Where the system's own programs are found: PATH, and the sbin folders that it may lack.
 
-After a plain "su" root keeps the PATH of a user, without iptables, ip or dockerd; dpkg refuses then.
+After a plain "su" root keeps a user's PATH, without iptables, ip or dockerd; dpkg refuses then.
 """
 
 from __future__ import annotations

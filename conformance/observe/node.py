@@ -196,7 +196,8 @@ class NodeCollectors:
             env=self._env,
             timeout=20,
         )
-        return name.encode() in (self._folder / "runtime.log").read_bytes()
+        log = self._folder / "runtime.log"  # on a busy machine its writer may not have begun yet
+        return log.exists() and name.encode() in log.read_bytes()
 
     @staticmethod
     def _tcpdump(pod_subnet: str) -> list[str]:

@@ -123,7 +123,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Check the options, and set how xdist spreads the cells, before xdist reads its own."""
+    """Check the options, and have xdist spread the cells: one group a cell, several at once."""
     if hasattr(config, "workerinput") or not _runs_suites(config):
         return
     try:
@@ -131,9 +131,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     except UsageProblem as problem:
         raise pytest.UsageError(str(problem)) from None
     cells = len({item.cell for item in session.items})
-    if config.getoption("numprocesses", None) is None:
+    if config.option.numprocesses is None and not config.option.collectonly:
+        # As xdist's own hook would set them; it may have run before this one.
         config.option.numprocesses = min(cells, session.options.workers or WORKERS)
-    config.option.dist = "loadgroup"
+        config.option.tx = ["popen"] * config.option.numprocesses
+    if config.option.numprocesses:
+        config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
+        config.option.loadscopereorder = False
     if config.option.xmlpath is None:  # the run's folder is not known yet; the reporter moves it
         config.option.xmlpath = session.junit = str(Path(tempfile.mkdtemp()) / "junit.xml")
     config.option.maxworkerrestart = 2
@@ -164,7 +168,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _marks(item: Item, options: Options) -> list[pytest.MarkDecorator]:
-    marks = [pytest.mark.xdist_group(item.cell.id)]
+    marks = []
     expectation = expectations.expected(
         item.behaviour, item.cell, strict_promises=options.strict_promises
     )
@@ -211,6 +215,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _observe_into(state, preparation.run.results)
     config.pluginmanager.register(Reporter(state, config), "sidecar-conformance-reporter")
     preparation.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """All tests of a cell go to one worker, so that one deployment serves all of its judges.
+
+    xdist's own way, ``--dist loadgroup``, has no effect under pytest 9.2: it renames items by
+    ``_nodeid``, which their ``nodeid`` no longer follows (seen with xdist 3.8).
+    """
+    if _STATE not in config.stash:
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class CellScheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.rpartition("[")[2]
+
+    return CellScheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

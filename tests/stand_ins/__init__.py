@@ -1,0 +1,1 @@
+"""Stand-ins that runs of the plugin in subprocesses load with ``-p``."""

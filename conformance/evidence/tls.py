@@ -20,13 +20,25 @@ class RecordCheck:
     After the first violation everything is in clear: there is no way back into TLS.
     """
 
-    __slots__ = ("_body", "_head", "_left", "application_bytes", "hello", "opener", "violation")
+    __slots__ = (
+        "_body",
+        "_head",
+        "_left",
+        "application_bytes",
+        "application_records",
+        "handshake_records",
+        "hello",
+        "opener",
+        "violation",
+    )
 
     def __init__(self, *, opener: bool) -> None:
         self.opener = opener
         self.violation = ""
         self.hello = False  # a ClientHello or ServerHello was seen
         self.application_bytes = 0
+        self.application_records = 0
+        self.handshake_records = 0
         self._head = bytearray()
         self._left = 0  # bytes of the present record still to come
         self._body = -1  # where the handshake type of the very first record stands: 0, then past it
@@ -53,10 +65,22 @@ class RecordCheck:
             if not self._head_fits():
                 return max(0, at - len(self._head))
             if len(self._head) == 5:
+                self.application_records += self._head[0] == APPLICATION
+                self.handshake_records += self._head[0] == HANDSHAKE
                 self._left = self._head[3] << 8 | self._head[4]
                 if not self._left:
                     self._head.clear()
         return None
+
+    @property
+    def said_something(self) -> bool:
+        """Of an opener: whether it sent more than its handshake.
+
+        In TLS 1.3 the end of the client's handshake is itself one record of application data at
+        least (RFC 8446, 4.4 and 5.2); in TLS 1.2 it is a second handshake record. Who cuts the end
+        of the handshake into several records seems to have said something: the safe mistake.
+        """
+        return self.application_records > (0 if self.handshake_records > 1 else 1)
 
     def _first_byte(self, value: int) -> bool:
         self._body = 1

@@ -18,7 +18,7 @@ Endpoint = tuple[str, int]
 class Connection:
     """One connection that carried payload. clear: why it is not TLS, "" when it is.
 
-    tls: records of application data went both ways.
+    tls: it is TLS, and carried more than its handshake.
     """
 
     file: str
@@ -125,4 +125,7 @@ class _Look:
             return
         connection.last_ns = max(connection.last_ns, chunk.ns)
         connection.clear = connection.clear or check.violation
-        connection.tls = not connection.clear and all(one.application_bytes for one in self._checks)
+        asked, answered = self._checks
+        connection.tls = (
+            not connection.clear and asked.said_something and answered.application_bytes > 0
+        )

@@ -84,6 +84,18 @@ def test_windows_are_bounded_by_events(tmp_path: Path) -> None:
     assert (shutdown.start, shutdown.end) == (ns(10), ns(17.01))
 
 
+@pytest.mark.parametrize("missing", ["delete.accepted", "delete.asked"])
+def test_a_shutdown_needs_an_accepted_deletion(tmp_path: Path, missing: str) -> None:
+    world = worlds.lifecycle()
+    world.drop(world.steps, missing)
+    bundle = Bundle.open(world.write(tmp_path / "bundle"))
+    if missing == "delete.accepted":
+        with pytest.raises(Unjudgeable, match="no deletion"):
+            windows.shutdown(bundle)
+    else:
+        assert windows.shutdown(bundle).start == ns(10.01)
+
+
 def test_ready_needs_the_sidecar_too(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     for line in world.watch:

@@ -70,6 +70,21 @@ def test_cut_in_single_bytes_it_is_caught_at_the_byte_that_gives_it_away() -> No
     assert at == len(GOOD_CLIENT) + 2
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (wire.CLIENT_HELLO, False),
+        (wire.CLIENT_HELLO + wire.CHANGE + wire.sealed(53), False),  # TLS 1.3: Finished
+        (wire.CLIENT_HELLO + wire.CHANGE + wire.sealed(53) + wire.sealed(9), True),
+        (wire.CLIENT_HELLO + wire.CHANGE + wire.record(22, b"x" * 40), False),  # TLS 1.2
+        (wire.CLIENT_HELLO + wire.record(22, b"x" * 40) + wire.sealed(9), True),
+    ],
+)
+def test_a_handshake_alone_says_nothing(data: bytes, said: bool) -> None:
+    _, check = first_clear(data, [], opener=True)
+    assert check.said_something == said
+
+
 def test_application_data_is_counted() -> None:
     _, check = first_clear(wire.SERVER_HELLO + wire.sealed(100) + wire.sealed(23), [], opener=False)
     assert check.application_bytes == 123

@@ -211,6 +211,23 @@ def test_a_connection_of_the_drain_may_lack_its_record(tmp_path: Path) -> None:
     assert found.measured["without_record"] == 1
 
 
+def test_a_connection_that_was_never_used_needs_no_record(tmp_path: Path) -> None:
+    """Proxies make connections ahead of need."""
+    world = worlds.lifecycle()
+    hello = (0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed(900)), (0, wire.sealed(53))
+    world.talk(8, (forge.POD, world.next_port()), (forge.PEER_SERVICE, 80), *hello)
+    found = world.judged(MUTUAL, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert found.measured["without_record"] == 0
+
+
+def test_a_connection_whose_begin_was_not_seen_is_not_called_clear(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    ends = (forge.POD, world.next_port()), (forge.PEER_SERVICE, 80)
+    world.talk(8, *ends, (0, b"\xa5" * 50), syn=False)
+    assert world.judged(MUTUAL, tmp_path).observed == "holds"
+
+
 def test_a_request_under_way_when_the_proxy_ended_may_lack_its_record(tmp_path: Path) -> None:
     """It was begun in the steady state, and the proxy was gone before it was answered."""
     world = worlds.lifecycle("classic")

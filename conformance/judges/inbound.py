@@ -20,9 +20,11 @@ from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 DIALS = ("dial", "dial-tls")
 PROBE = "dial-probe"  # the positive control
 # The dialer tries every 20 ms, and each try may hang for 1 s: fewer tries than this in a window of
-# seconds, or a longer pause, and it was not "without pause".
+# seconds and it hardly knocked.
 MIN_DIALS = 5
-LONGEST_PAUSE_NS = 2 * NS
+# A crowded machine lets it pause. A pause must not hide a window without a proxy, as the fixtures
+# make them: the start delay (3 s), the app's drain less the sidecar's (3.5 s).
+LONGEST_PAUSE_NS = 3 * NS
 _TOLD = 100
 
 

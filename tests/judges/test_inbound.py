@@ -93,7 +93,7 @@ def too_few_at_the_end(world: World) -> None:
 
 
 def a_pause(world: World) -> None:
-    _without_dials(world, 12, 14.5)
+    _without_dials(world, 12, 15.2)
 
 
 def nothing_arrived(world: World) -> None:
@@ -123,7 +123,7 @@ def not_injected(world: World) -> None:
     ("doubtful", "said"),
     [
         (too_few_at_the_end, "dials in the shutdown window"),
-        (a_pause, "paused for 2."),
+        (a_pause, "paused for 3."),
         (nothing_arrived, "did not arrive"),
         (control_not_answered, "probe port"),
         (dialer_died, "never recorded"),

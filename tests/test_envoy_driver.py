@@ -270,15 +270,64 @@ def test_rules_can_be_set_twice_and_leave_no_trace(mode: str) -> None:
     assert "SC_" not in gone
 
 
+REUSED_PORT = """
+import os, socket
+proxy = socket.create_server(("0.0.0.0", 15001))
+for uid in (1337, 0):
+    if os.fork() == 0:
+        os.setuid(uid)
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("10.9.9.1", 40000))
+        one.settimeout(0.3)
+        try:
+            one.connect(("10.9.9.2", 8080))
+            print(uid, "at the proxy")
+        except OSError:
+            print(uid, "past the proxy")
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("unshare") and shutil.which("iptables")),
+    reason="needs unshare and iptables",
+)
+def test_a_reused_source_port_does_not_lead_past_the_proxy() -> None:
+    """The proxy tries in vain; then the app, from the same port, to the same destination."""
+    inside = ["unshare", "--net"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("only root may make a network namespace in which uid 1337 exists")
+    script = (
+        "set -e; ip link set lo up; ip link add a type veth peer name b; ip link set b up; "
+        "ip addr add 10.9.9.1/24 dev a; ip link set a up; "
+        "ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:01 dev a; "
+        '"$0" -I -S "$1" set; "$0" -u -c "$2"'
+    )
+    rules = str(FIXTURES / "envoy" / "rules.py")
+    done = subprocess.run(
+        [*inside, "sh", "-c", script, sys.executable, rules, REUSED_PORT],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SC_MODE": "init-rules"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1337 past the proxy" in done.stdout
+    assert "0 at the proxy" in done.stdout.splitlines(), done.stdout
+
+
 @pytest.mark.parametrize("path", sorted((FIXTURES / "manifests").glob("*/*.yaml")), ids=str)
 def test_manifests_hold_placeholders_and_no_sidecar(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         assert document["metadata"]["namespace"] == "NAMESPACE"
         if document["kind"] == "Service":
-            assert document["spec"]["publishNotReadyAddresses"] is True
+            # A rolling update is about endpoints; everything else is about the pod.
+            moved = (path.parent.name, document["metadata"]["name"]) == ("rollout", "subject")
+            assert document["spec"].get("publishNotReadyAddresses", False) is not moved
             continue
         spec = document["spec"]
-        spec = spec["template"]["spec"] if document["kind"] == "Job" else spec
+        spec = spec["template"]["spec"] if "template" in spec else spec
         assert spec["automountServiceAccountToken"] is False
         assert [one["image"] for one in spec["containers"]] == ["app"]
         assert spec["volumes"][0]["hostPath"]["path"] == "/evidence/NAMESPACE"

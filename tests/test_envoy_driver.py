@@ -300,9 +300,9 @@ def test_a_reused_source_port_does_not_lead_past_the_proxy() -> None:
     if subprocess.run([*inside, "true"], capture_output=True).returncode:
         pytest.skip("only root may make a network namespace in which uid 1337 exists")
     script = (
-        "set -e; ip link set lo up; ip link add a type veth peer name b; ip link set b up; "
-        "ip addr add 10.9.9.1/24 dev a; ip link set a up; "
-        "ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:01 dev a; "
+        "set -e; ip link set lo up; ip link add v0 type veth peer name v1; ip link set v1 up; "
+        "ip addr add 10.9.9.1/24 dev v0; ip link set v0 up; "
+        "ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:01 dev v0; "
         '"$0" -I -S "$1" set; "$0" -u -c "$2"'
     )
     rules = str(FIXTURES / "envoy" / "rules.py")

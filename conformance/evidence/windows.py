@@ -37,21 +37,35 @@ def shutdown(bundle: Bundle) -> Window:
     begin = bundle.step("delete.asked") or bundle.step("delete.accepted")
     if begin is None or bundle.step("delete.accepted") is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
-    end: int | None = None
-    deleting = False
-    for line in bundle.agent():
-        deleting = deleting or line.event == "deleting"
-        if line.event == "beacon.last":
-            end = line.ns
-    if end is None or not deleting:
-        raise Unjudgeable(
-            "the capture did not last as long as the pod's network namespace: "
-            f"{'no beacon.last' if deleting else 'no CNI DEL'} is in its diary",
-            retry=True,
-            evidence=(Evidence(bundle.agent_file),),
-        )
+    end = _netns_ended_ns(bundle)
     _all_ended(bundle, end)
     return Window("shutdown", begin.ns, end)
+
+
+def _netns_ended_ns(bundle: Bundle) -> int:
+    """When the capture sent its last beacon, at CNI DEL (ns)."""
+    diary = {line.event: line for line in bundle.agent()}
+    last = diary.get("beacon.last")
+    if last is not None and "deleting" in diary:
+        return last.ns
+    if "beacon.first" not in diary:
+        raise Unjudgeable("capture blind: it never sent a beacon", evidence=_diary(bundle))
+    ended = diary.get("ended")
+    if ended is not None and "deleting" not in diary:
+        why = f"tcpdump ended (code {ended.get('code')}) while the pod lived"
+    elif "deleting" not in diary:
+        why = "no CNI DEL is in its diary"
+    else:
+        why = "no last beacon is in its diary"
+    raise Unjudgeable(
+        f"the capture did not last as long as the pod's network namespace: {why}",
+        retry=True,
+        evidence=_diary(bundle),
+    )
+
+
+def _diary(bundle: Bundle) -> tuple[Evidence]:
+    return (Evidence(bundle.agent_file),)
 
 
 def steady(bundle: Bundle) -> Window:

@@ -101,7 +101,8 @@ def missing_beacon(world: World) -> None:
 
 def no_beacon(world: World) -> None:
     world.frames = [one for one in world.frames if b"SCB1" not in one[1]]
-    world.drop(world.agent, "beacon.first")
+    for event in ("beacon.first", "beacon.last"):
+        world.drop(world.agent, event)
 
 
 def kernel_drops(world: World) -> None:
@@ -191,9 +192,9 @@ def missing(file: str) -> Break:
     ("blind", "said", "retry"),
     [
         (missing_beacon, "beacon missing: 130", True),
-        (no_beacon, "no beacon", False),
+        (no_beacon, "never sent a beacon", False),
         (kernel_drops, "3 packets dropped", True),
-        (capture_killed, "no CNI DEL", True),
+        (capture_killed, "tcpdump ended (code -9) while the pod lived", True),
         (no_control, "judge blind", False),
         (control_only_in_the_window, "judge blind", False),
         (control_of_another_cell, "judge blind", False),
@@ -204,7 +205,7 @@ def missing(file: str) -> Break:
         (never_deleted, "no deletion", False),
         (container_outlived_the_capture, "before container app", True),
         (no_exit, "no exit of container envoy", False),
-        (no_cni_del, "no CNI DEL", True),
+        (no_cni_del, "while the pod lived", True),
         (missing("capture/subject/eth0.pcap"), "eth0.pcap is missing", False),
         (missing("capture/subject/agent.jsonl"), "agent.jsonl is missing", False),
         (missing("stamps/witness.witness.jsonl"), "witness.witness.jsonl is missing", False),

@@ -16,11 +16,13 @@ class Scenario:
     """One course of events that cells are put through.
 
     modes: "all" of a sidecar's modes, or only the "first" where the mode makes no difference.
+    needs: what a sidecar must give (Registration.gives) to be put through it; "" for nothing.
     """
 
     name: str
     title: str
     modes: str = "all"
+    needs: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def cells(selection: Selection) -> Sequence[Cell]:
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
             for scenario in selection.scenarios:
+                if scenarios()[scenario].needs not in ("", *driver.gives):
+                    continue
                 modes = driver.modes
                 if scenarios()[scenario].modes == "first":
                     modes = driver.modes[:1]

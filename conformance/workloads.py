@@ -20,9 +20,14 @@ from conformance.paths import FIXTURES
 from conformance.sidecars.driver import Driver, Manifest
 
 MANIFESTS = FIXTURES / "manifests"
+SAME_AS = {"upgrade": "rollout"}  # scenarios that differ in what is done, not in what is there
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
-_TEMPLATES = {"Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+_TEMPLATES = {
+    "Job": ("spec", "template"),
+    "Deployment": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
 
 
 def load(
@@ -32,7 +37,7 @@ def load(
 
     images: fixture folder → image reference.
     """
-    path = MANIFESTS / scenario / f"{name}.yaml"
+    path = MANIFESTS / SAME_AS.get(scenario, scenario) / f"{name}.yaml"
     values = {"NAMESPACE": namespace, "NONCE": nonce}
     return [place_images(document, images) for document in read(path, values)]
 

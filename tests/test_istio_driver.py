@@ -14,7 +14,7 @@ from conformance.bootstrap import image_istio
 from conformance.errors import UsageProblem
 from conformance.model import Cell
 from conformance.sidecars import REGISTRY, istio_control_plane, istio_records, istio_release
-from conformance.sidecars.driver import BringsImages, KeepsRecords, load
+from conformance.sidecars.driver import BringsImages, KeepsRecords, Upgrades, load
 
 POD = {
     "metadata": {"name": "subject", "labels": {"app": "subject"}},
@@ -86,6 +86,10 @@ class TestChoices:
         assert {one.pattern for one in found if one.mode == "hold"} == {"classic"}
         assert {one.pattern for one in found if one.mode == "excluded"} == {"classic", "native"}
         assert {one.mode for one in found if one.scenario == "job"} == {"default"}
+        assert {"rollout", "upgrade"} <= {one.scenario for one in found}
+
+    def test_a_mesh_without_a_control_plane_is_not_upgraded(self) -> None:
+        assert choices.main(["--sidecar", "envoy", "--scenario", "upgrade"]) == 2
 
 
 class TestInject:
@@ -137,6 +141,13 @@ class TestInject:
         assert float(_value(subject, "SC_DRAIN_SECONDS")) > drain + 1
         assert float(_value(peer, "SC_SLOW_SECONDS")) > drain + 1
         assert _value(subject, "A") == "1"
+
+    def test_an_upgraded_pod_asks_for_the_revision_of_its_tag(self) -> None:
+        assert isinstance(self.driver, Upgrades)
+        sent = self.driver.inject_by("tag", POD, cell("native"), "subject")
+        assert sent["metadata"]["labels"]["istio.io/rev"] == "tag"
+        made = {"metadata": {"annotations": {"istio.io/rev": "next"}}}
+        assert self.driver.control_plane_of(made) == "next"
 
     def test_identities_can_be_told_apart(self) -> None:
         found = self.driver.facts(cell(), "ns").identities

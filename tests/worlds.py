@@ -9,7 +9,12 @@ in clear), and a Job in both patterns. Seconds of a lifecycle:
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import wire
@@ -70,6 +75,82 @@ def init(pattern: str = "native") -> World:
             its = world.attempt(at, "subject.init", "init", seq, "reset", took=0.015)
             world.leak(at + 0.002, its, end="rst")
     world.exited(begin + 0.22, INIT)
+    return world
+
+
+@dataclass
+class Move(World):
+    """A rolling update: this is the pod that comes, ``former`` the one that goes.
+
+    Seconds: the former is there from -6 on, told to end at 7, and gone at 8.6.
+    """
+
+    former: World | None = None
+
+    def write(self, folder: Path) -> Path:
+        """Both pods in one bundle."""
+        assert self.former is not None
+        both = self.copy()
+        both.watch = [*self.former.watch, *self.watch]
+        for who, lines in self.former.stamps.items():
+            both.stamps.setdefault(who, []).extend(lines)
+        World.write(both, folder)
+        other = self.former.write(folder.with_name(f"{folder.name}-former"))
+        shutil.copytree(other / "capture", folder / "capture", dirs_exist_ok=True)
+        for path in (folder / "capture" / self.former.index["subject"]).iterdir():
+            data = path.read_bytes()
+            mark = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            both.index["files"][str(path.relative_to(folder))] = mark
+        self.index["files"] = both.index["files"]
+        (folder / "cell.json").write_text(json.dumps(both.index))
+        return folder
+
+
+def move(pattern: str = "native", *, lossless: bool = True) -> Move:
+    """A fresh world in which a workload is moved to this pattern.
+
+    lossless: the classic pod that goes loses nothing (one that comes always does).
+    """
+    return _move(pattern, _former("classic" if pattern == "native" else "native", lossless))
+
+
+def upgrade(pattern: str = "native") -> Move:
+    """A fresh world in which a workload is moved to another control plane."""
+    world = _move(pattern, _former(pattern, lossless=True))
+    world.index["cell"]["scenario"] = "upgrade"
+    world.step(DELETED - 0.05, "control-planes", former="default", subject="next")
+    return world
+
+
+def _move(pattern: str, former: World) -> Move:
+    world = Move(**{**vars(lifecycle(pattern)), "former": former})
+    world.index["cell"]["scenario"] = "rollout"
+    pod = world.index["pods"]["subject"]
+    world.index["pods"]["former"] = {**pod, "name": "former-1", "uid": "uid-former"}
+    world.steps = []
+    for at, name in (
+        (-5.0, "former.ready"), (-1.0, "rollout.begin"), (READY, "subject.ready"),
+        (8.6, "former.gone"), (DELETED - 0.1, "rollout.end"),
+    ):  # fmt: skip
+        world.step(at, name)
+    return world
+
+
+def _former(pattern: str, lossless: bool) -> World:
+    """The pod that goes: its packets, its stamps, and its place in the watch."""
+    world = World(pattern, index(pattern, "rollout", "former-1"))
+    world.beacons(-6.0, 8.5)
+    world.control(-4.0)
+    world.stamps["former.app"] = world.stamps.pop("subject.app")
+    for seq in range(65):
+        at = -4.9 + seq * 0.2
+        served = lossless or pattern == "native" or at < 7.5
+        outcome = "ok" if served else "refused"
+        its = world.attempt(at, "former.app", "steady" if at < 7 else "drain", seq, outcome)
+        if served:
+            world.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
+    world.stamp(7.0, "former.app", "app.sigterm")
+    world.seen(-5.9, "Pod", "former-1", "uid-former", spec(pattern), {})
     return world
 
 

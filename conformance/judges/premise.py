@@ -57,7 +57,7 @@ def _require_admitted(bundle: Bundle) -> None:
             continue
         spec = line["object"]["spec"]
         for sidecar in index.sidecars:
-            seen = _pattern_of(spec, sidecar)
+            seen = pattern_of(spec, sidecar)
             if seen != index.cell.pattern:
                 raise Unjudgeable(
                     f"sidecar never injected as {index.cell.pattern}: {sidecar} is {seen} in the "
@@ -68,7 +68,8 @@ def _require_admitted(bundle: Bundle) -> None:
     raise Unjudgeable(f"the pod {index.subject} (uid {uid}) is not in watch.jsonl")
 
 
-def _pattern_of(spec: Mapping[str, Any], name: str) -> str:
+def pattern_of(spec: Mapping[str, Any], name: str) -> str:
+    """Native, classic, or what else a container of a pod's spec is."""
     for one in spec.get("initContainers") or ():
         if one["name"] == name:
             always = one.get("restartPolicy") == "Always"

@@ -15,6 +15,8 @@ class Registration:
     modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
     which it means anything, where that is not all of them. check: "module:function" that raises
     UsageProblem when the environment asks for what cannot be; standard library only, too.
+    gives: what some scenarios need: "discovery" (it knows a Service's endpoints by itself, and does
+    not wait for kube-proxy), "upgrade" (a second control plane beside the first).
     """
 
     name: str
@@ -23,6 +25,7 @@ class Registration:
     patterns: tuple[str, ...] = ("classic", "native")
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check: str = ""
+    gives: tuple[str, ...] = ()
 
     def has(self, mode: str, pattern: str) -> bool:
         """Whether the sidecar can be had like this."""
@@ -38,9 +41,10 @@ REGISTRY = {
         Registration(
             "istio",
             "conformance.sidecars.istio",
-            ("default", "hold", "exit-on-zero", "excluded"),
+            ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             check="conformance.sidecars.istio_release:check",
+            gives=("discovery", "upgrade"),
         ),
     )
 }

@@ -37,12 +37,16 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the observer and the judges must know of this sidecar in this cell (see FORMAT.md)."""
+    """What the observer and the judges must know of this sidecar in this cell (see FORMAT.md).
+
+    egress_answered: whether the app's own requests can be answered in this mode at all.
+    """
 
     ports: Mapping[str, int] = field(default_factory=dict)
     identities: Mapping[str, str] = field(default_factory=dict)
     start_delay_seconds: float = 0
     sidecar_drain_seconds: float = 0
+    egress_answered: bool = True
 
 
 class Driver(Protocol):
@@ -111,6 +115,27 @@ class KeepsRecords(Protocol):
         refused, one object a line: {"by", "file", "line", "text"}; it is there and empty when the
         control plane was asked and knows of none.
         """
+        ...
+
+
+@runtime_checkable
+class Upgrades(Protocol):
+    """What a driver has besides when its control plane can be upgraded beside the old one."""
+
+    def before_upgrade(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
+        """Have the next control plane installed, and ``tag`` lead to the present one."""
+        ...
+
+    def upgrade(self, cluster: ClusterHandle, tag: str) -> None:
+        """Make ``tag`` lead to the next control plane: pods made from now on are its own."""
+        ...
+
+    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """As inject, by the control plane that ``tag`` leads to when the pod is made."""
+        ...
+
+    def control_plane_of(self, pod: Manifest) -> str:
+        """Which control plane made the pod what it is, read from the admitted pod."""
         ...
 
 

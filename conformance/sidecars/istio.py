@@ -9,6 +9,8 @@ are settings that people run, each set as they would set it, on the pod:
 - ``exit-on-zero``: EXIT_ON_ZERO_ACTIVE_CONNECTIONS, the same.
 - ``excluded``: the witness' mesh port is excluded from the redirection: it must leak, in both
   patterns, or the judges are blind.
+- ``excluded-user``: the app runs as Istio's own user (1337), whose traffic is excluded: all that it
+  sends must leak, and be turned away by the STRICT peer.
 
 No start delay is set, because the order of things makes one: the kubelet starts regular containers
 one after another, the app first, and Istio's proxy then asks the control plane for a certificate
@@ -53,6 +55,7 @@ PORTS = {
 DRAIN = 5.0  # seconds: meshConfig.defaultConfig.terminationDrainDuration's default
 APP_DRAIN = 9  # seconds: longer than Istio's drain, so that in the classic pattern it is too short
 SLOW = 7  # seconds that a slow request takes: of those in flight, some outlast Istio's drain
+PROXY_UID = 1337  # istio-iptables, -u: what this user sends is not redirected
 PROXY_CONFIG: Mapping[str, Manifest] = {
     "hold": {"holdApplicationUntilProxyStarts": True},
     "exit-on-zero": {"proxyMetadata": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}},
@@ -99,6 +102,9 @@ class Driver:
             **asked(pattern, mode),
         }
         pod["spec"]["serviceAccountName"] = role
+        if mode == "excluded-user":
+            for container in pod["spec"]["containers"]:
+                container["securityContext"] = {"runAsUser": PROXY_UID}
         _set(pod, "SC_DRAIN_SECONDS", APP_DRAIN, where=subject)
         _set(pod, "SC_SLOW_SECONDS", SLOW, where=not subject)
         return pod
@@ -109,17 +115,40 @@ class Driver:
             return Admitted("none", f"no annotation {STATUS}: the injector did not see the pod")
         return read_pattern(pod, CONTAINER)
 
-    def facts(self, cell: Cell, namespace: str) -> Facts:  # noqa: ARG002
+    def facts(self, cell: Cell, namespace: str) -> Facts:
         return Facts(
             ports=PORTS,
             identities={role: identity(namespace, role) for role in ROLES},
             sidecar_drain_seconds=DRAIN,
+            egress_answered=cell.mode != "excluded-user",
         )
 
     def quit_command(self) -> Sequence[str]:
         """The agent's own way out, which Jobs in the classic pattern have used for years."""
         debug = f"--debug-port={AGENT_PORT}"
         return ("pilot-agent", "request", debug, "POST", "quitquitquit")
+
+    def before_upgrade(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
+        """A second revision, with a setting that tells its pods apart, and a revision tag."""
+        from conformance.sidecars.istio_upgrade import prepare
+
+        prepare(cluster, client, tag)
+
+    def upgrade(self, cluster: ClusterHandle, tag: str) -> None:
+        """Point the revision tag to the second revision."""
+        from conformance.sidecars.istio_upgrade import NEXT, point
+
+        point(cluster, tag, NEXT)
+
+    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """The pod asks for the revision that the tag stands for."""
+        pod = self.inject(pod, cell, role)
+        pod["metadata"]["labels"]["istio.io/rev"] = tag
+        return pod
+
+    def control_plane_of(self, pod: Manifest) -> str:
+        """The revision, as its injector wrote it down."""
+        return str((pod["metadata"].get("annotations") or {}).get("istio.io/rev", ""))
 
     def keep_records(
         self, cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path

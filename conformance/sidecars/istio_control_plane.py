@@ -49,22 +49,15 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
 
     Raises EnvironmentProblem with istioctl's own words.
     """
-    release = Release(_loaded_tag(cluster))
-    istioctl = image_istio.istioctl(release.tag)
+    release = loaded_release(cluster)
     log = cluster.kubeconfig.with_name("istio.log")
     began = time.monotonic()
     with board.phase(f"installing Istio {release.tag} on Kubernetes {cluster.minor}"):
         for revision in _revisions(release):
-            values = ["-f", str(MANIFESTS / "install.yaml"), *_settings(release, revision)]
-            process.run(
-                [istioctl, "install", "--kubeconfig", str(cluster.kubeconfig), "-y", *values],
-                what=f"installing Istio {release.tag}",
-                log=log,
-                timeout=INSTALL_WITHIN,
-            )
+            install_revision(cluster, release, revision)
         for document in workloads.read(MANIFESTS / "telemetry.yaml", {}):
             create(client, document)
-        _await_webhooks(client)
+        await_webhooks(client)
     took = time.monotonic() - began
     memory = _memory_mib(client)
     return {
@@ -78,6 +71,21 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         "istiod memory MiB": f"{memory:.0f}",
         "warning": _warning(log.read_text()),
     }
+
+
+def install_revision(
+    cluster: ClusterHandle, release: Release, revision: str, extra: Sequence[str] = ()
+) -> None:
+    """istioctl install. revision: "" for the default one. extra: settings as for --set."""
+    settings = ["-f", str(MANIFESTS / "install.yaml"), *_settings(release, revision)]
+    settings += [word for one in extra for word in ("--set", one)]
+    istioctl = image_istio.istioctl(release.tag)
+    process.run(
+        [istioctl, "install", "--kubeconfig", str(cluster.kubeconfig), "-y", *settings],
+        what=f"installing Istio {release.tag}",
+        log=cluster.kubeconfig.with_name("istio.log"),
+        timeout=INSTALL_WITHIN,
+    )
 
 
 def prepare(namespace: str, client: Any) -> None:
@@ -120,13 +128,15 @@ def _settings(release: Release, revision: str) -> list[str]:
     if release.built:
         values += WITHOUT_EXTENSIONS
     if revision:
+        values.append(f"revision={revision}")
+    if not release.pattern_by_pod:
         native = "true" if revision == "native" else "false"
-        values += [f"revision={revision}", f"values.pilot.env.ENABLE_NATIVE_SIDECARS={native}"]
+        values.append(f"values.pilot.env.ENABLE_NATIVE_SIDECARS={native}")
     return [word for value in values for word in ("--set", value)]
 
 
-def _loaded_tag(cluster: ClusterHandle) -> str:
-    """The tag of the control plane's image that the cluster's nodes were given."""
+def loaded_release(cluster: ClusterHandle) -> Release:
+    """The release of the control plane's image that the cluster's nodes were given."""
     said = process.run(
         [
             *(shutil.which("docker") or "docker", "exec", cluster.node),
@@ -139,10 +149,10 @@ def _loaded_tag(cluster: ClusterHandle) -> str:
     found = re.search(rf"^{re.escape(image_istio.HUB)}/pilot:(\S+)$", said, re.MULTILINE)
     if found is None:
         raise EnvironmentProblem(f"The node {cluster.node} was not given {image_istio.HUB}/pilot.")
-    return found[1]
+    return Release(found[1])
 
 
-def _await_webhooks(client: Any) -> None:
+def await_webhooks(client: Any) -> None:
     """Until istiod has signed its webhooks, the API server cannot call them: pods are refused."""
     api = k8s.AdmissionregistrationV1Api(client)
 
@@ -150,7 +160,7 @@ def _await_webhooks(client: Any) -> None:
         found = [
             hook
             for one in api.list_mutating_webhook_configuration().items
-            if one.metadata.name.startswith("istio-sidecar-injector")
+            if one.metadata.name.startswith(("istio-sidecar-injector", "istio-revision-tag"))
             for hook in one.webhooks
         ]
         return bool(found) and all(hook.client_config.ca_bundle for hook in found)

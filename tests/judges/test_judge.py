@@ -18,8 +18,11 @@ from conformance.model import Finding
 
 
 def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
-    made = {"job": worlds.job, "init": worlds.init, "lifecycle": worlds.lifecycle}
-    return made[behaviours()[behaviour].scenario](pattern)
+    scenario = behaviours()[behaviour].scenario
+    made = {
+        "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
+    }  # fmt: skip
+    return made.get(scenario, worlds.lifecycle)(pattern)
 
 
 @pytest.mark.parametrize("behaviour", behaviours())

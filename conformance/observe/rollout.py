@@ -1,0 +1,146 @@
+"""The rollout scenario: a Deployment is moved from the other pattern to the cell's, under load.
+
+The pod that goes has the role "former", the one that comes is the pod under test. Both are made by
+the Deployment's own rolling update; the scenario only changes the pod template.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from kubernetes import client as k8s
+
+from conformance import workloads
+from conformance.observe.lifecycle import SUBJECT, leak_on_purpose
+from conformance.observe.stage import Stage, condition, role_of
+from conformance.observe.watching import Json
+from conformance.sidecars.driver import Manifest
+
+FORMER = "former"
+DEPLOYMENT = "subject"
+# What must have been answered before the move, and again after it.
+STEADY = {("peer.app", "quick"): 20, ("peer.app", "inflight"): 1}
+OWN = {"steady": 20}
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the new pod. Raises Stuck."""
+    (document,) = stage.documents("subject")
+    other = replace(stage.cell, pattern="classic" if stage.cell.pattern == "native" else "native")
+    before = workloads.with_sidecar(document, stage.driver, other, SUBJECT)
+    after = workloads.with_sidecar(document, stage.driver, stage.cell, SUBJECT)
+    return move(stage, before, lambda: after)
+
+
+def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
+    """Have a Deployment, and a ready pod of it under load; change its template to that of
+    ``after()``; see the former pod end and the new one at work. Returns the new pod's name."""
+    apps = k8s.AppsV1Api(stage.client)
+    stage.create("services")
+    stage.create("witness")
+    stage.create("peer", role="peer")
+    for pod in ("peer", "witness"):
+        stage.await_ready(pod)
+
+    stage.step("former.create")
+    apps.create_namespaced_deployment(stage.namespace, _as_former(stage, before))
+    former = _await_ready(stage, FORMER)
+    began = stage.step("former.ready", pod=former)
+    leak_on_purpose(stage, former, FORMER)
+    _await_steady(stage, FORMER, began)
+
+    stage.step("rollout.begin")
+    moved = workloads.place_images(after(), stage.images)
+    apps.replace_namespaced_deployment(DEPLOYMENT, stage.namespace, moved)
+    subject = _await_ready(stage, SUBJECT)
+    stage.step("subject.ready", pod=subject)
+    stage.wait(
+        "the end of the former pod",
+        lambda: stage.watch.gone("Pod", former) and stage.capture_ended(former),
+        seconds=120,
+        seen=lambda: stage.describe(former),
+    )
+    gone = stage.step("former.gone")
+    leak_on_purpose(stage, subject)
+    _await_steady(stage, SUBJECT, gone)
+    stage.step("rollout.end")
+    _scale_to_nothing(stage, apps, subject)
+    return subject
+
+
+def _as_former(stage: Stage, document: Manifest) -> Manifest:
+    """The Deployment whose pods go; what they write goes by the name of the former."""
+    made = workloads.place_images(document, stage.images)
+    template = copy.deepcopy(made["spec"]["template"])
+    template["metadata"]["labels"]["app"] = FORMER
+    return {**made, "spec": {**made["spec"], "template": _renamed(template)}}
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get("name") == "SC_ROLE":
+            return {**value, "value": FORMER}
+        return {key: _renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    if isinstance(value, str):
+        return value.replace(f"/stamps/{SUBJECT}.", f"/stamps/{FORMER}.")
+    return value
+
+
+def _await_ready(stage: Stage, role: str) -> str:
+    """The name of the role's pod, as soon as it is ready."""
+
+    def its() -> list[Json]:
+        return [pod for pod in stage.watch.all("Pod") if role_of(pod) == role]
+
+    def ready() -> Json | None:
+        return next((pod for pod in its() if condition(pod, "Ready")), None)
+
+    pod = stage.wait(
+        f"a ready pod with the role {role}",
+        ready,
+        seconds=120,
+        seen=lambda: ", ".join(stage.describe(pod["metadata"]["name"]) for pod in its()) or "none",
+    )
+    return str(pod["metadata"]["name"])
+
+
+def _await_steady(stage: Stage, role: str, since: int) -> None:
+    wanted = {**STEADY, **{(f"{role}.app", kind): number for kind, number in OWN.items()}}
+
+    def counts() -> dict[tuple[str, str], int]:
+        stamps = {name: stage.stamps(name) for name in {name for name, _ in wanted}}
+        return {
+            (name, kind): sum(
+                stamp["event"] == "request.end"
+                and stamp["kind"] == kind
+                and stamp["outcome"] == "ok"
+                and stamp["ns"] > since
+                for stamp in stamps[name]
+            )
+            for name, kind in wanted
+        }
+
+    stage.wait(
+        f"a steady life of {role} (requests answered in both directions)",
+        lambda: all(count >= wanted[key] for key, count in counts().items()),
+        seconds=60,
+        seen=lambda: ", ".join(f"{count} {key[1]}" for key, count in counts().items()),
+    )
+
+
+def _scale_to_nothing(stage: Stage, apps: k8s.AppsV1Api, subject: str) -> None:
+    """So that nobody makes new pods when the stage is struck."""
+    apps.patch_namespaced_deployment_scale(DEPLOYMENT, stage.namespace, {"spec": {"replicas": 0}})
+
+    def going() -> bool:
+        pod = stage.watch.newest("Pod", subject) or {}
+        return "deletionTimestamp" in pod.get("metadata", {}) or stage.watch.gone("Pod", subject)
+
+    stage.wait(
+        "the deletion of the last pod", going, seconds=60, seen=lambda: stage.describe(subject)
+    )

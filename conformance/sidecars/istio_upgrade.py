@@ -1,0 +1,52 @@
+"""An upgrade of Istio as its documentation has it: a second revision, a revision tag that moves.
+
+Release tags cannot be built here, so both revisions are of one version; the second differs in a
+setting that can be read from its pods (the proxy's log level). The way is the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client as k8s
+
+from conformance import locks, process
+from conformance.bootstrap import image_istio
+from conformance.sidecars.istio_control_plane import (
+    NAMESPACE,
+    await_webhooks,
+    install_revision,
+    loaded_release,
+)
+
+if TYPE_CHECKING:
+    from conformance.clusters import ClusterHandle
+
+PRESENT, NEXT = "default", "next"
+SETTING = "values.global.proxy.logLevel=info"  # Istio's default is warning
+
+
+def prepare(cluster: ClusterHandle, client: Any, tag: str) -> None:
+    """Have the next revision (once for all cells of a cluster), and the tag lead to the present."""
+    with locks.exclusive(cluster.kubeconfig.with_name("istio-next.lock")):
+        names = [
+            one.metadata.name
+            for one in k8s.AppsV1Api(client).list_namespaced_deployment(NAMESPACE).items
+        ]
+        if f"istiod-{NEXT}" not in names:
+            install_revision(cluster, loaded_release(cluster), NEXT, [SETTING])
+            await_webhooks(client)
+        point(cluster, tag, PRESENT)
+    await_webhooks(client)
+
+
+def point(cluster: ClusterHandle, tag: str, revision: str) -> None:
+    """Make the tag lead to a revision. It is a webhook of its own, changed in one step."""
+    istioctl = image_istio.istioctl(loaded_release(cluster).tag)
+    where = ["--overwrite", "--kubeconfig", str(cluster.kubeconfig), "-y"]
+    process.run(
+        [istioctl, "tag", "set", tag, "--revision", revision, *where],
+        what=f"pointing the revision tag {tag} to {revision}",
+        log=cluster.kubeconfig.with_name("istio.log"),
+        timeout=60,
+    )

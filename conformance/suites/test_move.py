@@ -1,0 +1,17 @@
+"""Moving workloads and meshes, under load."""
+
+from __future__ import annotations
+
+from conformance.plugin import CellEvidence, behaviour
+
+
+@behaviour("move.rollout")
+def test_a_workload_is_moved_to_this_pattern_without_a_leak_or_a_loss(
+    evidence: CellEvidence,
+) -> None:
+    evidence.must_show("move.rollout")
+
+
+@behaviour("move.upgrade")
+def test_a_mesh_is_upgraded_without_a_leak_or_a_loss(evidence: CellEvidence) -> None:
+    evidence.must_show("move.upgrade")

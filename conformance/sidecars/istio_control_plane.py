@@ -60,16 +60,19 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         await_webhooks(client)
     took = time.monotonic() - began
     memory = _memory_mib(client)
+    warning = _warning(log.read_text())
+    if warning:
+        board.say(f"istioctl warned: {warning}")
     return {
         "istio": release.tag,
         "envoy": image_istio.envoy_wheel() if release.built else "Istio's own",
-        "switched off": ", ".join(WITHOUT_EXTENSIONS) if release.built else "nothing",
-        "without an annotation a pod is": "native"
+        "switched_off": ", ".join(WITHOUT_EXTENSIONS) if release.built else "nothing",
+        "pattern_without_annotation": "native"
         if release.native_by_default(minor_number(cluster.minor))
         else "classic",
-        "install seconds": f"{took:.1f}",
-        "istiod memory MiB": f"{memory:.0f}",
-        "warning": _warning(log.read_text()),
+        "install_seconds": f"{took:.1f}",
+        "istiod_memory_mib": f"{memory:.0f}",
+        "warning": warning,
     }
 
 

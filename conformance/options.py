@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import choices, plan
 from conformance.paths import CHECKOUT
+from conformance.sidecars import istio_release
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ OPTIONS = (
     Option("behaviour", "behaviours by id, comma-separated"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),
+    Option("istio-version", "the Istio to use, from 1.20 on (or ISTIO_VERSION= before the command)"),
     Option("workers", "how many cells are observed at once"),
     Option("take-away", "self-test: take away the beacon, the capture or the sidecar"),
     Option("keep", "leave the clusters up and say how to reach and remove them", flag=True),
@@ -55,6 +58,8 @@ class Options:
     def check(cls, given: Mapping[str, str | bool | None]) -> Options:
         """Raises UsageProblem, before anything is created."""
         text = {name: str(value) if value else None for name, value in given.items()}
+        if text.get("istio_version"):  # drivers are stateless, and workers have an environment
+            os.environ[istio_release.VARIABLE] = str(text["istio_version"])
         taken = text.get("take_away")
         selection = choices.select(text)
         plan.cells(selection)

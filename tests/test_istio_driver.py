@@ -13,6 +13,7 @@ from conformance import choices, expectations, plan, workloads
 from conformance.bootstrap import image_istio
 from conformance.errors import UsageProblem
 from conformance.model import Cell
+from conformance.options import Options
 from conformance.sidecars import REGISTRY, istio_control_plane, istio_records, istio_release
 from conformance.sidecars.driver import BringsImages, KeepsRecords, Upgrades, load
 
@@ -74,6 +75,13 @@ class TestChoices:
         monkeypatch.setenv("ISTIO_VERSION", "1.19.1")
         assert choices.main(["--sidecar", "istio"]) == 2
         assert choices.main(["--sidecar", "envoy"]) == 0
+
+    def test_the_option_is_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ISTIO_VERSION", "1.24.0")
+        Options.check({"sidecar": "istio", "istio_version": "1.27.1"})
+        assert istio_release.wanted().tag == "1.27.1"
+        with pytest.raises(UsageProblem):
+            Options.check({"sidecar": "istio", "istio_version": "1.19.1"})
 
     @pytest.mark.parametrize("mode", ["hold", "exit-on-zero"])
     def test_a_setting_that_native_sidecars_ignore_is_refused(self, mode: str) -> None:

@@ -137,10 +137,18 @@ class TestInject:
 
     def test_modes_are_the_subjects_alone(self) -> None:
         for mode in REGISTRY["istio"].modes:
-            subject = self.driver.inject(POD, cell(mode=mode), "subject")["metadata"]
-            peer = self.driver.inject(POD, cell(mode=mode), "peer")["metadata"]
-            assert peer == self.driver.inject(POD, cell(), "peer")["metadata"]
-            assert (mode == "default") == (subject["annotations"] == _asked(self.driver, "default"))
+            subject = self.driver.inject(POD, cell(mode=mode), "subject")
+            peer = self.driver.inject(POD, cell(mode=mode), "peer")
+            assert peer == self.driver.inject(POD, cell(), "peer")
+            plain = self.driver.inject(POD, cell(), "subject")
+            assert (mode == "default") == (subject == plain)
+
+    def test_the_excluded_user_is_the_app_alone(self) -> None:
+        (app,) = self.driver.inject(POD, cell(mode="excluded-user"), "subject")["spec"][
+            "containers"
+        ]
+        assert app["securityContext"] == {"runAsUser": 1337}
+        assert not self.driver.facts(cell(mode="excluded-user"), "n").egress_answered
 
     def test_the_work_outlasts_the_drain(self) -> None:
         subject = self.driver.inject(POD, cell(), "subject")["spec"]["containers"][0]["env"]
@@ -161,10 +169,6 @@ class TestInject:
         found = self.driver.facts(cell(), "ns").identities
         assert found["subject"] == "spiffe://cluster.local/ns/ns/sa/subject"
         assert found["peer"] != found["subject"]
-
-
-def _asked(driver: object, mode: str) -> dict[str, str]:
-    return driver.inject(POD, cell(mode=mode), "subject")["metadata"]["annotations"]  # type: ignore
 
 
 def _value(env: list[dict[str, str]], name: str) -> str:

@@ -34,7 +34,7 @@ OPTIONS = (
     Option("behaviour", "behaviours by id, comma-separated"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),
-    Option("istio-version", "the Istio to use, 1.20 or newer (or ISTIO_VERSION in the environment)"),
+    Option("istio-version", "Istio 1.20 or newer (or ISTIO_VERSION in the environment)"),
     Option("workers", "how many cells are observed at once"),
     Option("take-away", "self-test: take away the beacon, the capture or the sidecar"),
     Option("keep", "leave the clusters up and say how to reach and remove them", flag=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -17,14 +17,24 @@ SUITES = Path(__file__).parent / "suites"
 
 
 class _Group(click.Group):
-    """Says a Problem as one sentence and ends with its exit code."""
+    """Says a Problem as one sentence; every end that is no success names its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except Problem as problem:
             click.echo(f"sidecar-conformance: {problem}", err=True)
-            sys.exit(problem.exit_code)
+            end(problem.exit_code)
+        except KeyboardInterrupt:
+            end(130)
+
+
+def end(code: int) -> NoReturn:
+    """End the process, and say what its exit code means: make shows the user another one."""
+    if code:
+        meaning = summary.MEANING.get(code, "pytest failed")
+        click.echo(f"sidecar-conformance: exit code {code} ({meaning})", err=True)
+    sys.exit(code)
 
 
 @click.group(cls=_Group)
@@ -56,9 +66,8 @@ def run(**given: Any) -> None:
         if value:
             arguments += [f"--{option.name}"] if option.flag else [f"--{option.name}={value}"]
     code = int(pytest.main([*arguments, str(SUITES)]))
-    if code:
-        click.echo(f"exit code {code}: {summary.MEANING.get(code, 'pytest failed')}", err=True)
-    sys.exit(code)
+    # Interrupted before there was anything to report on: pytest says 2, which means wrong use here.
+    end(130 if code == pytest.ExitCode.INTERRUPTED else code)
 
 
 @main.command("list")

@@ -35,6 +35,7 @@ from conformance.sidecars.driver import BringsImages, load
 ALWAYS = ("app", "observer")
 # Clusters created at once. More only contend for the processors: see bench/ for the measurement.
 CREATED_AT_ONCE = 3
+TEND_SECONDS = 5.0
 
 
 class Preparation:
@@ -71,6 +72,7 @@ class Preparation:
         for k8s in self.options.selection.k8s:
             clusters.publish_state(self.run, k8s, "creating")
         self._first = self._pool.submit(self._prepare)
+        threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
     def __exit__(
         self,
@@ -193,9 +195,21 @@ class Preparation:
         if self._over.is_set():
             raise EnvironmentProblem("The run is being stopped.")
 
+    def _tend(self) -> None:
+        """Keep the collectors' files in bounds, and say once when one of them has died."""
+        said: set[str] = set()
+        while not self._over.wait(TEND_SECONDS):
+            with self._lock:
+                collectors = list(self._collectors)
+            for one in collectors:
+                for death in set(one.check()) - said:
+                    said.add(death)
+                    board.say(f"A collector of evidence has died: {death}")
+
     # -- the end --------------------------------------------------------------------------------
 
     def _take_down(self) -> None:
+        runs.cleaning_up()
         self._over.set()
         process.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -81,11 +81,14 @@ class Records:
                     self.anonymous.append(record)
 
 
-def records(bundle: Bundle) -> Records:
-    """What the sidecars of the pod under test recorded. Raises Unjudgeable without any record."""
+def records(bundle: Bundle, role: str = SUBJECT_ROLE) -> Records:
+    """What the sidecars of a pod recorded, of the one under test or of its peer.
+
+    Raises Unjudgeable without any record.
+    """
     found = Records()
     for sidecar in bundle.index.sidecars:
-        file = log_file(SUBJECT_ROLE, sidecar)
+        file = log_file(role, sidecar)
         for number, text in bundle.lines(file):
             raw = _json_in(text)
             if raw is not None and "direction" in raw:

@@ -8,9 +8,10 @@ joined by address and port, name the right identity on both sides?
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from conformance.evidence import windows
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -181,6 +182,24 @@ def _require_strangers(
     return turned_away
 
 
+def _answered(bundle: Bundle, unknown: list[Connection]) -> list[Connection]:
+    """Without those on which, by the other end's record, no request was ever answered.
+
+    A proxy opens a connection ahead of need, and its first request may come seconds later: too late
+    to end before the sidecar does.
+    """
+    if not unknown or not bundle.has(log_file("peer", bundle.index.sidecars[0])):
+        return unknown
+    said = records(bundle, "peer")
+    found = []
+    for one in unknown:
+        other_end = replace(one, outbound=not one.outbound, local=one.remote, remote=one.local)
+        its = said.of(other_end)
+        if not its or any(record.served for record in its):
+            found.append(one)
+    return found
+
+
 def _require_joined(
     bundle: Bundle,
     joined: Sequence[tuple[Connection, Sequence[Record]]],
@@ -196,6 +215,7 @@ def _require_joined(
         for one, its in joined
         if not its and one.tls and one.crosses(steady) and one.first_ns < late
     ]
+    unknown = _answered(bundle, unknown)
     if unknown:
         raise Unjudgeable(
             f"{len(unknown)} TLS connections with the peer in the steady state have no record of "

@@ -250,3 +250,17 @@ def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
     path.write_text("[warning] starting {not json\n" + path.read_text() + '{"half": ')
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
     assert judge(MUTUAL, Bundle.open(folder)).observed == "holds"
+
+
+@pytest.mark.parametrize(("code", "observed"), [(503, "holds"), (200, "inconclusive")])
+def test_a_connection_without_an_answer_by_the_other_ends_word_needs_no_record(
+    tmp_path: Path, code: int, observed: str
+) -> None:
+    """Opened ahead of need, and first used when the proxy was about to end."""
+    world = worlds.lifecycle("classic")
+    _, port = world.mesh(7.0, outbound=False)
+    theirs = {**world.logs["subject.envoy"].pop(), "direction": "outbound", "response_code": code}
+    theirs["upstream_local"] = f"{forge.PEER}:{port}"
+    world.logs["peer.envoy"] = [theirs]
+    found = world.judged(MUTUAL, tmp_path)
+    assert found.observed == observed, found.reason

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from conformance import expectations, verdicts
@@ -68,9 +70,6 @@ def test_what_nobody_judged_is_inconclusive_in_the_report(tmp_path: Path) -> Non
 
 
 def test_the_report_keeps_its_shape(tmp_path: Path) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    import json
-
     verdicts.keep(tmp_path, verdicts.hold(ITEM, Finding("start.order", "holds", "Yes.")), None)
     report = document.document(
         tmp_path,

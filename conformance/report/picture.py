@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from conformance.report.diary import lines
+
 Json = dict[str, Any]
 NS = 1_000_000_000
 _MARGIN_NS = NS // 2  # a little air before the first and behind the last event
@@ -70,10 +72,10 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
 
     verdicts: the report's entries about this cell (their evidence marks leaks and answers).
     """
-    steps = {one["step"]: one["ns"] for one in _lines(bundle / "steps.jsonl")}
+    steps = {one["step"]: one["ns"] for one in lines(bundle / "steps.jsonl")}
     if not steps:
         return None
-    app = list(_lines(bundle / "stamps/subject.app.jsonl"))
+    app = list(lines(bundle / "stamps/subject.app.jsonl"))
     sidecars = sorted(
         path
         for path in (bundle / "stamps").glob("subject.*.jsonl")
@@ -99,15 +101,15 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
             _life(
                 scale,
                 path.name.split(".")[1],
-                list(_lines(path)),
+                list(lines(path)),
                 ("sidecar.started", "sidecar.last"),
                 {"sidecar.sigterm": "signal", "sidecar.exec": "ready", "sidecar.exited": "end"},
             )
             for path in sidecars
         ),
         _requests(scale, "app sends", app, _EGRESS),
-        _requests(scale, "app answers peer", _lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
-        _requests(scale, "outsider dials", _lines(bundle / "stamps/dialer.dialer.jsonl"), _DIALS),
+        _requests(scale, "app answers peer", lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
+        _requests(scale, "outsider dials", lines(bundle / "stamps/dialer.dialer.jsonl"), _DIALS),
         _seen(scale, verdicts),
     ]
     return Picture([lane for lane in lanes if lane.marks], _axis(scale))
@@ -200,7 +202,7 @@ def _seen(scale: _Scale, verdicts: Iterable[Json]) -> Lane:
 def _capture(bundle: Path) -> Iterator[Json]:
     index = bundle / "cell.json"
     subject = json.loads(index.read_text())["subject"] if index.exists() else "subject"
-    yield from _lines(bundle / "capture" / subject / "agent.jsonl")
+    yield from lines(bundle / "capture" / subject / "agent.jsonl")
 
 
 def _axis(scale: _Scale) -> list[tuple[float, str]]:
@@ -208,11 +210,3 @@ def _axis(scale: _Scale) -> list[tuple[float, str]]:
     step = next(one for one in (1, 2, 5, 10, 20, 60, 600, 6000) if span / one <= 16)
     last = int((scale.end - scale.zero) / NS)
     return [(scale.at(scale.zero + s * NS), f"{s} s") for s in range(0, last + 1, step)]
-
-
-def _lines(path: Path) -> Iterator[Json]:
-    if path.exists():
-        with path.open() as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    yield json.loads(line)

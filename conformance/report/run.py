@@ -11,12 +11,15 @@ import pytest
 from conformance import plan, verdicts
 from conformance.choices import known_k8s
 from conformance.progress import board
-from conformance.report import document, html, summary, table
+from conformance.report import document, html, story, summary, table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.plugin import Session
+
+BAD = ("fail", "not-reproduced", "inconclusive")
+STORIES = 4  # told in full in the terminal; a run in which all is bad has one cause
 
 
 class Reporter:
@@ -101,6 +104,11 @@ class Reporter:
     def _say(self, report: dict[str, Any], found: list[Any], target: Path) -> None:
         board.console.print()
         board.console.print(table.tables(found))
+        bad = [one for one in report["cells"] if one["verdict"] in BAD]
+        for entry in bad[:STORIES]:
+            board.console.print(story.tell(self._results, entry))
+        if len(bad) > STORIES:
+            board.say(f"… and {len(bad) - STORIES} more like these; report.html shows them all.")
         counted = ", ".join(
             f"{report['summary'][outcome]} {outcome}"
             for outcome in summary.OUTCOMES

@@ -1,0 +1,80 @@
+"""A cell told to people: its picture, its page, and its story in the terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import worlds
+from forge import World, token
+from rich.console import Console
+
+from conformance import verdicts
+from conformance.evidence.bundle import Bundle
+from conformance.judges import judge
+from conformance.model import Cell
+from conformance.plan import Item
+from conformance.report import document, html, picture, story
+
+LEAKED = 12.0  # seconds into the forged world: while the app drains
+
+
+@pytest.fixture
+def leaking() -> World:
+    world = worlds.lifecycle("native")
+    world.leak(LEAKED, token("drain", 999))
+    return world
+
+
+def report(world: World, results: Path) -> dict[str, Any]:
+    """The report of a run with this one cell and verdict."""
+    folder = world.write(results / "evidence" / "1.33" / "cell")
+    cell = Cell("1.33", "envoy", "native", "init-rules", "lifecycle")
+    item = Item(cell, "stop.no-plaintext")
+    found = verdicts.hold(item, judge(item.behaviour, Bundle.open(folder)))
+    verdicts.keep(results, found, folder)
+    run = {
+        "id": "r", "started": "2026-01-01T00:00:00Z", "duration_seconds": 1.0,
+        "exit_code": 1, "exit_meaning": "a promise was broken",
+    }  # fmt: skip
+    return document.document(results, document.collect(results, [item]), run=run)
+
+
+def test_a_leak_is_seen_in_the_picture_at_its_time(leaking: World, tmp_path: Path) -> None:
+    made = report(leaking, tmp_path)
+    drawn = picture.draw(tmp_path / made["cells"][0]["bundle"], made["cells"])
+    assert drawn is not None
+    lanes = {lane.name: lane for lane in drawn.lanes}
+    leaks = [mark for mark in lanes["in clear"].marks if mark.kind == "leak"]
+    shutdown = next(mark for mark in lanes["windows"].marks if mark.kind == "shutdown")
+    assert leaks and all(shutdown.x <= mark.x <= shutdown.x + shutdown.width for mark in leaks)
+
+
+def test_a_world_without_a_leak_has_no_such_lane(tmp_path: Path) -> None:
+    made = report(worlds.lifecycle("native"), tmp_path)
+    drawn = picture.draw(tmp_path / made["cells"][0]["bundle"], made["cells"])
+    assert drawn is not None and "in clear" not in {lane.name for lane in drawn.lanes}
+
+
+def test_the_page_shows_the_verdict_and_escapes_what_it_quotes(
+    leaking: World, tmp_path: Path
+) -> None:
+    made = report(leaking, tmp_path)
+    made["cells"][0]["reason"] = "<script>alert(1)</script>"
+    page = html.write(tmp_path, made).read_text()
+    assert "stop.no-plaintext" in page and "<svg" in page
+    assert "<script>" not in page
+
+
+def test_a_failure_is_told_with_its_timeline_and_its_packet(leaking: World, tmp_path: Path) -> None:
+    made = report(leaking, tmp_path)
+    assert made["cells"][0]["verdict"] == "fail"
+    console = Console(width=200, file=io.StringIO())
+    console.print(story.tell(tmp_path, made["cells"][0]))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "app.sigterm" in said and "delete.accepted" in said
+    assert token("drain", 999) in said  # in the packet's own bytes
+    assert json.loads(json.dumps(made)) == made

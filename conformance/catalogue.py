@@ -30,7 +30,8 @@ class Behaviour:
     """One promise, and who judges it.
 
     judge is "module:function" under conformance.judges; adversary is the source article's (A1 to
-    A4), or "".
+    A4), or "". needs: what a sidecar must give (Registration.gives) for the promise to mean
+    anything; pattern: the only one in which it does; "" for no such limit.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Behaviour:
     level: str
     judge: str
     adversary: str = ""
+    needs: str = ""
+    pattern: str = ""
 
 
 @cache

@@ -40,8 +40,9 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
-                        if driver.has(mode, pattern):
-                            found.append(Cell(k8s, sidecar, _pattern(pattern), mode, scenario))
+                        cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario)
+                        if driver.has(mode, pattern) and _judged_in(cell, selection):
+                            found.append(cell)
     if not found:
         raise UsageProblem(
             "Nothing to run: no cell fits all of the given options together; leave one out."
@@ -51,11 +52,18 @@ def cells(selection: Selection) -> Sequence[Cell]:
 
 def items(selection: Selection) -> Sequence[Item]:
     """Every verdict of a selection, cell by cell."""
+    return [Item(cell, id_) for cell in cells(selection) for id_ in _judged_in(cell, selection)]
+
+
+def _judged_in(cell: Cell, selection: Selection) -> Sequence[str]:
+    """The behaviours that mean something in a cell."""
+    gives = ("", *REGISTRY[cell.sidecar].gives)
     return [
-        Item(cell, id_)
-        for cell in cells(selection)
+        id_
         for id_ in selection.behaviours
         if behaviours()[id_].scenario == cell.scenario
+        and behaviours()[id_].needs in gives
+        and behaviours()[id_].pattern in ("", cell.pattern)
     ]
 
 

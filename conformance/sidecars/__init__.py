@@ -16,7 +16,8 @@ class Registration:
     which it means anything, where that is not all of them. check: "module:function" that raises
     UsageProblem when the environment asks for what cannot be; standard library only, too.
     gives: what some scenarios need: "discovery" (it knows a Service's endpoints by itself, and does
-    not wait for kube-proxy), "upgrade" (a second control plane beside the first).
+    not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
+    preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain).
     """
 
     name: str
@@ -44,7 +45,7 @@ REGISTRY = {
             ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             check="conformance.sidecars.istio_release:check",
-            gives=("discovery", "upgrade"),
+            gives=("discovery", "upgrade", "drain-hook"),
         ),
     )
 }

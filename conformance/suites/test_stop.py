@@ -23,3 +23,8 @@ def test_what_the_app_sends_while_it_drains_arrives(evidence: CellEvidence) -> N
 @behaviour("stop.no-plaintext")
 def test_nothing_crosses_in_clear_while_the_pod_ends(evidence: CellEvidence) -> None:
     evidence.must_show("stop.no-plaintext")
+
+
+@behaviour("stop.stale-prestop")
+def test_the_sidecars_own_hook_leaves_the_app_its_proxy(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.stale-prestop")

@@ -17,12 +17,14 @@ class Scenario:
 
     modes: "all" of a sidecar's modes, or only the "first" where the mode makes no difference.
     needs: what a sidecar must give (Registration.gives) to be put through it; "" for nothing.
+    k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     """
 
     name: str
     title: str
     modes: str = "all"
     needs: str = ""
+    k8s: str = ""
 
 
 @dataclass(frozen=True)

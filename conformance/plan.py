@@ -27,11 +27,14 @@ def cells(selection: Selection) -> Sequence[Cell]:
     """The cells of a selection, in the order in which they are to be started."""
     versions = sorted(selection.k8s, key=lambda name: name != FIRST)
     found: list[Cell] = []
+    claimed = {scenario.k8s for scenario in scenarios().values()} - {""}
     for k8s in versions:
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
             for scenario in selection.scenarios:
                 if scenarios()[scenario].needs not in ("", *driver.gives):
+                    continue
+                if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
                 modes = driver.modes
                 if scenarios()[scenario].modes == "first":

@@ -78,6 +78,31 @@ def init(pattern: str = "native") -> World:
     return world
 
 
+def outdated(pattern: str = "native", *, refuses: bool = True) -> World:
+    """A fresh world in which a native pod meets a cluster that does not know the pattern: one that
+    refuses it altogether, or one that drops restartPolicy and keeps the app from starting."""
+    world = World(pattern, index(pattern, "outdated"))
+    world.index["admitted"] = {"pattern": "none", "why": "restartPolicy was dropped"}
+    world.index["sidecars"] = []
+    message = "initContainers[1].startupProbe: Forbidden"
+    world.step(1.0, "as-sent", sidecar="envoy", probes=True, status=422, message=message)
+    status_, said = (422, "no") if refuses else (201, "")
+    world.step(1.1, "without-probes", sidecar="envoy", probes=False, status=status_, message=said)
+    world.seen(0.5, "Pod", "witness", "uid-witness", {"containers": [{"name": "w"}]}, {})
+    if not refuses:
+        inits = [{"name": "rules"}, {"name": "envoy"}]
+        world.seen(
+            1.2, "Pod", "subject", "uid-subject",
+            {"initContainers": inits, "containers": [{"name": "app"}]}, {},
+        )  # fmt: skip
+        world.step(3.0, "sidecar.running", container="envoy")
+        world.step(13.0, "init.bound", seen="Pending")
+        world.step(13.1, "sidecar.quit-asked", container="envoy")
+        world.step(14.5, "app.running")
+    world.step(15.0, "end")
+    return world
+
+
 @dataclass
 class Move(World):
     """A rolling update: this is the pod that comes, ``former`` the one that goes.

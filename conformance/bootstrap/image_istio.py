@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -204,6 +205,11 @@ def _fetch_istioctl(engine: Engine, tag: str) -> None:
     """Have istioctl of a pulled release: the user's own, or the one of its official image."""
     if _istioctl_on_path(tag) is not None or _kept_istioctl(tag).is_file():
         return
+    if sys.platform != "linux":
+        raise Unobtainable(
+            f"There is no istioctl {tag} on PATH, and the one of Istio's image runs on Linux only; "
+            f"put istioctl {tag} on PATH."
+        )
     reference = f"{HUB}/istioctl:{tag}"
     failure = pull(engine, reference)
     if failure is not None:

@@ -190,7 +190,7 @@ def _versions(stage: Stage) -> Json:
 
 
 def _cut(stage: Stage, index: Json) -> list[str]:
-    """Bring what the node's collectors saw of this cell into the bundle; returns what is missing."""
+    """Bring what the node's collectors saw of this cell into the bundle; says what is missing."""
     pods = index["pods"].values()
     return node.cut(
         stage.handle.evidence,

@@ -17,7 +17,8 @@ class Registration:
     UsageProblem when the environment asks for what cannot be; standard library only, too.
     gives: what some scenarios need: "discovery" (it knows a Service's endpoints by itself, and does
     not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
-    preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain).
+    preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
+    "spec" (the suite writes its place in a pod itself, and can leave its probes out).
     """
 
     name: str
@@ -37,7 +38,10 @@ REGISTRY = {
     entry.name: entry
     for entry in (
         Registration(
-            "envoy", "conformance.sidecars.envoy", ("init-rules", "sidecar-rules", "fallback")
+            "envoy",
+            "conformance.sidecars.envoy",
+            ("init-rules", "sidecar-rules", "fallback"),
+            gives=("spec",),
         ),
         Registration(
             "istio",

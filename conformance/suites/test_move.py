@@ -12,6 +12,11 @@ def test_a_workload_is_moved_to_this_pattern_without_a_leak_or_a_loss(
     evidence.must_show("move.rollout")
 
 
+@behaviour("move.old-cluster")
+def test_a_cluster_that_does_not_know_native_sidecars_says_so(evidence: CellEvidence) -> None:
+    evidence.must_show("move.old-cluster")
+
+
 @behaviour("move.upgrade")
 def test_a_mesh_is_upgraded_without_a_leak_or_a_loss(evidence: CellEvidence) -> None:
     evidence.must_show("move.upgrade")

@@ -1,0 +1,73 @@
+"""move.old-cluster: a field dropped in silence, proven by what the pod became and what freed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import worlds
+from forge import World
+
+OLD = "move.old-cluster"
+
+
+def test_a_refusal_is_what_is_promised(tmp_path: Path) -> None:
+    found = worlds.outdated().judged(OLD, tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["refused_with_probes"] is True
+
+
+def test_a_dropped_field_is_broken_and_says_how_to_see_it(tmp_path: Path) -> None:
+    found = worlds.outdated(refuses=False).judged(OLD, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "field-dropped")
+    assert found.measured["held_seconds"] == pytest.approx(10.1)
+    assert "restartPolicy" in str(found.measured["detect"])
+
+
+def kept(world: World) -> None:
+    """This cluster knows the pattern: the pod keeps its sidecar."""
+    world.watch[-1]["object"]["spec"]["initContainers"][1]["restartPolicy"] = "Always"
+
+
+def never_seen(world: World) -> None:
+    del world.watch[-1]
+
+
+def app_started_by_itself(world: World) -> None:
+    """Before the sidecar was told to quit: something else held it."""
+    next(one for one in world.steps if one["step"] == "app.running")["ns"] -= 5_000_000_000
+
+
+def app_never_started(world: World) -> None:
+    world.drop(world.steps, "app.running")
+
+
+def never_asked(world: World) -> None:
+    world.drop(world.steps, "sidecar.quit-asked")
+
+
+def no_bound(world: World) -> None:
+    world.drop(world.steps, "init.bound")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [kept, never_seen, app_started_by_itself, app_never_started, never_asked, no_bound],
+)
+def test_a_hang_without_its_cause_is_inconclusive(
+    broken: Callable[[World], None], tmp_path: Path
+) -> None:
+    world = worlds.outdated(refuses=False)
+    broken(world)
+    assert world.judged(OLD, tmp_path).observed == "inconclusive"
+
+
+def test_a_refused_pod_that_was_seen_is_inconclusive(tmp_path: Path) -> None:
+    world = worlds.outdated()
+    world.seen(2.0, "Pod", "subject", "uid-subject", {"containers": [{"name": "app"}]}, {})
+    assert world.judged(OLD, tmp_path).observed == "inconclusive"
+
+
+def test_a_classic_pod_says_nothing(tmp_path: Path) -> None:
+    assert worlds.outdated("classic").judged(OLD, tmp_path).observed == "inconclusive"

@@ -38,7 +38,7 @@ def stale_prestop(bundle: Bundle) -> Finding:
     if after.seconds < 1:
         raise Unjudgeable("the app went on for less than a second after the sidecar's hook")
     steady = windows.steady(bundle)
-    sent = _sent(bundle)
+    sent = _sent(bundle, steady)
     tried = [one for one in sent if one.begin_ns in after]
     lost = [one for one in tried if one.outcome != OK]
     wire = Connections(bundle)
@@ -92,14 +92,15 @@ def _app_told(bundle: Bundle) -> Event:
     return told[0]
 
 
-def _sent(bundle: Bundle) -> Sequence[Attempt]:
-    """Requests between the two, from both sides."""
-    ours = attempts(bundle, SUBJECT_ROLE, bundle.index.app)
-    theirs = attempts(bundle, "peer", bundle.index.app)
-    return [
-        *(one for one in ours if one.kind in _FROM_SUBJECT),
-        *(one for one in theirs if one.kind in _TO_SUBJECT),
-    ]
+def _sent(bundle: Bundle, steady: Window) -> Sequence[Attempt]:
+    """Requests between the two. A side that was not answered before the hook either tells nothing
+    of the hook, and is left out."""
+    found: list[Attempt] = []
+    for role, kinds in ((SUBJECT_ROLE, _FROM_SUBJECT), ("peer", _TO_SUBJECT)):
+        its = [one for one in attempts(bundle, role, bundle.index.app) if one.kind in kinds]
+        if any(one.outcome == OK and one.begin_ns in steady for one in its):
+            found += its
+    return found
 
 
 def _measured(

@@ -42,6 +42,18 @@ def test_what_is_lost_before_the_hook_or_at_the_apps_end_is_not_the_hooks(
     assert world.judged(BEHAVIOUR, tmp_path).observed == "holds"
 
 
+def test_a_side_that_was_never_answered_tells_nothing_of_the_hook(tmp_path: Path) -> None:
+    world = worlds.lifecycle("native")
+    for line in world.stamps["subject.app"]:
+        if line["event"] == "request.end":
+            line["outcome"] = "reset"
+    for seq in range(20):
+        world.attempt(11 + seq / 10, "peer.app", "quick", 500 + seq, "ok")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert "reset" not in found.measured["requests_by_outcome"]
+
+
 def long_connection(until: float) -> Break:
     def of(world: World) -> None:
         says = [(0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed())]

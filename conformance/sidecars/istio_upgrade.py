@@ -12,6 +12,7 @@ from kubernetes import client as k8s
 
 from conformance import locks, process
 from conformance.bootstrap import image_istio
+from conformance.errors import EnvironmentProblem
 from conformance.sidecars.istio_control_plane import (
     NAMESPACE,
     await_webhooks,
@@ -28,13 +29,19 @@ SETTING = "values.global.proxy.logLevel=info"  # Istio's default is warning
 
 def prepare(cluster: ClusterHandle, client: Any, tag: str) -> None:
     """Have the next revision (once for all cells of a cluster), and the tag lead to the present."""
+    release = loaded_release(cluster)
+    if not release.pattern_by_pod:
+        raise EnvironmentProblem(
+            f"Istio {release.tag} has a control plane for each pattern, and no annotation: its "
+            "upgrade is not played; choose 1.24 or newer."
+        )
     with locks.exclusive(cluster.kubeconfig.with_name("istio-next.lock")):
         names = [
             one.metadata.name
             for one in k8s.AppsV1Api(client).list_namespaced_deployment(NAMESPACE).items
         ]
         if f"istiod-{NEXT}" not in names:
-            install_revision(cluster, loaded_release(cluster), NEXT, [SETTING])
+            install_revision(cluster, release, NEXT, [SETTING])
             await_webhooks(client)
         point(cluster, tag, PRESENT)
     await_webhooks(client)

@@ -10,6 +10,8 @@ _TYPES = range(20, 25)  # change_cipher_spec, alert, handshake, application_data
 _MINORS = range(0, 5)  # 0x0300 (SSL 3.0) to 0x0304
 _LARGEST = (1 << 14) + 2048  # RFC 5246, 6.2.3; TLS 1.3 allows 256 where this allows 2048
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
+# An alert of TLS 1.3 travels as application data: two bytes, their true type, and a tag of 16.
+_HIDDEN_ALERT = 2 + 1 + 16
 
 
 class RecordCheck:
@@ -65,9 +67,10 @@ class RecordCheck:
             if not self._head_fits():
                 return max(0, at - len(self._head))
             if len(self._head) == 5:
-                self.application_records += self._head[0] == APPLICATION
-                self.handshake_records += self._head[0] == HANDSHAKE
                 self._left = self._head[3] << 8 | self._head[4]
+                spoken = self._head[0] == APPLICATION and self._left != _HIDDEN_ALERT
+                self.application_records += spoken
+                self.handshake_records += self._head[0] == HANDSHAKE
                 if not self._left:
                     self._head.clear()
         return None
@@ -78,7 +81,8 @@ class RecordCheck:
 
         In TLS 1.3 the end of the client's handshake is itself one record of application data at
         least (RFC 8446, 4.4 and 5.2); in TLS 1.2 it is a second handshake record. Who cuts the end
-        of the handshake into several records seems to have said something: the safe mistake.
+        of the handshake into several records seems to have said something: the safe mistake. A
+        record as long as an alert is a farewell: no request has two bytes.
         """
         return self.application_records > (0 if self.handshake_records > 1 else 1)
 

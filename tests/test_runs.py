@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+PATIENCE = 120  # seconds
+
+
 @pytest.fixture
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
     """Started by ``python``; killed at the end of the test."""
@@ -70,8 +74,13 @@ def python(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Who started pytest with nohup asked that SIGHUP be ignored, and not these children.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     processes.append(child)
+    watchdog = threading.Timer(PATIENCE, child.kill)  # what hangs says nothing, and fails
+    watchdog.daemon = True
+    watchdog.start()
     return child
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from conformance import atomic
 from conformance.errors import EnvironmentProblem
 from conformance.runs import Run
 
@@ -58,10 +59,8 @@ def publish_state(
     """
     target = _state_file(run.results, minor)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".new")
     told = {"state": state, "reason": reason, "cluster": handle.to_json() if handle else None}
-    fresh.write_text(json.dumps(told, indent=1))
-    fresh.replace(target)
+    atomic.write_text(target, json.dumps(told, indent=1))
 
 
 def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:

@@ -7,15 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """An image as this run uses it. source: pulled, present or built; note: for the report."""
-
-    name: str
-    digest: str
-    source: str
-    note: str = ""
+from conformance import atomic
+from conformance.bootstrap.images import Image
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,7 @@ class Context:
     docker: Path
     docker_env: Mapping[str, str]
     rootfs: Path
-    images: Mapping[str, ImageRecord] = field(default_factory=dict)
+    images: Mapping[str, Image] = field(default_factory=dict)
     take_away: str = ""
     unobtainable: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,10 +35,8 @@ class Context:
 
     def write(self) -> None:
         """Save as <results>/context.json, atomically."""
-        target = self.results / "context.json"
-        fresh = target.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self), indent=1, default=str))
-        fresh.replace(target)
+        text = json.dumps(asdict(self), indent=1, default=str)
+        atomic.write_text(self.results / "context.json", text)
 
     @classmethod
     def read(cls, results: Path) -> Context:
@@ -56,7 +47,7 @@ class Context:
             docker=Path(raw["docker"]),
             docker_env=raw["docker_env"],
             rootfs=Path(raw["rootfs"]),
-            images={name: ImageRecord(**record) for name, record in raw["images"].items()},
+            images={name: Image(**record) for name, record in raw["images"].items()},
             take_away=raw["take_away"],
             unobtainable=raw["unobtainable"],
         )

@@ -11,7 +11,7 @@ import json
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -22,18 +22,17 @@ from kubernetes import config as k8s_config
 from conformance import clusters, plan, process, runs
 from conformance.bootstrap import images, tools
 from conformance.bootstrap.engine import Engine, engine
-from conformance.context import Context, ImageRecord
+from conformance.context import Context
 from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.observe import rootfs
 from conformance.observe.node import NodeCollectors
 from conformance.options import Options
-from conformance.paths import FIXTURES
 from conformance.progress import board
 from conformance.sidecars.driver import BringsImages, load
 
 # Fixture images that every run needs: the workload, and the observer's tools.
 ALWAYS = ("app", "observer")
-# Clusters created at once. More only contend for the processors: see bench/ for the measurement.
+# Clusters created at once: three took 32 s on two quiet cores, one alone 18 s.
 CREATED_AT_ONCE = 3
 TEND_SECONDS = 5.0
 
@@ -45,7 +44,6 @@ class Preparation:
         self.options = options
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(CREATED_AT_ONCE, thread_name_prefix="prepare")
-        self._first: Future[None] | None = None
         self._handles: list[clusters.ClusterHandle] = []
         self._collectors: list[NodeCollectors] = []
         self._lock = threading.Lock()
@@ -71,7 +69,7 @@ class Preparation:
         """Start to prepare in the background."""
         for k8s in self.options.selection.k8s:
             clusters.publish_state(self.run, k8s, "creating")
-        self._first = self._pool.submit(self._prepare)
+        self._pool.submit(self._prepare)
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
     def __exit__(
@@ -118,7 +116,6 @@ class Preparation:
         built = {
             name: images.ensure_fixture(self._engine, name, self.options.images)
             for name in dict.fromkeys(wanted)
-            if (FIXTURES / name).is_dir()
         } | brought
         observer = built["observer"].image
         root = rootfs.export(self._engine.docker, self._engine.env, observer.name, observer.digest)
@@ -128,7 +125,7 @@ class Preparation:
             docker=self._engine.docker,
             docker_env=dict(self._engine.env),
             rootfs=root,
-            images={name: _record(one.image) for name, one in built.items()},
+            images={name: one.image for name, one in built.items()},
             take_away=self.options.take_away,
             unobtainable=unobtainable,
         )
@@ -177,7 +174,7 @@ class Preparation:
             "cgroup": told["cgroup"],
             **node,
             "nodes": told["nodes"],
-            "node_image": asdict(_record(node_image)),
+            "node_image": asdict(node_image),
             "sidecars": {name: dict(what) for name, what in sidecars.items()},
         }
         target.write_text(json.dumps(found, indent=1))
@@ -232,7 +229,3 @@ class Preparation:
             board.say(f"Kept cluster {handle.name} (Kubernetes {handle.minor}). Reach it with:")
             board.say(f"  {kubectl} get pods -A")
         board.say("Remove what is kept with:  make clean")
-
-
-def _record(image: images.Image) -> ImageRecord:
-    return ImageRecord(image.name, image.digest, image.source, image.note)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from conformance import expectations
+from conformance import atomic, expectations
 from conformance.model import Cell, Evidence, Expectation, Finding, Verdict
 from conformance.plan import Item
 
@@ -59,9 +59,7 @@ def keep(results: Path, verdict: Verdict, bundle: Path | None) -> None:
     record = asdict(verdict) | {
         "bundle": str(bundle.relative_to(results)) if bundle is not None else None
     }
-    fresh = target.with_suffix(".new")
-    fresh.write_text(json.dumps(record, indent=1))
-    fresh.replace(target)
+    atomic.write_text(target, json.dumps(record, indent=1))
 
 
 def kept(results: Path) -> Iterator[tuple[Verdict, str | None]]:

@@ -31,7 +31,6 @@ from conformance.bootstrap.image_docker import Engine, docker
 from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
 from conformance.progress import board
 
-POLICIES = ("auto", "pull", "build")
 """auto: pull, and build what cannot be pulled. pull, build: that way only."""
 
 Source = Literal["pulled", "present", "built"]

@@ -17,6 +17,7 @@ from typing import Any
 
 from kubernetes import config as k8s_config
 
+from conformance import atomic
 from conformance.clusters import ClusterHandle
 from conformance.context import Context
 from conformance.model import Cell
@@ -210,9 +211,7 @@ def _write(bundle: Path, index: Json) -> None:
         for path in sorted(bundle.rglob("*"))
         if path.is_file()
     }
-    fresh = bundle / "cell.json.new"
-    fresh.write_text(json.dumps(index, indent=1))
-    fresh.replace(bundle / "cell.json")
+    atomic.write_text(bundle / "cell.json", json.dumps(index, indent=1))
 
 
 def _sha256(path: Path) -> str:

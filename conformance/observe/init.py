@@ -11,11 +11,7 @@ from conformance.observe.stage import Stage
 
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
-    stage.create("services")
-    stage.create("witness")
-    stage.create("peer", role="peer")
-    for pod in ("peer", "witness"):
-        stage.await_ready(pod)
+    stage.surround("witness", "peer")
 
     stage.step("subject.create")
     stage.create("subject", role="subject")

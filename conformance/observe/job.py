@@ -18,11 +18,7 @@ BOUND_SECONDS = 10.0
 
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
-    stage.create("services")
-    stage.create("witness")
-    stage.create("peer", role="peer")
-    for pod in ("peer", "witness"):
-        stage.await_ready(pod)
+    stage.surround("witness", "peer")
 
     stage.step("job.create")
     stage.create("job", role="subject")

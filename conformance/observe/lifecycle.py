@@ -23,12 +23,7 @@ STEADY = {
 
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
-    stage.create("services")
-    stage.create("witness")
-    stage.create("peer", role="peer")
-    stage.create("dialer")
-    for pod in ("peer", "witness", "dialer"):
-        stage.await_ready(pod)
+    stage.surround("witness", "peer", "dialer")
 
     stage.step("subject.create")
     stage.create("subject", role="subject")

@@ -39,11 +39,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
     """Have a Deployment, and a ready pod of it under load; change its template to that of
     ``after()``; see the former pod end and the new one at work. Returns the new pod's name."""
     apps = k8s.AppsV1Api(stage.client)
-    stage.create("services")
-    stage.create("witness")
-    stage.create("peer", role="peer")
-    for pod in ("peer", "witness"):
-        stage.await_ready(pod)
+    stage.surround("witness", "peer")
 
     stage.step("former.create")
     apps.create_namespaced_deployment(stage.namespace, _as_former(stage, before))

@@ -121,6 +121,14 @@ class Stage:
                 document = workloads.place_images(document, self.images)
             create_from_dict(self.client, document, namespace=self.namespace)
 
+    def surround(self, *pods: str) -> None:
+        """Create the Services and the pods around the pod under test, and await them all."""
+        self.create("services")
+        for pod in pods:
+            self.create(pod, role=pod if pod == "peer" else "")
+        for pod in pods:
+            self.await_ready(pod)
+
     def wait(
         self, what: str, until: Callable[[], Any], *, seconds: float, seen: Callable[[], str]
     ) -> Any:

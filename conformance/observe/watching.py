@@ -142,7 +142,7 @@ class NamespaceWatch:
         try:
             with target.open("ab") as sink:
                 for line in opening(
-                    self._lines_opened,
+                    self._lines,
                     self._core.read_namespaced_pod_log,
                     pod["metadata"]["name"],
                     self._namespace,
@@ -155,12 +155,9 @@ class NamespaceWatch:
             if not self._stopping.is_set():
                 self.trouble.append(f"the output of {target.stem} could not be followed: {error}")
 
-    def _lines_opened(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
+    def _lines(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
         response = call(*args, **named, _preload_content=False)
         return self._read(response)
-
-    def _lines(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
-        return self._lines_opened(call, *args, **named)
 
     def _read(self, response: Any) -> Iterator[bytes]:
         with self._lock:

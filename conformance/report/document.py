@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from conformance import verdicts
+from conformance import atomic, verdicts
 from conformance.model import Verdict
 from conformance.plan import Item
 from conformance.report import summary
@@ -80,9 +80,7 @@ def document(
 def write(results: Path, report: Json) -> Path:
     """Save as report.json, atomically."""
     target = results / "report.json"
-    fresh = target.with_suffix(".new")
-    fresh.write_text(json.dumps(report, indent=1) + "\n")
-    fresh.replace(target)
+    atomic.write_text(target, json.dumps(report, indent=1) + "\n")
     return target
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from conformance.catalogue import behaviours
-from conformance.report import picture
+from conformance.report import picture, summary
 from conformance.report.table import STYLE
 
 Json = dict[str, Any]
-_BAD = ("fail", "not-reproduced", "inconclusive")
 
 
 def write(results: Path, report: Json) -> Path:
@@ -66,6 +65,6 @@ def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
             "id": name,
             "bundle": bundle,
             "entries": members,
-            "open": any(entry["verdict"] in _BAD for entry in members),
+            "open": any(entry["verdict"] in summary.BAD for entry in members),
             "picture": picture.draw(results / bundle, members) if bundle else None,
         }

@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 
     from conformance.plugin import Session
 
-BAD = ("fail", "not-reproduced", "inconclusive")
 STORIES = 4  # told in full in the terminal; a run in which all is bad has one cause
 
 
 class Reporter:
     """Prints each verdict as it falls; writes report.json and the page; sets the exit code."""
 
-    def __init__(self, session: Session, config: pytest.Config) -> None:
+    def __init__(self, session: Session) -> None:
         assert session.results is not None
         self._session = session
         self._results: Path = session.results
-        self._config = config
         self._started = time.time()
         self._printed: set[str] = set()
         left_out = plan.left_out(session.options.selection, known_k8s())
@@ -104,7 +102,7 @@ class Reporter:
     def _say(self, report: dict[str, Any], found: list[Any], target: Path) -> None:
         board.console.print()
         board.console.print(table.tables(found))
-        bad = [one for one in report["cells"] if one["verdict"] in BAD]
+        bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
         for entry in bad[:STORIES]:
             board.console.print(story.tell(self._results, entry))
         if len(bad) > STORIES:

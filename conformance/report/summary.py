@@ -9,6 +9,7 @@ from typing import get_args
 from conformance.model import Outcome, Verdict
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+BAD: tuple[Outcome, ...] = ("fail", "not-reproduced", "inconclusive")
 MEANING = {
     0: "everything is as promised, and every hazard was reproduced as expected",
     1: "a promise was broken, or a control arm did not reproduce its hazard",

@@ -16,7 +16,7 @@ class Scenario:
     """One course of events that cells are put through.
 
     modes: "all" of a sidecar's modes, or only the "first" where the mode makes no difference.
-    needs: what a sidecar must give (Registration.gives) to be put through it; "" for nothing.
+    needs: what a sidecar must give (Registration.gives, words) to be put through it.
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     """
 
@@ -32,8 +32,9 @@ class Behaviour:
     """One promise, and who judges it.
 
     judge is "module:function" under conformance.judges; adversary is the source article's (A1 to
-    A4), or "". needs: what a sidecar must give (Registration.gives) for the promise to mean
-    anything; pattern: the only one in which it does; "" for no such limit.
+    A4), or "". needs: what a sidecar must give (Registration.gives, words) for the promise to mean
+    anything; pattern: the only one in which it does; "" for no such limit. detect: how to see, on
+    a cluster of one's own, that the promise is broken, and how to recover; "" where nothing helps.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Behaviour:
     adversary: str = ""
     needs: str = ""
     pattern: str = ""
+    detect: str = ""
 
 
 @cache

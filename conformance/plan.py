@@ -32,7 +32,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
             for scenario in selection.scenarios:
-                if scenarios()[scenario].needs not in ("", *driver.gives):
+                if not driver.can(scenarios()[scenario].needs):
                     continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
@@ -60,12 +60,12 @@ def items(selection: Selection) -> Sequence[Item]:
 
 def _judged_in(cell: Cell, selection: Selection) -> Sequence[str]:
     """The behaviours that mean something in a cell."""
-    gives = ("", *REGISTRY[cell.sidecar].gives)
+    driver = REGISTRY[cell.sidecar]
     return [
         id_
         for id_ in selection.behaviours
         if behaviours()[id_].scenario == cell.scenario
-        and behaviours()[id_].needs in gives
+        and driver.can(behaviours()[id_].needs)
         and behaviours()[id_].pattern in ("", cell.pattern)
     ]
 

@@ -47,6 +47,23 @@ def read(path: Path, values: Mapping[str, str]) -> Sequence[Manifest]:
     return [_fill(document, values) for document in yaml.safe_load_all(path.read_text())]
 
 
+def pod_of(document: Manifest) -> Manifest:
+    """The pod in a document: itself, or its pod template."""
+    for key in _TEMPLATES.get(document["kind"], ()):
+        document = document[key]
+    return document
+
+
+def container_of(pod: Manifest, name: str) -> Manifest:
+    """A container of a pod or pod template, init containers included. Raises KeyError."""
+    for group in ("initContainers", "containers"):
+        for one in pod["spec"].get(group) or ():
+            if one["name"] == name:
+                found: Manifest = one
+                return found
+    raise KeyError(name)
+
+
 def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> Manifest:
     """The document with the sidecar injected into its pod (a Pod, or what has a pod template)."""
     document = copy.deepcopy(document)

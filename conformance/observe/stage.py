@@ -113,13 +113,26 @@ class Stage:
             images=self.images,
         )
 
-    def create(self, name: str, role: str = "") -> None:
-        """Create the objects of a manifest; with a role, the sidecar is placed into them."""
+    def create(
+        self, name: str, role: str = "", *, alter: Callable[[Manifest], None] | None = None
+    ) -> None:
+        """Create the objects of a manifest; with a role, the sidecar is placed into them.
+
+        alter: changes a document at the last moment, sidecar included (see sidecar_in).
+        """
         for document in self.documents(name):
             if role and not (self.take_away == "sidecar" and role == "subject"):
                 document = workloads.with_sidecar(document, self.driver, self.cell, role)
                 document = workloads.place_images(document, self.images)
+                if alter:
+                    alter(document)
             create_from_dict(self.client, document, namespace=self.namespace)
+
+    def sidecar_in(self, document: Manifest) -> Manifest:
+        """The sidecar's container in a document that is not sent yet (what gives "spec" only)."""
+        pod = workloads.pod_of(document)
+        (name,) = self.driver.admitted(pod, self.cell).sidecars
+        return workloads.container_of(pod, name)
 
     def surround(self, *pods: str) -> None:
         """Create the Services and the pods around the pod under test, and await them all."""

@@ -1,4 +1,5 @@
-"""Follows a namespace: every version of its pods and Jobs, and the output of every container.
+"""Follows a namespace: every version of its pods and Jobs, every Event, and the output of every
+container.
 
 What arrives is written down as it arrives, with the time of receipt; the newest version of each
 object is kept for those who wait.
@@ -22,7 +23,7 @@ Json = dict[str, Any]
 
 
 class NamespaceWatch:
-    """Watches the Pods and Jobs of one namespace from now on, and follows container output.
+    """Watches the Pods, Jobs and Events of one namespace from now on, and follows container output.
 
     role_of: the role under which a pod's output is filed.
     """
@@ -49,6 +50,7 @@ class NamespaceWatch:
         self._logs.mkdir(exist_ok=True)
         self._spawn(self._watch, "Pod", self._core.list_namespaced_pod)
         self._spawn(self._watch, "Job", self._batch.list_namespaced_job)
+        self._spawn(self._watch, "Event", self._core.list_namespaced_event)
 
     def stop(self) -> None:
         """End all streams. Those of containers that have ended get a second to end by themselves,

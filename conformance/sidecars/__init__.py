@@ -15,7 +15,8 @@ class Registration:
     modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
     which it means anything, where that is not all of them. check: "module:function" that raises
     UsageProblem when the environment asks for what cannot be; standard library only, too.
-    gives: what some scenarios need: "discovery" (it knows a Service's endpoints by itself, and does
+    gives: what some scenarios need: "mesh" (it carries the app's traffic, with mutual TLS),
+    "discovery" (it knows a Service's endpoints by itself, and does
     not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
     preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out).
@@ -29,6 +30,10 @@ class Registration:
     check: str = ""
     gives: tuple[str, ...] = ()
 
+    def can(self, needs: str) -> bool:
+        """Whether it gives all that is needed (words)."""
+        return set(needs.split()) <= set(self.gives)
+
     def has(self, mode: str, pattern: str) -> bool:
         """Whether the sidecar can be had like this."""
         return pattern in self.only.get(mode, self.patterns) and pattern in self.patterns
@@ -41,15 +46,16 @@ REGISTRY = {
             "envoy",
             "conformance.sidecars.envoy",
             ("init-rules", "sidecar-rules", "fallback"),
-            gives=("spec",),
+            gives=("mesh", "spec"),
         ),
+        Registration("fixture", "conformance.sidecars.fixture", ("default",), gives=("spec",)),
         Registration(
             "istio",
             "conformance.sidecars.istio",
             ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             check="conformance.sidecars.istio_release:check",
-            gives=("discovery", "upgrade", "drain-hook"),
+            gives=("mesh", "discovery", "upgrade", "drain-hook"),
         ),
     )
 }

@@ -5,6 +5,7 @@ A driver knows how its sidecar comes into a pod and how it behaves; it never jud
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,6 +138,28 @@ class Upgrades(Protocol):
     def control_plane_of(self, pod: Manifest) -> str:
         """Which control plane made the pod what it is, read from the admitted pod."""
         ...
+
+
+def place(
+    pod: Manifest, sidecar: Manifest, rules: Manifest | None = None, *, native: bool
+) -> Manifest:
+    """A copy of the pod (or pod template) with the containers in it.
+
+    Native: rules, then the sidecar with restartPolicy Always, before the app's own init containers.
+    Classic: the rules behind the app's own init containers, and the sidecar last of all, as
+    injectors that do nothing special put them.
+    """
+    pod = copy.deepcopy(pod)
+    spec = pod["spec"]
+    own = spec.get("initContainers") or []
+    first = [rules] if rules else []
+    if native:
+        spec["initContainers"] = [*first, {**sidecar, "restartPolicy": "Always"}, *own]
+    else:
+        spec["containers"] = [*spec["containers"], sidecar]
+        if own or first:
+            spec["initContainers"] = [*own, *first]
+    return pod
 
 
 def read_pattern(pod: Manifest, container: str) -> Admitted:

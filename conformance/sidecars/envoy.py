@@ -10,7 +10,6 @@ probe, start delay and drain, so that what differs in the evidence is the patter
 
 from __future__ import annotations
 
-import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from kubernetes import client as k8s
 from conformance.model import Cell
 from conformance.paths import FIXTURES
 from conformance.sidecars.certificates import Authority, identity
-from conformance.sidecars.driver import Admitted, Facts, Manifest
+from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
 
 if TYPE_CHECKING:
     from conformance.clusters import ClusterHandle
@@ -97,18 +96,8 @@ class Driver:
         return pod
 
     def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
-        """Read from the pod's spec: where the container stands, and its restartPolicy."""
-        for container in pod["spec"].get("initContainers") or ():
-            if container["name"] == CONTAINER:
-                policy = container.get("restartPolicy")
-                if policy == "Always":
-                    why = f"init container {CONTAINER} has restartPolicy Always"
-                    return Admitted("native", why, (CONTAINER,))
-                why = f"init container {CONTAINER} has restartPolicy {policy}: it is no sidecar"
-                return Admitted("none", why)
-        if any(container["name"] == CONTAINER for container in pod["spec"]["containers"]):
-            return Admitted("classic", f"{CONTAINER} is a regular container", (CONTAINER,))
-        return Admitted("none", f"no container {CONTAINER} in the pod")
+        """Read from the pod's spec."""
+        return read_pattern(pod, CONTAINER)
 
     def facts(self, cell: Cell, namespace: str) -> Facts:  # noqa: ARG002
         return Facts(
@@ -153,26 +142,6 @@ def secrets(cell: Cell, namespace: str) -> Sequence[Manifest]:
             }
         )
     return made
-
-
-def place(pod: Manifest, sidecar: Manifest, rules: Manifest | None, *, native: bool) -> Manifest:
-    """A copy of the pod (or pod template) with the containers in it.
-
-    Native: rules, then the sidecar with restartPolicy Always, before the app's own init containers.
-    Classic: the rules behind the app's own init containers, and the sidecar last of all, as
-    injectors that do nothing special put them.
-    """
-    pod = copy.deepcopy(pod)
-    spec = pod["spec"]
-    own = spec.get("initContainers") or []
-    first = [rules] if rules else []
-    if native:
-        spec["initContainers"] = [*first, {**sidecar, "restartPolicy": "Always"}, *own]
-    else:
-        spec["containers"] = [*spec["containers"], sidecar]
-        if own or first:
-            spec["initContainers"] = [*own, *first]
-    return pod
 
 
 def envoy_container(role: str, mode: str, *, start_delay: float, drain: float) -> Manifest:

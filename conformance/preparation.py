@@ -20,7 +20,7 @@ from types import TracebackType
 from kubernetes import config as k8s_config
 
 from conformance import clusters, plan, process, runs
-from conformance.bootstrap import images, tools
+from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
 from conformance.context import Context
 from conformance.errors import EnvironmentProblem, Problem, Unobtainable
@@ -28,7 +28,7 @@ from conformance.observe import rootfs
 from conformance.observe.node import NodeCollectors
 from conformance.options import Options
 from conformance.progress import board
-from conformance.sidecars.driver import BringsImages, load
+from conformance.sidecars.driver import BringsImages, CompilesImages, load
 
 # Fixture images that every run needs: the workload, and the observer's tools.
 ALWAYS = ("app", "observer")
@@ -48,6 +48,7 @@ class Preparation:
         self._collectors: list[NodeCollectors] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._announced = False
         self.run: runs.Run
         self._engine: Engine
 
@@ -87,19 +88,40 @@ class Preparation:
         try:
             tools.kind()
             tools.kubectl()
+            self._announce(versions)
             context, archives = self._images()
             context.write()
         except Exception as error:
             for k8s in versions:
                 self._failed(k8s, error)
             return
-        for k8s in versions:
+        for place, k8s in enumerate(versions):
             try:
+                self._announce(versions[place:])
                 node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
             except Exception as error:
                 self._failed(k8s, error)
                 continue
             self._pool.submit(self._cluster, k8s, node_image, archives, context)
+
+    def _announce(self, versions: Sequence[str]) -> None:
+        """Say once what will be built: before the first build, when it is known to be needed."""
+        if self._announced:
+            return
+        drivers = {name: load(name) for name in self.options.selection.sidecars}
+        said = announcement.sentence(
+            self._engine,
+            versions,
+            self.options.images,
+            {
+                name: driver.uncompiled(self._engine, self.options.images)
+                for name, driver in drivers.items()
+                if isinstance(driver, CompilesImages)
+            },
+        )
+        self._announced = bool(said)
+        if said:
+            board.say(said)
 
     def _images(self) -> tuple[Context, Sequence[Path]]:
         wanted = list(ALWAYS)

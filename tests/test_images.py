@@ -160,6 +160,7 @@ def test_a_slow_download_is_not_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("debian:bookworm-slim", ""),
         ("kindest/node:v1.33.12", ""),
+        ("docker.io/istio/pilot:1.30.5", ""),
         ("registry.example/a/b:c", "registry.example"),
         ("localhost/a:b", "localhost"),
         ("host:5000/a", "host:5000"),

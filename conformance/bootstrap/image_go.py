@@ -34,6 +34,8 @@ class GoBuild:
     targets: package to compile → name of the binary.
     stamps: variables set by the linker, by their full names.
     packages: about how many packages are compiled (for the progress line only).
+    cpu_minutes: what compiling costs, with sources already downloaded (for announcements only);
+    measured on two idle cores with Go 1.26 and GOGC=off.
     tags: build tags, comma-separated.
     """
 
@@ -43,6 +45,7 @@ class GoBuild:
     main: Path | None = None
     stamps: Mapping[str, str] | None = None
     packages: int = 0
+    cpu_minutes: float = 0
     tags: str = ""
 
     @property

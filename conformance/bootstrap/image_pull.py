@@ -24,6 +24,9 @@ Kind = Literal["absent", "unreachable", "refused", "other"]
 ANSWER_WITHIN = 20.0
 """Seconds until the registry must have named the image's layers. A working one takes 1 to 3 s."""
 
+DEFAULT_REGISTRY = "docker.io"
+"""Served when a reference names none (Docker's reference grammar)."""
+
 PULL_WITHIN = 1800.0
 """Seconds for the layers themselves: 400 MB at some 2 Mbit/s."""
 
@@ -106,32 +109,43 @@ def classify(said: str) -> Kind:
 
 
 def registry_of(reference: str) -> str:
-    """The registry that serves a reference; "" for the engine's default one."""
+    """The registry that serves a reference; "" for the engine's default one, named or not."""
     first, slash, _ = reference.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+    named = slash and ("." in first or ":" in first or first == "localhost")
+    return first if named and first != DEFAULT_REGISTRY else ""
 
 
-class _Offline:
-    """Which registries could not be reached in this run: no second wait for the same nothing."""
+class _Failures:
+    """What could not be pulled in this run: no second wait for the same nothing.
+
+    An unreachable registry is remembered for all of its images, an absent image for itself.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failures: dict[tuple[str, str], PullFailure] = {}
 
     def known(self, engine: Engine, reference: str) -> PullFailure | None:
+        host = engine.env.get("DOCKER_HOST", "")
         with self._lock:
-            return self._failures.get(self._key(engine, reference))
+            return self._failures.get((host, f"{registry_of(reference)}/")) or self._failures.get(
+                (host, reference)
+            )
 
     def remember(self, engine: Engine, reference: str, failure: PullFailure) -> None:
-        with self._lock:
-            self._failures[self._key(engine, reference)] = failure
+        all_of_it = {"unreachable": f"{registry_of(reference)}/", "absent": reference}
+        if failure.kind in all_of_it:
+            with self._lock:
+                host = engine.env.get("DOCKER_HOST", "")
+                self._failures[host, all_of_it[failure.kind]] = failure
 
-    @staticmethod
-    def _key(engine: Engine, reference: str) -> tuple[str, str]:
-        return engine.env.get("DOCKER_HOST", ""), registry_of(reference)
+
+_failures = _Failures()
 
 
-_offline = _Offline()
+def known_failure(engine: Engine, reference: str) -> PullFailure | None:
+    """Why an image cannot be pulled, if this run has found that out already."""
+    return _failures.known(engine, reference)
 
 
 def pull(engine: Engine, reference: str) -> PullFailure | None:
@@ -139,7 +153,7 @@ def pull(engine: Engine, reference: str) -> PullFailure | None:
 
     A machine without network is found out within 20 s, once for each registry and run.
     """
-    failure = _offline.known(engine, reference)
+    failure = known_failure(engine, reference)
     if failure is not None:
         return failure
     try:
@@ -147,8 +161,7 @@ def pull(engine: Engine, reference: str) -> PullFailure | None:
             _pull(engine, reference)
     except _NotPulled as problem:
         failure = PullFailure(classify(problem.said), problem.said)
-        if failure.kind == "unreachable":
-            _offline.remember(engine, reference, failure)
+        _failures.remember(engine, reference, failure)
         return failure
     return None
 

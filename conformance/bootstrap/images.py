@@ -37,6 +37,7 @@ Source = Literal["pulled", "present", "built"]
 
 BASE_IMAGE = "debian:bookworm-slim"
 OWN_PREFIX = "sidecar-conformance/"
+BUILT_AFTER = ("absent", "unreachable")  # kinds of failed pulls that lead to building
 
 # "FROM [--platform=…] image [AS name]", Dockerfile reference; a stage's name is no image.
 _FROM = re.compile(r"^(\s*FROM\s+(?:--\S+\s+)*)(\S+)(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -86,15 +87,17 @@ def ensure_node_image(engine: Engine, k8s: str, policy: str) -> Image:
     return _built_node(engine, minor, wanted, failure.said)
 
 
-def will_compile(engine: Engine, k8s: str) -> list[str]:
-    """What building the version's node image would compile first; [] when nothing.
+def will_build(engine: Engine, reference: str, policy: str) -> bool:
+    """Whether an image will be built in its place, as far as that is known without asking anew.
 
-    For the announcement of a run: it does not say whether the image will be built at all.
+    By choice, or because this run has seen that it cannot be pulled. For announcements.
     """
-    minor = minor_of(node_image_name(k8s))
-    if minor not in image_recipe.minors() or node_image.present(engine, minor) is not None:
-        return []
-    return node_image.uncompiled(minor)
+    if policy == "build":
+        return True
+    if policy == "pull" or image_docker.inspect(engine, reference) is not None:
+        return False
+    failure = image_pull.known_failure(engine, reference)
+    return failure is not None and failure.kind in BUILT_AFTER
 
 
 def node_image_name(k8s: str) -> str:
@@ -262,7 +265,7 @@ def save(engine: Engine, tag: str, archive: Path) -> None:
 def must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) -> None:
     """Raise unless the failure is of a kind that leads to building, and the policy allows it."""
     said = failure.said
-    if failure.kind in ("absent", "unreachable"):
+    if failure.kind in BUILT_AFTER:
         if policy == "auto":
             return
         raise Unobtainable(

@@ -22,6 +22,7 @@ from conformance.bootstrap import (
     image_prune,
 )
 from conformance.bootstrap.image_docker import Engine, docker
+from conformance.bootstrap.image_go import GoBuild
 from conformance.bootstrap.image_recipe import (
     CNI_CONFIG,
     RECIPE,
@@ -60,11 +61,14 @@ def present(engine: Engine, minor: str) -> str | None:
     return tag if image_docker.inspect(engine, tag) is not None else None
 
 
-def uncompiled(minor: str) -> list[str]:
-    """Names of the components that building a minor's image would have to compile first."""
+def uncompiled(minor: str) -> list[GoBuild]:
+    """What building a minor's image would have to compile first.
+
+    Without etcd: which one it is, kubeadm says when it is compiled.
+    """
     found = parts(minor)
     builds = (found.kubernetes, found.containerd, found.coredns, found.pause)
-    return [build.name for build in builds if not image_go.is_built(build)]
+    return [build for build in builds if not image_go.is_built(build)]
 
 
 def build(engine: Engine, minor: str) -> str:

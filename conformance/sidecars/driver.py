@@ -17,6 +17,7 @@ from conformance.sidecars import REGISTRY
 
 if TYPE_CHECKING:
     from conformance.bootstrap.engine import Engine
+    from conformance.bootstrap.image_go import GoBuild
     from conformance.bootstrap.images import FixtureImage
     from conformance.clusters import ClusterHandle
 
@@ -100,6 +101,15 @@ class BringsImages(Protocol):
 
         policy: auto, pull or build. Raises Unobtainable when this machine cannot have them.
         """
+        ...
+
+
+@runtime_checkable
+class CompilesImages(Protocol):
+    """What a driver has besides when its images may have to be compiled."""
+
+    def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
+        """What ``images`` would compile first, as far as that is known without asking anew."""
         ...
 
 

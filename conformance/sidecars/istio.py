@@ -33,6 +33,7 @@ from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 
 if TYPE_CHECKING:
     from conformance.bootstrap.engine import Engine
+    from conformance.bootstrap.image_go import GoBuild
     from conformance.bootstrap.images import FixtureImage
     from conformance.clusters import ClusterHandle
 
@@ -76,6 +77,12 @@ class Driver:
         from conformance.bootstrap import image_istio
 
         return image_istio.ensure(engine, istio_release.wanted(), policy)
+
+    def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
+        """istiod and its agent, where their images cannot be pulled."""
+        from conformance.bootstrap import image_istio
+
+        return image_istio.uncompiled(engine, istio_release.wanted(), policy)
 
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """istioctl install; returns versions, and what the installation took."""

@@ -40,7 +40,12 @@ class Selection:
 def known_k8s() -> tuple[str, ...]:
     """The Kubernetes versions that have a kind config, oldest first."""
     names = [path.stem.removeprefix("v") for path in KIND_CONFIGS.glob("v*.yaml")]
-    return tuple(sorted(names, key=lambda name: (minor_number(name), "-" in name, name)))
+    return tuple(sorted(names, key=version_order))
+
+
+def version_order(k8s: str) -> tuple[int, bool, str]:
+    """Sorts versions from the oldest on, a minor's variants ("1.28-nogate") behind it."""
+    return minor_number(k8s), "-" in k8s, k8s
 
 
 def minor_number(k8s: str) -> int:

@@ -7,6 +7,7 @@ The controlling process owns the clusters and the report; xdist's workers observ
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from conformance.errors import Problem, UsageProblem
 from conformance.model import Cell, Finding, Verdict
 from conformance.options import OPTIONS, Options
 from conformance.plan import Item
+from conformance.report import summary
 
 if TYPE_CHECKING:
     from conformance.observatory import Observatory
@@ -99,6 +101,9 @@ class CellEvidence:
             strict_promises=session.options.strict_promises,
         )
         verdicts.keep(session.results, verdict, observed.bundle)
+        if observed.bundle is not None:
+            told = json.loads((observed.bundle / "cell.json").read_text())["versions"]
+            self._record("versions", summary.versions(told))
         return verdict
 
 

@@ -69,6 +69,23 @@ def test_what_nobody_judged_is_inconclusive_in_the_report(tmp_path: Path) -> Non
     assert "No verdict was reached" in found[1][0].reason
 
 
+def test_a_clusters_versions_are_those_of_its_bundles(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence" / "1.33" / "x"
+    folder.mkdir(parents=True)
+    (folder / "cell.json").write_text('{"versions": {"server": "v1.33.13"}}')
+    for k8s, state in (("1.33", "ready"), ("1.37", "failed")):
+        told = tmp_path / "clusters" / k8s / "state.json"
+        told.parent.mkdir(parents=True)
+        told.write_text(json.dumps({"state": state, "reason": "", "cluster": None}))
+    verdicts.keep(tmp_path, verdicts.hold(ITEM, Finding("start.order", "holds", "Yes.")), folder)
+    found = document.collect(tmp_path, [ITEM])
+    clusters = document.document(tmp_path, found, run={})["run"]["clusters"]
+    assert clusters["1.33"]["versions"] == {"server": "v1.33.13"}
+    assert clusters["1.37"] == {
+        "state": "failed", "reason": "", "cluster": None, "versions": None
+    }  # fmt: skip
+
+
 def test_the_report_keeps_its_shape(tmp_path: Path) -> None:
     verdicts.keep(tmp_path, verdicts.hold(ITEM, Finding("start.order", "holds", "Yes.")), None)
     report = document.document(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import atomic, verdicts
+from conformance.choices import version_order
 from conformance.model import Verdict
 from conformance.plan import Item
 from conformance.report import summary
@@ -65,7 +66,7 @@ def document(
             **run,
             "suite": metadata.version("sidecar-conformance"),
             "machine": machine(),
-            "clusters": _clusters(results),
+            "clusters": _clusters(results, found),
             "images": _images(results),
             "attempts": {
                 "cells": len({verdict.cell for verdict, _ in found}),
@@ -130,15 +131,26 @@ def _cell(verdict: Verdict, bundle: str | None) -> Json:
     }
 
 
-def _clusters(results: Path) -> Json:
-    found: Json = {}
-    for state in sorted((results / "clusters").glob("*/state.json")):
-        versions = state.with_name("versions.json")
-        found[state.parent.name] = {
-            **json.loads(state.read_text()),
-            "versions": json.loads(versions.read_text()) if versions.exists() else None,
-        }
-    return found
+def _clusters(results: Path, found: Sequence[tuple[Verdict, str | None]]) -> Json:
+    """By Kubernetes version: state, and the versions that the cluster told, as bundles keep them.
+
+    A cluster without a bundle has told them to the run alone, or nobody.
+    """
+    files = {
+        verdict.cell.k8s: results / bundle / "cell.json" for verdict, bundle in found if bundle
+    }
+    clusters: Json = {}
+    states = (results / "clusters").glob("*/state.json")
+    for state in sorted(states, key=lambda state: version_order(state.parent.name)):
+        k8s = state.parent.name
+        index, own = files.get(k8s), state.with_name("versions.json")
+        versions = None
+        if index is not None and index.exists():
+            versions = json.loads(index.read_text())["versions"]
+        elif own.exists():
+            versions = json.loads(own.read_text())
+        clusters[k8s] = {**json.loads(state.read_text()), "versions": versions}
+    return clusters
 
 
 def _images(results: Path) -> Json:

@@ -10,10 +10,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from conformance.catalogue import behaviours
-from conformance.report import picture, summary
-from conformance.report.table import STYLE
+from conformance.report import groups, picture, summary
+from conformance.report.table import SEEN, STYLE
 
 Json = dict[str, Any]
+FEW = 3  # tables or cells that a page shows open
 
 
 def write(results: Path, report: Json) -> Path:
@@ -25,46 +26,54 @@ def write(results: Path, report: Json) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    entries = report["cells"]
+    cells = list(_cells(results, entries))
+    lines = list(groups.lines(entries))
     page = environment.get_template("page.html.j2").render(
         run=report["run"],
         summary=report["summary"],
-        tables=list(_tables(report["cells"])),
-        cells=list(_cells(results, report["cells"])),
+        versions=groups.versions(entries),
+        differing=[line for line in lines if line.differs],
+        alike=[line for line in lines if not line.differs],
+        places=list(groups.places(entries)),
+        cells=cells,
+        pair=_pair(cells),
+        behaviours=behaviours(),
         marks={outcome: mark for outcome, (mark, _) in STYLE.items()},
+        seen=SEEN,
+        bad=summary.BAD,
+        few=FEW,
     )
     target = results / "report.html"
     target.write_text(page)
     return target
 
 
-def _tables(entries: Sequence[Json]) -> Iterator[tuple[str, list[str], list[Any]]]:
-    def place(entry: Json) -> tuple[str, str, str]:
-        return entry["k8s"], entry["sidecar"], entry["mode"]
-
-    for (k8s, sidecar, mode), group in groupby(sorted(entries, key=place), key=place):
-        members = list(group)
-        patterns = [p for p in ("classic", "native") if any(e["pattern"] == p for e in members)]
-        by_place = {(entry["behaviour"], entry["pattern"]): entry for entry in members}
-        rows = [
-            (behaviour.id, behaviour.promise, [by_place.get((behaviour.id, p)) for p in patterns])
-            for behaviour in behaviours().values()
-            if any(place[0] == behaviour.id for place in by_place)
-        ]
-        yield f"Kubernetes {k8s} · {sidecar} · {mode}", patterns, rows
-
-
 def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
-    def ident(entry: Json) -> str:
-        names = ("k8s", "sidecar", "pattern", "mode", "scenario")
-        return "-".join(entry[name] for name in names)
+    def ident(entry: Json) -> tuple[str, ...]:
+        return tuple(entry[name] for name in ("k8s", "sidecar", "pattern", "mode", "scenario"))
 
-    for name, group in groupby(entries, key=ident):
+    for (k8s, sidecar, pattern, mode, scenario), group in groupby(entries, key=ident):
         members = list(group)
         bundle = next((entry["bundle"] for entry in members if entry["bundle"]), None)
         yield {
-            "id": name,
+            "id": "-".join((k8s, sidecar, pattern, mode, scenario)),
+            "twins": (k8s, sidecar, mode, scenario),
+            "pattern": pattern,
             "bundle": bundle,
             "entries": members,
-            "open": any(entry["verdict"] in summary.BAD for entry in members),
+            "hazards": sum(entry["observed"] == "broken" for entry in members),
+            "bad": any(entry["verdict"] in summary.BAD for entry in members),
             "picture": picture.draw(results / bundle, members) if bundle else None,
         }
+
+
+def _pair(cells: Sequence[Json]) -> tuple[Json, Json] | None:
+    """A classic cell and its native twin, to be shown first: those that differ the most."""
+    drawn = {(cell["twins"], cell["pattern"]): cell for cell in cells if cell["picture"]}
+    pairs = [
+        (classic, drawn[twins, "native"])
+        for (twins, pattern), classic in drawn.items()
+        if pattern == "classic" and (twins, "native") in drawn
+    ]
+    return max(pairs, key=lambda pair: pair[0]["hazards"] - pair[1]["hazards"], default=None)

@@ -11,7 +11,7 @@ import pytest
 from conformance import plan, verdicts
 from conformance.choices import known_k8s
 from conformance.progress import board
-from conformance.report import document, html, story, summary, table
+from conformance.report import document, groups, html, story, summary, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ class Reporter:
             code = 130
         report["run"]["exit_code"] = code
         report["run"]["exit_meaning"] = summary.MEANING[code]
-        self._say(report, [verdict for verdict, _ in found], document.write(self._results, report))
+        self._say(report, document.write(self._results, report))
         session.exitstatus = code
         if self._session.junit:
             shutil.move(self._session.junit, self._results / "junit.xml")
@@ -99,9 +99,14 @@ class Reporter:
             },
         }
 
-    def _say(self, report: dict[str, Any], found: list[Any], target: Path) -> None:
+    def _say(self, report: dict[str, Any], target: Path) -> None:
         board.console.print()
-        board.console.print(table.tables(found))
+        for one in table.versions(report["run"]["clusters"]):
+            board.say(one)
+        board.console.print(table.tables(report["cells"]))
+        if len(groups.versions(report["cells"])) > 1:
+            for line in table.across(report["cells"]):
+                board.console.print(line)
         bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
         for entry in bad[:STORIES]:
             board.console.print(story.tell(self._results, entry))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from conformance.model import Outcome, Verdict
 
@@ -19,6 +19,14 @@ MEANING = {
     5: "nothing failed, but something stayed inconclusive",
     130: "interrupted",
 }
+
+
+def versions(told: Mapping[str, Any]) -> str:
+    """What a cluster says of itself, in a few words."""
+    return (
+        f"API server {told['server']}, kubelet {told['kubelet']}, {told['runtime']}, "
+        f"kernel {told['kernel']}"
+    )
 
 
 def counts(verdicts: Iterable[Verdict]) -> Mapping[str, int]:

@@ -1,16 +1,16 @@
-"""The report as a table in the terminal: behaviour by pattern, with numbers."""
+"""The report in the terminal: behaviour by pattern with numbers, and one line across versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from conformance.catalogue import behaviours
-from conformance.model import Cell, Verdict
+from conformance.model import Verdict
+from conformance.report import groups, summary
+from conformance.report.groups import Json, Line, Place
 
 STYLE = {
     "pass": ("✓", "green"),
@@ -22,15 +22,47 @@ STYLE = {
     "not-verified": ("-", "dim"),
 }
 WORD = {"pass": "holds"}
+# Across versions the mark says what was seen; in STYLE it says whether that is as expected.
+SEEN = {
+    "pass": "✓",
+    "reproduced": "✗ expected",
+    "measured": "· measured",
+    "fail": "✗ broken",
+    "not-reproduced": "✓ unexpected",
+    "inconclusive": "? inconclusive",
+    "not-verified": "- not verified",
+}
 
 
-def tables(found: Sequence[Verdict]) -> RenderableType:
+def tables(entries: Sequence[Json]) -> RenderableType:
     """One table for each Kubernetes version, sidecar and mode; a column for each pattern."""
-    parts = []
-    rows = sorted(found, key=lambda verdict: _group(verdict.cell))
-    for (k8s, sidecar, mode), members in groupby(rows, key=lambda verdict: _group(verdict.cell)):
-        parts.append(_table(f"Kubernetes {k8s} · {sidecar} · {mode}", list(members)))
-    return Group(*parts)
+    return Group(*(_table(place) for place in groups.places(entries)))
+
+
+def versions(clusters: Json) -> Iterator[str]:
+    """One line for each Kubernetes version: what its cluster says of itself."""
+    for k8s, cluster in clusters.items():
+        told = cluster["versions"]
+        yield f"Kubernetes {k8s}: {summary.versions(told) if told else cluster['state']}"
+
+
+def across(entries: Sequence[Json]) -> Iterator[Text]:
+    """The same behaviour across Kubernetes versions, a line each; what differs comes first."""
+    lines = list(groups.lines(entries))
+    differing = [line for line in lines if line.differs]
+    alike = [line for line in lines if not line.differs]
+    widths = (
+        max(len(line.behaviour.id) for line in lines),
+        max(len(line.who) for line in lines),
+        max(len(_seen(line, entry)) for line in lines for entry in line.entries.values()),
+    )
+    for title, group in (
+        ("Differs between Kubernetes versions:", differing),
+        ("The same in every version:", alike),
+    ):
+        if group:
+            yield Text(f"\n{title}", style="bold")
+        yield from (_across(line, *widths) for line in group)
 
 
 def line(verdict: Verdict) -> Text:
@@ -43,31 +75,39 @@ def line(verdict: Verdict) -> Text:
     return text
 
 
-def _group(cell: Cell) -> tuple[str, str, str]:
-    return cell.k8s, cell.sidecar, cell.mode
+def _across(line: Line, ids: int, whos: int, marks: int) -> Text:
+    text = Text(f"{line.behaviour.id:{ids}}  {line.pattern:7}  {line.who:{whos}}")
+    for k8s, entry in line.entries.items():
+        text.append(f"  {k8s} ")
+        text.append(f"{_seen(line, entry):{marks}}", style=STYLE[entry["verdict"]][1])
+    text.rstrip()
+    return text
 
 
-def _table(title: str, members: Sequence[Verdict]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", expand=False)
+def _seen(line: Line, entry: Json) -> str:
+    """The mark of a version; with its hazard where versions differ in that alone."""
+    hazards = {one["hazard"] for one in line.entries.values()} - {""}
+    hazard = f" ({entry['hazard']})" if entry["hazard"] and len(hazards) > 1 else ""
+    return SEEN[entry["verdict"]] + hazard
+
+
+def _table(place: Place) -> Table:
+    table = Table(title=place.title, title_justify="left", title_style="bold", expand=False)
     table.add_column("behaviour", no_wrap=True)
-    patterns = [p for p in ("classic", "native") if any(v.cell.pattern == p for v in members)]
-    for pattern in patterns:
+    for pattern in place.patterns:
         table.add_column(pattern, ratio=1)
-    by_place: Mapping[tuple[str, str], Verdict] = {
-        (verdict.finding.behaviour, verdict.cell.pattern): verdict for verdict in members
-    }
-    for id_ in behaviours():
-        if any(place[0] == id_ for place in by_place):
-            table.add_row(id_, *(_entry(by_place.get((id_, pattern))) for pattern in patterns))
+    for behaviour, row in place.rows:
+        table.add_row(behaviour.id, *(_entry(entry) for entry in row))
     return table
 
 
-def _entry(verdict: Verdict | None) -> Text:
-    if verdict is None:
+def _entry(entry: Json | None) -> Text:
+    if entry is None:
         return Text("")
-    mark, style = STYLE[verdict.outcome]
-    text = Text(f"{mark} {WORD.get(verdict.outcome, verdict.outcome)}", style=style)
-    if verdict.outcome == "reproduced":
-        text.append(f" ({verdict.finding.hazard})", style=style)
-    text.append(f"\n{verdict.reason}", style="default")
+    outcome = entry["verdict"]
+    mark, style = STYLE[outcome]
+    text = Text(f"{mark} {WORD.get(outcome, outcome)}", style=style)
+    if outcome == "reproduced":
+        text.append(f" ({entry['hazard']})", style=style)
+    text.append(f"\n{entry['reason']}", style="default")
     return text

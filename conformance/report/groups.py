@@ -1,0 +1,123 @@
+"""A report's entries (report.json, cells) as people read them: by place, and across versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from conformance.catalogue import Behaviour, behaviours
+from conformance.choices import PATTERNS, version_order
+from conformance.report import summary
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The verdicts of one Kubernetes version, sidecar and mode: behaviours by patterns.
+
+    rows: a behaviour, and its entry in each of the patterns (None where it was not judged).
+    """
+
+    k8s: str
+    sidecar: str
+    mode: str
+    patterns: Sequence[str]
+    rows: Sequence[tuple[Behaviour, Sequence[Json | None]]]
+
+    @property
+    def title(self) -> str:
+        return f"Kubernetes {self.k8s} · {self.sidecar} · {self.mode}"
+
+    @property
+    def bad(self) -> bool:
+        """Whether a verdict of it is no success."""
+        return any(
+            entry["verdict"] in summary.BAD for _, row in self.rows for entry in row if entry
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One behaviour in one pattern, across Kubernetes versions.
+
+    modes: those of the sidecar that came out alike in every version; () when that is all of them.
+    entries: version → the verdict (that of the first such mode), in the order of versions.
+    """
+
+    behaviour: Behaviour
+    pattern: str
+    sidecar: str
+    modes: Sequence[str]
+    entries: Mapping[str, Json]
+
+    @property
+    def who(self) -> str:
+        """The sidecar, with its modes where they did not all come out alike."""
+        return " ".join((self.sidecar, ", ".join(self.modes))).strip()
+
+    @property
+    def differs(self) -> bool:
+        """Whether versions differ in what was observed."""
+        return len({observed(entry) for entry in self.entries.values()}) > 1
+
+
+def observed(entry: Json) -> tuple[str, str]:
+    """What a verdict stands on: observed, and the hazard. Numbers always differ a little."""
+    return entry["observed"], entry["hazard"]
+
+
+def versions(entries: Sequence[Json]) -> list[str]:
+    """The Kubernetes versions of a report, oldest first."""
+    return sorted({entry["k8s"] for entry in entries}, key=version_order)
+
+
+def places(entries: Sequence[Json]) -> Iterator[Place]:
+    """A table for each version, sidecar and mode, oldest version first; catalogue order within."""
+
+    def place(entry: Json) -> tuple[Any, ...]:
+        return version_order(entry["k8s"]), entry["k8s"], entry["sidecar"], entry["mode"]
+
+    for (_, k8s, sidecar, mode), group in groupby(sorted(entries, key=place), key=place):
+        by_place = {(entry["behaviour"], entry["pattern"]): entry for entry in group}
+        patterns = [one for one in PATTERNS if any(pattern == one for _, pattern in by_place)]
+        rows = [
+            (behaviour, [by_place.get((behaviour.id, pattern)) for pattern in patterns])
+            for behaviour in behaviours().values()
+            if any(id_ == behaviour.id for id_, _ in by_place)
+        ]
+        yield Place(k8s, sidecar, mode, patterns, rows)
+
+
+def lines(entries: Sequence[Json]) -> Iterator[Line]:
+    """Every behaviour in every pattern across versions, in the catalogue's order.
+
+    Modes of a sidecar that came out alike in every version share a line.
+    """
+    courses: dict[tuple[str, str, str], dict[str, dict[str, Json]]] = {}
+    for entry in sorted(entries, key=lambda entry: version_order(entry["k8s"])):
+        key = entry["behaviour"], entry["pattern"], entry["sidecar"]
+        courses.setdefault(key, {}).setdefault(entry["mode"], {})[entry["k8s"]] = entry
+    for behaviour in behaviours().values():
+        for pattern in reversed(PATTERNS):
+            for (id_, its, sidecar), modes in courses.items():
+                if (id_, its) == (behaviour.id, pattern):
+                    yield from _merged(behaviour, pattern, sidecar, modes)
+
+
+def _merged(
+    behaviour: Behaviour, pattern: str, sidecar: str, modes: Mapping[str, Mapping[str, Json]]
+) -> Iterator[Line]:
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for mode, course in modes.items():
+        one_hazard = len({entry["hazard"] for entry in course.values()} - {""}) < 2
+        seen = tuple(
+            (k8s, entry["verdict"], "" if one_hazard else entry["hazard"])
+            for k8s, entry in course.items()
+        )
+        alike.setdefault(seen, []).append(mode)
+    for names in alike.values():
+        named = names if len(alike) > 1 else ()
+        yield Line(behaviour, pattern, sidecar, named, modes[names[0]])

@@ -31,6 +31,7 @@ class Scenario:
 class Behaviour:
     """One promise, and who judges it.
 
+    scenario: what it is judged in (words, where there are several; the first one stands for it).
     judge is "module:function" under conformance.judges; adversary is the source article's (A1 to
     A4), or "". needs: what a sidecar must give (Registration.gives, words) for the promise to mean
     anything; pattern: the only one in which it does; "" for no such limit. detect: how to see, on
@@ -46,6 +47,11 @@ class Behaviour:
     needs: str = ""
     pattern: str = ""
     detect: str = ""
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenarios in which it is judged."""
+        return tuple(self.scenario.split())
 
 
 @cache

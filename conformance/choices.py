@@ -69,7 +69,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
     chosen = _choose("BEHAVIOUR", given.get("behaviour"), behaviours())
-    wanted = {behaviours()[id_].scenario for id_ in chosen}
+    wanted = {name for id_ in chosen for name in behaviours()[id_].scenarios}
     named = _choose("SCENARIO", given.get("scenario"), scenarios())
     picked = tuple(name for name in named if name in wanted)
     if not picked:

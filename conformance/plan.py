@@ -64,7 +64,7 @@ def _judged_in(cell: Cell, selection: Selection) -> Sequence[str]:
     return [
         id_
         for id_ in selection.behaviours
-        if behaviours()[id_].scenario == cell.scenario
+        if cell.scenario in behaviours()[id_].scenarios
         and driver.can(behaviours()[id_].needs)
         and behaviours()[id_].pattern in ("", cell.pattern)
     ]

@@ -53,7 +53,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         context=context,
     )
     started = time.time_ns()
-    scenario = importlib.import_module(f"conformance.observe.{cell.scenario}")
+    name = cell.scenario.replace("-", "_")
+    scenario = importlib.import_module(f"conformance.observe.{name}")
     subject = "subject"
     with stage.opened():
         try:

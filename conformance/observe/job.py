@@ -19,7 +19,11 @@ BOUND_SECONDS = 10.0
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.surround("witness", "peer")
+    return run_job(stage)
 
+
+def run_job(stage: Stage) -> str:
+    """Create the Job with its sidecar and see it through; returns its pod's name."""
     stage.step("job.create")
     stage.create("job", role="subject")
     pod = stage.wait(
@@ -52,8 +56,7 @@ def _run(stage: Stage, pod: str) -> None:
         stage.step("job.bound")
         sidecar = stage.sidecars(pod)[-1]
         stage.step("sidecar.quit-asked", container=sidecar)
-        answer = stage.execute(pod, sidecar, stage.driver.quit_command())
-        stage.step("sidecar.quit-answered", answer=answer[:200])
+        stage.step("sidecar.quit-answered", answer=stage.quit(pod, sidecar)[:200])
         _await_complete(stage, pod, 60)
     stage.step("job.complete")
 

@@ -193,19 +193,35 @@ class Stage:
 
     def kill_capture(self, pod: str) -> None:
         """End a pod's tcpdump in the middle (TAKE_AWAY=capture): the judges must notice."""
-        process.run(
-            [
-                self.context.docker,
-                "exec",
-                self.handle.node,
-                "pkill",
-                "-KILL",
-                "-f",
-                f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap",
-            ],
-            what="ending the capture on purpose",
+        mine = f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap"
+        self.on_node("pkill", "-KILL", "-f", mine, what="ending the capture on purpose")
+
+    def on_node(self, *command: str, what: str) -> str:
+        """Run a command in the cluster's node; its output. Raises EnvironmentProblem."""
+        return process.run(
+            [self.context.docker, "exec", self.handle.node, *command],
+            what=what,
             env=self.context.docker_env,
+            timeout=60,
         )
+
+    def signal(self, pod: str, container: str, name: str) -> str:
+        """Send a signal ("KILL") to a running container from the node, because its first process
+        ignores a SIGKILL from inside. Returns the container's id. Raises Stuck."""
+        ident = running_id(self.watch.newest("Pod", pod) or {}, container)
+        if not ident:
+            raise Stuck(f"{container} of {pod} does not run: {self.describe(pod)}")
+        kill = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", f"SIG{name}", ident)
+        self.on_node(*kill, what=f"sending SIG{name} to {container}")
+        return ident
+
+    def quit(self, pod: str, container: str) -> str:
+        """Tell a sidecar to end by itself; its answer. One whose image has no program to ask it
+        with gets a SIGTERM from the node, which the kubelet knows nothing of."""
+        command = self.driver.quit_command()
+        if command:
+            return self.execute(pod, container, command)
+        return f"SIGTERM to {self.signal(pod, container, 'TERM')}"
 
     def sidecars(self, pod: str) -> tuple[str, ...]:
         """The sidecar's containers in an admitted pod."""
@@ -257,6 +273,16 @@ def role_of(pod: Json) -> str:
     """The role a pod plays: its app label, or its name."""
     labels = pod["metadata"].get("labels") or {}
     return str(labels.get(ROLE_LABEL, pod["metadata"]["name"]))
+
+
+def running_id(pod: Json, container: str) -> str:
+    """The id of a container that runs by the pod's status; "" when it does not."""
+    status = pod.get("status", {})
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for one in status.get(group) or ():
+            if one["name"] == container and "running" in one.get("state", {}):
+                return str(one.get("containerID", "")).partition("://")[2]
+    return ""
 
 
 def condition(thing: Json, kind: str) -> bool:

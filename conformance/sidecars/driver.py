@@ -88,7 +88,8 @@ class Driver(Protocol):
         ...
 
     def quit_command(self) -> Sequence[str]:
-        """A command that, run in the sidecar's container, tells the sidecar to end by itself."""
+        """A command that, run in the sidecar's container, tells the sidecar to end by itself; none
+        where its image holds no program for that."""
         ...
 
 

@@ -18,7 +18,7 @@ from conformance.model import Finding
 
 
 def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
-    scenario = behaviours()[behaviour].scenario
+    scenario = behaviours()[behaviour].scenarios[0]
     made = {
         "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
         "outdated": worlds.outdated,

@@ -205,14 +205,16 @@ ENVIRON = {
 def test_inbound_demands_a_certificate_and_the_admin_port_is_private(mode: str) -> None:
     settings = program("config").bootstrap(mode, ENVIRON, "/etc/mesh", ipv6=True)
     listeners = {one["name"]: one for one in settings["static_resources"]["listeners"]}
-    (chain,) = listeners["inbound"]["filter_chains"]
-    tls = chain["transport_socket"]["typed_config"]
-    assert tls["require_client_certificate"] is True
-    trusted = tls["common_tls_context"]["validation_context"]
-    assert trusted["trusted_ca"] == {"filename": "/etc/mesh/ca.crt"}
-    assert trusted["match_typed_subject_alt_names"][0]["matcher"] == {
-        "prefix": "spiffe://sc.local/"
-    }
+    chains = listeners["inbound"]["filter_chains"]
+    assert [one["name"] for one in chains] == ["app", "raw"]
+    for chain in chains:
+        tls = chain["transport_socket"]["typed_config"]
+        assert tls["require_client_certificate"] is True
+        trusted = tls["common_tls_context"]["validation_context"]
+        assert trusted["trusted_ca"] == {"filename": "/etc/mesh/ca.crt"}
+        assert trusted["match_typed_subject_alt_names"][0]["matcher"] == {
+            "prefix": "spiffe://sc.local/"
+        }
     assert settings["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
     assert ("explicit" in listeners, "outbound" in listeners) == (
         mode == "fallback",

@@ -20,12 +20,16 @@ Endpoint = tuple[str, int]
 
 @dataclass(frozen=True)
 class Record:
-    """One request, as the sidecar recorded it. URIs are "" where there was no certificate."""
+    """One request, as the sidecar recorded it. URIs are "" where there was no certificate.
+
+    peer_serial: of the client's certificate, inbound, where the sidecar records it.
+    """
 
     file: str
     line: int
     direction: str
     peer_uri: str
+    peer_serial: str
     own_uri: str
     tls_version: str
     code: int
@@ -40,6 +44,7 @@ class Record:
     def evidence(self) -> Evidence:
         """The line in the log."""
         text = f"{self.direction}: {self.own_uri or 'none'} with {self.peer_uri or 'none'}"
+        text += f", serial {self.peer_serial}" if self.peer_serial else ""
         return Evidence(self.file, line=self.line, text=text)
 
 
@@ -48,11 +53,13 @@ class Records:
     """All records, to be found by a connection.
 
     anonymous: inbound requests that were served to a client without an identity.
+    shown: inbound requests with the serial number of the certificate that the client showed.
     """
 
     number: int = 0
     anonymous_number: int = 0
     anonymous: list[Record] = field(default_factory=list)
+    shown: list[Record] = field(default_factory=list)
     _outbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
     _inbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
 
@@ -75,6 +82,8 @@ class Records:
             _put(self._outbound, raw.get("upstream_local"), record)
         elif record.direction == "inbound":
             _put(self._inbound, raw.get("downstream_remote"), record)
+            if record.peer_serial:
+                self.shown.append(record)
             if record.served and not record.peer_uri:
                 self.anonymous_number += 1
                 if len(self.anonymous) < _TOLD:
@@ -116,6 +125,7 @@ def _record(file: str, number: int, raw: Mapping[str, Any]) -> Record:
         line=number,
         direction=str(raw["direction"]),
         peer_uri=_said(raw.get("peer_uri")),
+        peer_serial=_said(raw.get("peer_serial")),
         own_uri=_said(raw.get("own_uri")),
         tls_version=_said(raw.get("tls_version")),
         code=int(_said(raw.get("response_code")) or 0),

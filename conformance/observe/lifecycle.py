@@ -36,7 +36,7 @@ def observe(stage: Stage) -> str:
         leak_on_purpose(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step("stuck", why=str(stuck))
-    _delete(stage)
+    delete(stage)
     return SUBJECT
 
 
@@ -94,7 +94,8 @@ def leak_on_purpose(stage: Stage, pod: str = SUBJECT, role: str = SUBJECT) -> No
     )
 
 
-def _delete(stage: Stage) -> None:
+def delete(stage: Stage) -> None:
+    """Delete the pod under test, and see it and its network namespace end. Raises Stuck."""
     pod = stage.watch.newest("Pod", SUBJECT)
     grace = int(pod["spec"]["terminationGracePeriodSeconds"]) if pod else 30
     stage.step("delete.asked")

@@ -19,6 +19,7 @@ class Registration:
     "discovery" (it knows a Service's endpoints by itself, and does
     not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
     preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
+    "rotation" (certificates that are replaced while a cell is watched),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out).
     """
 
@@ -55,7 +56,7 @@ REGISTRY = {
             ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             check="conformance.sidecars.istio_release:check",
-            gives=("mesh", "discovery", "upgrade", "drain-hook"),
+            gives=("mesh", "discovery", "upgrade", "drain-hook", "rotation"),
         ),
     )
 }

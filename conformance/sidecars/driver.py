@@ -42,6 +42,8 @@ class Facts:
     """What the observer and the judges must know of this sidecar in this cell (see FORMAT.md).
 
     egress_answered: whether the app's own requests can be answered in this mode at all.
+    certificate_seconds: how long the pods' certificates live where that is short enough to see
+    them replaced; 0 for "much longer than the cell".
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Facts:
     start_delay_seconds: float = 0
     sidecar_drain_seconds: float = 0
     egress_answered: bool = True
+    certificate_seconds: float = 0
 
 
 class Driver(Protocol):

@@ -61,6 +61,10 @@ PROXY_CONFIG: Mapping[str, Manifest] = {
     "hold": {"holdApplicationUntilProxyStarts": True},
     "exit-on-zero": {"proxyMetadata": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}},
 }
+# The scenario whose pods ask for certificates that are replaced before it is over: the agent does
+# so when half of their life is gone (SECRET_GRACE_PERIOD_RATIO's default).
+ROTATED = "keepalive"
+CERTIFICATE = 30  # seconds; the default is 24 hours
 
 
 class Driver:
@@ -106,7 +110,7 @@ class Driver:
         metadata["labels"] = {**(metadata.get("labels") or {}), **labels(pattern)}
         metadata["annotations"] = {
             **(metadata.get("annotations") or {}),
-            **asked(pattern, mode),
+            **asked(pattern, mode, CERTIFICATE if cell.scenario == ROTATED else 0),
         }
         pod["spec"]["serviceAccountName"] = role
         if mode == "excluded-user":
@@ -128,6 +132,7 @@ class Driver:
             identities={role: identity(namespace, role) for role in ROLES},
             sidecar_drain_seconds=DRAIN,
             egress_answered=cell.mode != "excluded-user",
+            certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
         )
 
     def quit_command(self) -> Sequence[str]:
@@ -180,8 +185,8 @@ def labels(pattern: str) -> Mapping[str, str]:
     return found
 
 
-def asked(pattern: str, mode: str) -> Mapping[str, str]:
-    """What is asked of the injector for a pod."""
+def asked(pattern: str, mode: str, certificate_seconds: int = 0) -> Mapping[str, str]:
+    """What is asked of the injector for a pod. certificate_seconds: 0 for Istio's default."""
     excluded = [PORTS["control"]]  # the deliberate leak
     if mode == "excluded":
         excluded.append(PORTS["witness_mesh"])
@@ -191,8 +196,11 @@ def asked(pattern: str, mode: str) -> Mapping[str, str]:
     }
     if istio_release.wanted().pattern_by_pod:
         found["sidecar.istio.io/nativeSidecar"] = "true" if pattern == "native" else "false"
-    if mode in PROXY_CONFIG:
-        found["proxy.istio.io/config"] = json.dumps(PROXY_CONFIG[mode])
+    config = copy.deepcopy(dict(PROXY_CONFIG.get(mode, {})))
+    if certificate_seconds:
+        config.setdefault("proxyMetadata", {})["SECRET_TTL"] = f"{certificate_seconds}s"
+    if config:
+        found["proxy.istio.io/config"] = json.dumps(config)
     return found
 
 

@@ -15,3 +15,8 @@ def test_what_begins_as_tls_is_mutual_with_the_expected_identities(
     evidence: CellEvidence,
 ) -> None:
     evidence.must_show("mutual.identity")
+
+
+@behaviour("plane.rotation")
+def test_nobody_notices_that_certificates_are_replaced(evidence: CellEvidence) -> None:
+    evidence.must_show("plane.rotation")

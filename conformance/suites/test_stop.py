@@ -28,3 +28,8 @@ def test_nothing_crosses_in_clear_while_the_pod_ends(evidence: CellEvidence) -> 
 @behaviour("stop.stale-prestop")
 def test_the_sidecars_own_hook_leaves_the_app_its_proxy(evidence: CellEvidence) -> None:
     evidence.must_show("stop.stale-prestop")
+
+
+@behaviour("stop.keepalive")
+def test_open_connections_live_through_the_drain(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.keepalive")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import worlds
+import worlds_mesh
 
 import conformance.judges.stop as stop_judges
 from conformance import judges
@@ -21,7 +22,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
     scenario = behaviours()[behaviour].scenarios[0]
     made = {
         "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
-        "outdated": worlds.outdated,
+        "outdated": worlds.outdated, "keepalive": worlds_mesh.keepalive,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)
 

@@ -45,13 +45,20 @@ class ClusterHandle:
         return cls(**{**data, **paths})  # type: ignore[arg-type]
 
 
-def publish(run: Run, handle: ClusterHandle) -> None:
-    """Tell the workers that the cluster is ready."""
-    publish_state(run, handle.minor, "ready", handle=handle)
+def publish(run: Run, handle: ClusterHandle, sidecars: Mapping[str, str]) -> None:
+    """Tell the workers that the cluster is ready, and which sidecars are: name → "", or why it
+    cannot be had on this cluster."""
+    publish_state(run, handle.minor, "ready", handle=handle, sidecars=sidecars)
 
 
 def publish_state(
-    run: Run, minor: str, state: str, *, reason: str = "", handle: ClusterHandle | None = None
+    run: Run,
+    minor: str,
+    state: str,
+    *,
+    reason: str = "",
+    handle: ClusterHandle | None = None,
+    sidecars: Mapping[str, str] | None = None,
 ) -> None:
     """Write <results>/clusters/<minor>/state.json in one step.
 
@@ -59,20 +66,28 @@ def publish_state(
     """
     target = _state_file(run.results, minor)
     target.parent.mkdir(parents=True, exist_ok=True)
-    told = {"state": state, "reason": reason, "cluster": handle.to_json() if handle else None}
+    told = {
+        "state": state,
+        "reason": reason,
+        "cluster": handle.to_json() if handle else None,
+        "sidecars": dict(sidecars or {}),
+    }
     atomic.write_text(target, json.dumps(told, indent=1))
 
 
-def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
-    """The cluster of this minor, as soon as the controlling process says that it is ready.
+def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> ClusterHandle:
+    """The cluster of this minor, as soon as the controlling process says that it is ready and has
+    the sidecar.
 
-    deadline: seconds. Raises EnvironmentProblem with the reason when it failed, or with what was
-    seen last when the deadline is over.
+    deadline: seconds. Raises EnvironmentProblem with the reason when one of them failed, or with
+    what was seen last when the deadline is over.
     """
 
     def look() -> dict[str, Any] | None:
         told = read_state(results, minor)
-        return told if told is not None and told["state"] in ("ready", "failed") else None
+        if told is None or (told["state"] == "ready" and sidecar not in told["sidecars"]):
+            return None
+        return told if told["state"] in ("ready", "failed") else None
 
     waiting = Retrying(
         retry=retry_if_result(lambda told: told is None),
@@ -85,11 +100,13 @@ def await_cluster(results: Path, minor: str, deadline: float) -> ClusterHandle:
         last = read_state(results, minor)
         seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
         raise EnvironmentProblem(
-            f"The cluster for Kubernetes {minor} was not ready after {deadline:.0f} s: {seen}; "
+            f"Kubernetes {minor} with {sidecar} was not ready after {deadline:.0f} s: {seen}; "
             f"see {_state_file(results, minor).parent}."
         ) from None
     if told is None or told["state"] == "failed":
         raise EnvironmentProblem(told["reason"] if told else "")
+    if told["sidecars"][sidecar]:
+        raise EnvironmentProblem(told["sidecars"][sidecar])
     return ClusterHandle.from_json(told["cluster"])
 
 

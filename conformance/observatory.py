@@ -47,7 +47,7 @@ class Observatory:
 
     def _observe(self, cell: Cell, behaviours: Sequence[str]) -> Observed:
         try:
-            handle = clusters.await_cluster(self._results, cell.k8s, CLUSTER_DEADLINE)
+            handle = clusters.await_cluster(self._results, cell.k8s, cell.sidecar, CLUSTER_DEADLINE)
             context = Context.read(self._results)
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)

@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from kubernetes import config as k8s_config
 
-from conformance import clusters, plan, process, runs
+from conformance import atomic, clusters, plan, process, runs
 from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
 from conformance.context import Context
@@ -89,7 +90,7 @@ class Preparation:
             tools.kind()
             tools.kubectl()
             self._announce(versions)
-            context, archives = self._images()
+            context, archives, failed = self._images()
             context.write()
         except Exception as error:
             for k8s in versions:
@@ -102,7 +103,7 @@ class Preparation:
             except Exception as error:
                 self._failed(k8s, error)
                 continue
-            self._pool.submit(self._cluster, k8s, node_image, archives, context)
+            self._pool.submit(self._cluster, k8s, node_image, archives, context, failed)
 
     def _announce(self, versions: Sequence[str]) -> None:
         """Say once what will be built: before the first build, when it is known to be needed."""
@@ -123,22 +124,24 @@ class Preparation:
         if said:
             board.say(said)
 
-    def _images(self) -> tuple[Context, Sequence[Path]]:
-        wanted = list(ALWAYS)
-        brought: dict[str, images.FixtureImage] = {}
+    def _images(self) -> tuple[Context, Sequence[Path], dict[str, str]]:
+        """The context, the images to load, and sidecar → why its images could not be made."""
+        policy = self.options.images
+        built = {name: images.ensure_fixture(self._engine, name, policy) for name in ALWAYS}
         unobtainable: dict[str, str] = {}
+        failed: dict[str, str] = {}
         for name in self.options.selection.sidecars:
             try:
                 driver = load(name)
-                wanted += driver.fixture_images()
+                for folder in driver.fixture_images():
+                    if folder not in built:
+                        built[folder] = images.ensure_fixture(self._engine, folder, policy)
                 if isinstance(driver, BringsImages):
-                    brought |= driver.images(self._engine, self.options.images)
+                    built |= driver.images(self._engine, policy)
             except Unobtainable as error:
                 unobtainable[name] = str(error)
-        built = {
-            name: images.ensure_fixture(self._engine, name, self.options.images)
-            for name in dict.fromkeys(wanted)
-        } | brought
+            except Exception as error:
+                failed[name] = self._told(name, f"{name}.error.log", error)
         observer = built["observer"].image
         root = rootfs.export(self._engine.docker, self._engine.env, observer.name, observer.digest)
         context = Context(
@@ -152,10 +155,15 @@ class Preparation:
             unobtainable=unobtainable,
         )
         archives = [one.archive for name, one in built.items() if name != "observer"]
-        return context, archives
+        return context, archives, failed
 
     def _cluster(
-        self, k8s: str, node_image: images.Image, archives: Sequence[Path], context: Context
+        self,
+        k8s: str,
+        node_image: images.Image,
+        archives: Sequence[Path],
+        context: Context,
+        failed: dict[str, str],
     ) -> None:
         try:
             self._must_go_on()
@@ -171,44 +179,57 @@ class Preparation:
             with self._lock:
                 self._collectors.append(collectors)
             collectors.start()
-            client = k8s_config.new_client_from_config(str(handle.kubeconfig))
-            sidecars = {
-                name: load(name).install(handle, client)
-                for name in self.options.selection.sidecars
-                if name not in context.unobtainable
-            }
-            self._note_versions(handle, node_image, sidecars)
-            clusters.publish(self.run, handle)
+            self._install(handle, node_image, dict.fromkeys(context.unobtainable, "") | failed)
         except Exception as error:
             self._failed(k8s, error)
 
-    def _note_versions(
-        self,
-        handle: clusters.ClusterHandle,
-        node_image: images.Image,
-        sidecars: Mapping[str, Mapping[str, str]],
+    def _install(
+        self, handle: clusters.ClusterHandle, node_image: images.Image, settled: dict[str, str]
     ) -> None:
+        """Install one sidecar after the other, and publish each: nobody waits for another's.
+
+        settled: those of which nothing is to be installed, and why ("" for no reason).
+        """
+        client = k8s_config.new_client_from_config(str(handle.kubeconfig))
+        found = self._versions(handle, node_image)
         target = handle.kubeconfig.with_name("versions.json")
+        for name in self.options.selection.sidecars:
+            if name not in settled:
+                try:
+                    found["sidecars"][name] = dict(load(name).install(handle, client))
+                    settled[name] = ""
+                except Exception as error:
+                    what = f"{name} on Kubernetes {handle.minor}"
+                    settled[name] = self._told(what, f"{handle.minor}/{name}.error.log", error)
+            atomic.write_text(target, json.dumps(found, indent=1))
+            clusters.publish(self.run, handle, settled)
+
+    def _versions(self, handle: clusters.ClusterHandle, node_image: images.Image) -> dict[str, Any]:
+        """What the cluster says of itself; the sidecars' versions have their place in it."""
         told = clusters.versions(handle)
         node = told["nodes"].get(handle.node) or next(iter(told["nodes"].values()))
-        found = {
+        return {
             "server": told["kubernetes"],
             "cgroup": told["cgroup"],
             **node,
             "nodes": told["nodes"],
             "node_image": asdict(node_image),
-            "sidecars": {name: dict(what) for name, what in sidecars.items()},
+            "sidecars": {},
         }
-        target.write_text(json.dumps(found, indent=1))
 
     def _failed(self, k8s: str, error: Exception) -> None:
-        log = self.run.results / "clusters" / k8s / "error.log"
+        said = self._told(f"Kubernetes {k8s}", f"{k8s}/error.log", error)
+        clusters.publish_state(self.run, k8s, "failed", reason=said)
+
+    def _told(self, what: str, file: str, error: Exception) -> str:
+        """Keep the error in a file below clusters/, and say what cannot be had; why."""
+        log = self.run.results / "clusters" / file
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("".join(traceback.format_exception(error)))
-        said = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        why = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
         if not self._over.is_set():
-            board.say(f"Kubernetes {k8s} cannot be had in this run: {said}")
-        clusters.publish_state(self.run, k8s, "failed", reason=said)
+            board.say(f"{what} cannot be had in this run: {why}")
+        return why
 
     def _must_go_on(self) -> None:
         if self._over.is_set():

@@ -270,29 +270,41 @@ def test_a_worker_waits_until_the_cluster_is_ready(tmp_path: Path) -> None:
         one = handle(run.results)
         found: list[clusters.ClusterHandle] = []
         worker = threading.Thread(
-            target=lambda: found.append(clusters.await_cluster(run.results, "1.33", 10))
+            target=lambda: found.append(clusters.await_cluster(run.results, "1.33", "envoy", 10))
         )
         worker.start()
         clusters.publish_state(run, "1.33", "creating")
-        clusters.publish(run, one)
+        clusters.publish(run, one, {"fixture": ""})
+        worker.join(0.5)
+        assert not found  # its sidecar is not installed yet
+        clusters.publish(run, one, {"fixture": "", "envoy": ""})
         worker.join()
     assert found == [one]
+
+
+def test_a_sidecar_that_cannot_be_had_fails_its_own_workers_alone(tmp_path: Path) -> None:
+    with runs.start(tmp_path) as run:
+        one = handle(run.results)
+        clusters.publish(run, one, {"istio": "istioctl's words", "envoy": ""})
+        with pytest.raises(EnvironmentProblem, match="istioctl's words"):
+            clusters.await_cluster(run.results, "1.33", "istio", 10)
+        assert clusters.await_cluster(run.results, "1.33", "envoy", 10) == one
 
 
 def test_a_failure_reaches_the_worker_with_its_reason(tmp_path: Path) -> None:
     with runs.start(tmp_path) as run:
         clusters.publish_state(run, "1.33", "failed", reason="the kubelet's words")
         with pytest.raises(EnvironmentProblem, match="the kubelet's words"):
-            clusters.await_cluster(run.results, "1.33", 10)
+            clusters.await_cluster(run.results, "1.33", "envoy", 10)
 
 
 def test_a_deadline_says_what_was_seen_last(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="nobody has begun"):
-        clusters.await_cluster(tmp_path, "1.33", 0.1)
+        clusters.await_cluster(tmp_path, "1.33", "envoy", 0.1)
     with runs.start(tmp_path) as run:
         clusters.publish_state(run, "1.33", "creating")
         with pytest.raises(EnvironmentProblem, match='its state is "creating"'):
-            clusters.await_cluster(run.results, "1.33", 0.1)
+            clusters.await_cluster(run.results, "1.33", "envoy", 0.1)
 
 
 def test_the_state_is_never_half_written(tmp_path: Path) -> None:

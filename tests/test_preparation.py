@@ -1,0 +1,132 @@
+"""A sidecar that cannot be had, by whatever failure, fails its own cells and no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conformance import cluster_state, preparation, runs
+from conformance.bootstrap import images
+from conformance.context import Context
+from conformance.errors import EnvironmentProblem, Unobtainable
+from conformance.model import Cell
+from conformance.observatory import Observatory
+from conformance.options import Options
+
+BROKEN = "installing Istio 1.31-dev failed: istioctl's own words."
+VERSIONS = {
+    "kubernetes": "v1.33.13", "cgroup": "v1", "nodes": {"node": {"kubelet": "v1.33.13"}},
+}  # fmt: skip
+
+
+class Driver:
+    """Istio, which fails as it is told; and a sidecar of which there is nothing to install."""
+
+    def __init__(self, name: str, fails: str) -> None:
+        self.name = name
+        self._fails = fails if name == "istio" else ""
+
+    def fixture_images(self) -> list[str]:
+        if self._fails == "unobtainable":
+            raise Unobtainable("no registry answers")
+        if self._fails == "images":
+            raise EnvironmentProblem("the build failed")
+        return []
+
+    def install(self, *_: Any) -> dict[str, str]:
+        if self._fails == "install":
+            raise EnvironmentProblem(BROKEN)
+        if self._fails == "mistake":
+            raise ZeroDivisionError("oops")
+        return {"version": "1"}
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Prepares Kubernetes 1.33 with fixture and istio, without an engine or a cluster."""
+
+    def start(fails: str) -> Path:
+        options = Options.check(
+            {"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)}
+        )
+        made = preparation.Preparation(options)
+        image = SimpleNamespace(
+            image=images.Image("i", "sha256:0", "built", ""), archive=tmp_path / "i.tar"
+        )
+        handle = cluster_state.ClusterHandle(
+            "1.33", "c", made_in(tmp_path) / "kubeconfig", "node", tmp_path / "evidence"
+        )
+        stand_ins = {
+            (preparation, "load"): lambda name: Driver(name, fails),
+            (preparation.images, "ensure_fixture"): lambda *_: image,
+            (preparation.rootfs, "export"): lambda *_: tmp_path,
+            (preparation.clusters, "create"): lambda *_: handle,
+            (preparation.clusters, "versions"): lambda _: VERSIONS,
+            (preparation.k8s_config, "new_client_from_config"): lambda _: None,
+            (preparation, "NodeCollectors"): lambda *_: SimpleNamespace(start=lambda: None),
+        }
+        for (where, name), what in stand_ins.items():
+            monkeypatch.setattr(where, name, what)
+        with runs.start(tmp_path) as run:
+            made.run = run
+            made._engine = SimpleNamespace(docker=Path("docker"), env={})  # type: ignore[assignment]
+            context, archives, failed = made._images()
+            context.write()
+            made._cluster("1.33", image.image, archives, context, failed)
+            return run.results
+
+    return start
+
+
+def made_in(folder: Path) -> Path:
+    path = folder / "cluster"
+    path.mkdir()
+    return path
+
+
+def missing(results: Path, sidecar: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, bool]:
+    """What a worker is told of a cell: why there is no evidence, and whether that is a failure."""
+    played: list[Cell] = []
+
+    def play(self: Observatory, cell: Cell, *_: Any) -> Any:
+        del self
+        played.append(cell)
+        return SimpleNamespace(missing="", not_verified=False)
+
+    monkeypatch.setattr(Observatory, "_with_attempts", play)
+    cell = Cell("1.33", sidecar, "native", "default", "lifecycle")
+    observed = Observatory(results).observed(cell, ["stop.order"])
+    assert bool(played) == (not observed.missing)
+    return observed.missing, observed.not_verified
+
+
+@pytest.mark.parametrize(
+    ("fails", "why", "not_verified"),
+    [
+        ("install", BROKEN, False),
+        ("mistake", "ZeroDivisionError: oops", False),
+        ("images", "the build failed", False),
+        ("unobtainable", "no registry answers", True),
+    ],
+)
+def test_only_its_own_cells_fail(
+    prepare: Any, monkeypatch: pytest.MonkeyPatch, fails: str, why: str, not_verified: bool
+) -> None:
+    results = prepare(fails)
+    assert missing(results, "istio", monkeypatch) == (why, not_verified)
+    assert missing(results, "fixture", monkeypatch) == ("", False)
+    state = json.loads((results / "clusters/1.33/state.json").read_text())
+    assert state["state"] == "ready" and state["sidecars"]["fixture"] == ""
+    kept = list((results / "clusters").rglob("istio.error.log"))
+    assert bool(kept) != not_verified  # the whole story, for who wants it
+
+
+def test_nothing_fails(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = prepare("")
+    for sidecar in ("istio", "fixture"):
+        assert missing(results, sidecar, monkeypatch) == ("", False)
+        assert Context.read(results).unobtainable == {}

@@ -149,15 +149,17 @@ def delete_all(record: Record) -> None:
 
 
 def versions(handle: ClusterHandle) -> dict[str, Any]:
-    """What the cluster says of itself: kubernetes (the API server), cgroup (v1, v2), and by node
-    kubelet, runtime, kernel, os and architecture."""
+    """What the cluster says of itself: kubernetes (the API server), cgroup (v1, v2), the stage of
+    the feature gate of native sidecars, and by node kubelet, runtime, kernel, os, architecture."""
     kubectl = [str(tools.kubectl()), "--kubeconfig", str(handle.kubeconfig), "get"]
     what = f"asking {handle.name} for its versions"
     server = json.loads(process.run([*kubectl, "--raw", "/version"], what=what, timeout=60))
     nodes = json.loads(process.run([*kubectl, "nodes", "-o", "json"], what=what, timeout=60))
+    metrics = process.run([*kubectl, "--raw", "/metrics"], what=what, timeout=60)
     kind = _docker(handle.host, "exec", handle.node, "stat", "-fc", "%T", "/sys/fs/cgroup")
     return {
         "kubernetes": server["gitVersion"],
+        "sidecar_gate": gate_stage(metrics, "SidecarContainers"),
         "cgroup": "v2" if kind.strip() == "cgroup2fs" else "v1",
         "nodes": {
             node["metadata"]["name"]: {
@@ -170,6 +172,16 @@ def versions(handle: ClusterHandle) -> dict[str, Any]:
             for node in nodes["items"]
         },
     }
+
+
+def gate_stage(metrics: str, gate: str) -> str:
+    """ "beta, on" for a feature gate in an API server's metrics; "gone" when there is none.
+
+    A gate without a stage is GA (k8s.io/component-base/metrics/prometheus/feature).
+    """
+    form = rf'^kubernetes_feature_enabled{{name="{gate}",stage="(\w*)"}} ([01])$'
+    found = re.search(form, metrics, re.MULTILINE)
+    return f"{found[1].lower() or 'ga'}, {'on' if found[2] == '1' else 'off'}" if found else "gone"
 
 
 def _plan(run: Run, minor: str, host: str) -> ClusterHandle:

@@ -43,7 +43,12 @@ class Row:
 
 
 def _fits(condition: str, wanted: str, actual: str) -> bool:
-    match = re.fullmatch(r"([<>]=?)(1\.\d+)", wanted) if condition == "k8s" else None
+    return fits_k8s(wanted, actual) if condition == "k8s" else wanted == actual
+
+
+def fits_k8s(wanted: str, actual: str) -> bool:
+    """Whether a Kubernetes version is the one that is wanted, or in the range (">=1.29")."""
+    match = re.fullmatch(r"([<>]=?)(1\.\d+)", wanted)
     if match:
         return bool(_OPERATORS[match.group(1)](minor_number(actual), minor_number(match.group(2))))
     return wanted == actual

@@ -211,6 +211,7 @@ class Preparation:
         return {
             "server": told["kubernetes"],
             "cgroup": told["cgroup"],
+            "sidecar_gate": told["sidecar_gate"],
             **node,
             "nodes": told["nodes"],
             "node_image": asdict(node_image),

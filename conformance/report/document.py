@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance import atomic, verdicts
+from conformance.article import tables
 from conformance.choices import version_order
 from conformance.model import Verdict
 from conformance.plan import Item
-from conformance.report import summary
+from conformance.report import article, summary
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -60,20 +61,23 @@ def document(
 ) -> Json:
     """The whole report. run: what the controlling process knows (id, options, start, duration)."""
     counted = summary.counts(verdict for verdict, _ in found)
+    cells = [_cell(verdict, bundle) for verdict, bundle in found]
+    clusters = _clusters(results, found)
     return {
         "schema": SCHEMA,
         "run": {
             **run,
             "suite": metadata.version("sidecar-conformance"),
             "machine": machine(),
-            "clusters": _clusters(results, found),
+            "clusters": clusters,
             "images": _images(results),
             "attempts": {
                 "cells": len({verdict.cell for verdict, _ in found}),
                 "repeated": sorted({v.cell.id for v, _ in found if v.attempts > 1}),
             },
         },
-        "cells": [_cell(verdict, bundle) for verdict, bundle in found],
+        "cells": cells,
+        "article": article.compare(cells, clusters, tables()),
         "summary": {**counted, "total": len(found)},
     }
 

@@ -18,14 +18,15 @@ Json = dict[str, Any]
 class Place:
     """The verdicts of one Kubernetes version, sidecar and mode: behaviours by patterns.
 
-    rows: a behaviour, and its entry in each of the patterns (None where it was not judged).
+    rows: a behaviour in a scenario, its name, and its entry in each of the patterns (None where it
+    was not judged).
     """
 
     k8s: str
     sidecar: str
     mode: str
     patterns: Sequence[str]
-    rows: Sequence[tuple[Behaviour, Sequence[Json | None]]]
+    rows: Sequence[tuple[Behaviour, str, Sequence[Json | None]]]
 
     @property
     def title(self) -> str:
@@ -35,23 +36,28 @@ class Place:
     def bad(self) -> bool:
         """Whether a verdict of it is no success."""
         return any(
-            entry["verdict"] in summary.BAD for _, row in self.rows for entry in row if entry
+            entry["verdict"] in summary.BAD for *_, row in self.rows for entry in row if entry
         )
 
 
 @dataclass(frozen=True)
 class Line:
-    """One behaviour in one pattern, across Kubernetes versions.
+    """One behaviour in one scenario and pattern, across Kubernetes versions.
 
     modes: those of the sidecar that came out alike in every version; () when that is all of them.
     entries: version → the verdict (that of the first such mode), in the order of versions.
     """
 
     behaviour: Behaviour
+    scenario: str
     pattern: str
     sidecar: str
     modes: Sequence[str]
     entries: Mapping[str, Json]
+
+    @property
+    def name(self) -> str:
+        return named(self.behaviour, self.scenario)
 
     @property
     def who(self) -> str:
@@ -69,6 +75,12 @@ def observed(entry: Json) -> tuple[str, str]:
     return entry["observed"], entry["hazard"]
 
 
+def named(behaviour: Behaviour, scenario: str) -> str:
+    """A behaviour's id, with the scenario where that is not the first that it is judged in."""
+    usual = scenario == behaviour.scenarios[0]
+    return behaviour.id if usual else f"{behaviour.id} ({scenario})"
+
+
 def versions(entries: Sequence[Json]) -> list[str]:
     """The Kubernetes versions of a report, oldest first."""
     return sorted({entry["k8s"] for entry in entries}, key=version_order)
@@ -81,12 +93,17 @@ def places(entries: Sequence[Json]) -> Iterator[Place]:
         return version_order(entry["k8s"]), entry["k8s"], entry["sidecar"], entry["mode"]
 
     for (_, k8s, sidecar, mode), group in groupby(sorted(entries, key=place), key=place):
-        by_place = {(entry["behaviour"], entry["pattern"]): entry for entry in group}
-        patterns = [one for one in PATTERNS if any(pattern == one for _, pattern in by_place)]
+        by_place = {(*_judged(entry), entry["pattern"]): entry for entry in group}
+        patterns = [one for one in PATTERNS if any(pattern == one for *_, pattern in by_place)]
         rows = [
-            (behaviour, [by_place.get((behaviour.id, pattern)) for pattern in patterns])
+            (
+                behaviour,
+                named(behaviour, scenario),
+                [by_place.get((behaviour.id, scenario, pattern)) for pattern in patterns],
+            )
             for behaviour in behaviours().values()
-            if any(id_ == behaviour.id for id_, _ in by_place)
+            for scenario in behaviour.scenarios
+            if any(judged == [behaviour.id, scenario] for *judged, _ in by_place)
         ]
         yield Place(k8s, sidecar, mode, patterns, rows)
 
@@ -96,20 +113,28 @@ def lines(entries: Sequence[Json]) -> Iterator[Line]:
 
     Modes of a sidecar that came out alike in every version share a line.
     """
-    courses: dict[tuple[str, str, str], dict[str, dict[str, Json]]] = {}
+    courses: dict[tuple[str, str, str], dict[str, dict[str, dict[str, Json]]]] = {}
     for entry in sorted(entries, key=lambda entry: version_order(entry["k8s"])):
-        key = entry["behaviour"], entry["pattern"], entry["sidecar"]
-        courses.setdefault(key, {}).setdefault(entry["mode"], {})[entry["k8s"]] = entry
+        modes = courses.setdefault((*_judged(entry), entry["pattern"]), {}).setdefault(
+            entry["sidecar"], {}
+        )
+        modes.setdefault(entry["mode"], {})[entry["k8s"]] = entry
     for behaviour in behaviours().values():
-        for pattern in reversed(PATTERNS):
-            for (id_, its, sidecar), modes in courses.items():
-                if (id_, its) == (behaviour.id, pattern):
-                    yield from _merged(behaviour, pattern, sidecar, modes)
+        for scenario in behaviour.scenarios:
+            for pattern in reversed(PATTERNS):
+                for sidecar, modes in courses.get((behaviour.id, scenario, pattern), {}).items():
+                    for names, course in _merged(modes):
+                        yield Line(behaviour, scenario, pattern, sidecar, names, course)
+
+
+def _judged(entry: Json) -> tuple[str, str]:
+    return entry["behaviour"], entry["scenario"]
 
 
 def _merged(
-    behaviour: Behaviour, pattern: str, sidecar: str, modes: Mapping[str, Mapping[str, Json]]
-) -> Iterator[Line]:
+    modes: Mapping[str, Mapping[str, Json]],
+) -> Iterator[tuple[Sequence[str], Mapping[str, Json]]]:
+    """The modes that came out alike (() for all of them), and the course of the first."""
     alike: dict[tuple[Any, ...], list[str]] = {}
     for mode, course in modes.items():
         one_hazard = len({entry["hazard"] for entry in course.values()} - {""}) < 2
@@ -119,5 +144,4 @@ def _merged(
         )
         alike.setdefault(seen, []).append(mode)
     for names in alike.values():
-        named = names if len(alike) > 1 else ()
-        yield Line(behaviour, pattern, sidecar, named, modes[names[0]])
+        yield names if len(alike) > 1 else (), modes[names[0]]

@@ -14,6 +14,7 @@ from conformance.report import groups, picture, summary
 from conformance.report.table import SEEN, STYLE
 
 Json = dict[str, Any]
+SIGNS = {"holds": "✓", "broken": "✗", "measured": "·", "inconclusive": "?", "not-verified": "-"}
 FEW = 3  # tables or cells that a page shows open
 
 
@@ -38,6 +39,8 @@ def write(results: Path, report: Json) -> Path:
         places=list(groups.places(entries)),
         cells=cells,
         pair=_pair(cells),
+        article=report["article"],
+        signs=SIGNS,
         behaviours=behaviours(),
         marks={outcome: mark for outcome, (mark, _) in STYLE.items()},
         seen=SEEN,

@@ -107,6 +107,8 @@ class Reporter:
         if len(groups.versions(report["cells"])) > 1:
             for line in table.across(report["cells"]):
                 board.console.print(line)
+        for line in table.contradictions(report["article"]):
+            board.console.print(line)
         bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
         for entry in bad[:STORIES]:
             board.console.print(story.tell(self._results, entry))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.model import Verdict
-from conformance.report import groups, summary
+from conformance.report import article, groups, summary
 from conformance.report.groups import Json, Line, Place
 
 STYLE = {
@@ -52,7 +52,7 @@ def across(entries: Sequence[Json]) -> Iterator[Text]:
     differing = [line for line in lines if line.differs]
     alike = [line for line in lines if not line.differs]
     widths = (
-        max(len(line.behaviour.id) for line in lines),
+        max(len(line.name) for line in lines),
         max(len(line.who) for line in lines),
         max(len(_seen(line, entry)) for line in lines for entry in line.entries.values()),
     )
@@ -63,6 +63,17 @@ def across(entries: Sequence[Json]) -> Iterator[Text]:
         if group:
             yield Text(f"\n{title}", style="bold")
         yield from (_across(line, *widths) for line in group)
+
+
+def contradictions(compared: Sequence[Json]) -> Iterator[Text]:
+    """A line for each claim of the source article that this run contradicts; [] when none."""
+    found = list(article.contradictions(compared))
+    if found:
+        yield Text("\nContradicts the article:", style="bold")
+    for row, claim in found:
+        yield Text(f"{row} ({claim['column']}): “{claim['says']}”. {claim['reason']}").append(
+            f"  {claim['reason_from']}", style="dim"
+        )
 
 
 def line(verdict: Verdict) -> Text:
@@ -76,7 +87,7 @@ def line(verdict: Verdict) -> Text:
 
 
 def _across(line: Line, ids: int, whos: int, marks: int) -> Text:
-    text = Text(f"{line.behaviour.id:{ids}}  {line.pattern:7}  {line.who:{whos}}")
+    text = Text(f"{line.name:{ids}}  {line.pattern:7}  {line.who:{whos}}")
     for k8s, entry in line.entries.items():
         text.append(f"  {k8s} ")
         text.append(f"{_seen(line, entry):{marks}}", style=STYLE[entry["verdict"]][1])
@@ -96,8 +107,8 @@ def _table(place: Place) -> Table:
     table.add_column("behaviour", no_wrap=True)
     for pattern in place.patterns:
         table.add_column(pattern, ratio=1)
-    for behaviour, row in place.rows:
-        table.add_row(behaviour.id, *(_entry(entry) for entry in row))
+    for _, name, row in place.rows:
+        table.add_row(name, *(_entry(entry) for entry in row))
     return table
 
 

@@ -13,7 +13,8 @@ class Registration:
 
     module: holds a class ``Driver`` (see conformance.sidecars.driver).
     modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
-    which it means anything, where that is not all of them. check: "module:function" that raises
+    which it means anything, where that is not all of them. controls: modes that break promises by
+    design, to prove that the judges can see. check: "module:function" that raises
     UsageProblem when the environment asks for what cannot be; standard library only, too.
     gives: what some scenarios need: "mesh" (it carries the app's traffic, with mutual TLS),
     "discovery" (it knows a Service's endpoints by itself, and does
@@ -28,6 +29,7 @@ class Registration:
     modes: tuple[str, ...]
     patterns: tuple[str, ...] = ("classic", "native")
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
     check: str = ""
     gives: tuple[str, ...] = ()
 
@@ -55,6 +57,7 @@ REGISTRY = {
             "conformance.sidecars.istio",
             ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
+            controls=("excluded", "excluded-user"),
             check="conformance.sidecars.istio_release:check",
             gives=("mesh", "discovery", "upgrade", "drain-hook", "rotation"),
         ),

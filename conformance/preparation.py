@@ -8,11 +8,12 @@ is published as a file that the workers wait for.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,9 @@ from conformance.sidecars.driver import BringsImages, CompilesImages, load
 ALWAYS = ("app", "observer")
 # Clusters created at once: three took 32 s on two quiet cores, one alone 18 s.
 CREATED_AT_ONCE = 3
+# Clusters alive at once: one that has nothing to do still takes a seventh of a core. The next one
+# comes when all verdicts of an earlier one have fallen.
+ALIVE_AT_ONCE = max(CREATED_AT_ONCE, os.cpu_count() or 1)
 TEND_SECONDS = 5.0
 
 
@@ -45,8 +49,9 @@ class Preparation:
         self.options = options
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(CREATED_AT_ONCE, thread_name_prefix="prepare")
-        self._handles: list[clusters.ClusterHandle] = []
-        self._collectors: list[NodeCollectors] = []
+        self._alive = threading.Semaphore(ALIVE_AT_ONCE)
+        self._handles: dict[str, clusters.ClusterHandle] = {}
+        self._collectors: dict[str, NodeCollectors] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._announced = False
@@ -73,6 +78,11 @@ class Preparation:
             clusters.publish_state(self.run, k8s, "creating")
         self._pool.submit(self._prepare)
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
+
+    def release(self, k8s: str) -> None:
+        """All verdicts of this version have fallen: make room for the next cluster."""
+        if not self.options.keep and k8s in self._handles:
+            threading.Thread(target=self._remove, args=[k8s], name=f"remove-{k8s}").start()
 
     def __exit__(
         self,
@@ -165,23 +175,28 @@ class Preparation:
         context: Context,
         failed: dict[str, str],
     ) -> None:
+        while not self.options.keep and not self._alive.acquire(timeout=1):
+            if self._over.is_set():
+                return
         try:
             self._must_go_on()
             handle = clusters.create(
                 self.run, self._engine, k8s, node_image.name, archives, context.rootfs
             )
             with self._lock:
-                self._handles.append(handle)
+                self._handles[k8s] = handle
             self._must_go_on()
             collectors = NodeCollectors(
                 handle.node, self._engine.docker, self._engine.env, handle.evidence
             )
             with self._lock:
-                self._collectors.append(collectors)
+                self._collectors[k8s] = collectors
             collectors.start()
             self._install(handle, node_image, dict.fromkeys(context.unobtainable, "") | failed)
         except Exception as error:
             self._failed(k8s, error)
+            if k8s not in self._handles:  # else it is removed like any other
+                self._alive.release()
 
     def _install(
         self, handle: clusters.ClusterHandle, node_image: images.Image, settled: dict[str, str]
@@ -241,11 +256,21 @@ class Preparation:
         said: set[str] = set()
         while not self._over.wait(TEND_SECONDS):
             with self._lock:
-                collectors = list(self._collectors)
+                collectors = list(self._collectors.values())
             for one in collectors:
                 for death in set(one.check()) - said:
                     said.add(death)
                     board.say(f"A collector of evidence has died: {death}")
+
+    def _remove(self, k8s: str) -> None:
+        with self._lock:
+            handle, collectors = self._handles.pop(k8s), self._collectors.pop(k8s, None)
+        if collectors:
+            collectors.stop()
+        with suppress(EnvironmentProblem):  # the end of the run tries again, and says why not
+            clusters.delete(handle)
+            self.run.unregister(handle.name)
+        self._alive.release()
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -255,7 +280,7 @@ class Preparation:
         process.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
         process.resume()
-        for collectors in self._collectors:
+        for collectors in self._collectors.values():
             collectors.stop()
         if self.options.keep and self._handles:
             self._say_how_to_reach()
@@ -268,7 +293,7 @@ class Preparation:
                     self.run.unregister(name)
 
     def _say_how_to_reach(self) -> None:
-        for handle in self._handles:
+        for handle in self._handles.values():
             kubectl = f"KUBECONFIG={handle.kubeconfig} {tools.kubectl()}"
             board.say(f"Kept cluster {handle.name} (Kubernetes {handle.minor}). Reach it with:")
             board.say(f"  {kubectl} get pods -A")

@@ -55,6 +55,8 @@ def test_a_cell_is_observed_once_whatever_the_number_of_workers(run: Run, tmp_pa
     assert code == 0
     assert sorted(seen) == sorted({name for name, _ in enumerated(report)})
     assert (tmp_path / "seen" / "taken-down").exists()
+    # The cluster may go when all of its verdicts are there, and not before.
+    assert (tmp_path / "seen" / "released-1.33").read_text() == str(len(report["cells"]))
 
 
 def enumerated(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

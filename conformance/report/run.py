@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ class Reporter:
         self._results: Path = session.results
         self._started = time.time()
         self._printed: set[str] = set()
+        self._to_come = Counter(item.cell.k8s for item in session.items)
         left_out = plan.left_out(session.options.selection, known_k8s())
         cells = len({item.cell for item in session.items})
         board.say(f"{len(session.items)} verdicts from {cells} cells; results in {self._results}")
@@ -57,6 +59,13 @@ class Reporter:
                 if file.exists() and str(file) not in self._printed:
                     self._printed.add(str(file))
                     board.console.print(table.line(verdicts.read(file)[0]))
+                    self._fallen(item.cell.k8s)
+
+    def _fallen(self, k8s: str) -> None:
+        """One verdict less to wait for: a cluster that has none left makes room for another."""
+        self._to_come[k8s] -= 1
+        if not self._to_come[k8s] and self._session.preparation:
+            self._session.preparation.release(k8s)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -34,6 +34,10 @@ class Preparation:
     def begin(self) -> None:
         pass
 
+    def release(self, k8s: str) -> None:
+        verdicts = list((self.run.results / "verdicts").rglob("*.json"))
+        Path(os.environ["SC_SEEN"], f"released-{k8s}").write_text(str(len(verdicts)))
+
 
 def observe(self: observatory.Observatory, cell: Cell, ids: Sequence[str]) -> observatory.Observed:
     del self

@@ -156,9 +156,12 @@ def render(
 
 
 def kind_error(log: str) -> str:
-    """The last error of a kind log in one line, without the output that follows it; or ""."""
+    """The last error of a kind log in one line, without the command that failed (the log has it)
+    and the output that follows it; or ""."""
     errors = [line for line in log.splitlines() if line.startswith("ERROR: ")]
-    return errors[-1].removeprefix("ERROR: ")[:400] if errors else ""
+    if not errors:
+        return ""
+    return errors[-1].removeprefix("ERROR: ").partition(': command "')[0][:400]
 
 
 def render_conflist(conflist: str, plugin: str) -> str:

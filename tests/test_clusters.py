@@ -152,6 +152,8 @@ def test_a_kubelet_that_panics_is_quoted() -> None:
 def test_kinds_error_is_one_line_of_its_log() -> None:
     log = "Creating cluster ...\nERROR: failed to create cluster: no\nCommand Output: much\nmore\n"
     assert kind_provider.kind_error(log) == "failed to create cluster: no"
+    ran = 'ERROR: no kubeadm: command "docker exec" failed with error: exit status 1\n'
+    assert kind_provider.kind_error(ran) == "no kubeadm"
     assert kind_provider.kind_error("Creating cluster ...\n") == ""
 
 

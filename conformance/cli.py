@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,11 +73,16 @@ def run(**given: Any) -> None:
 
 @main.command("list")
 def list_() -> None:
-    """Print the catalogue: every behaviour with its level and promise."""
-    width = max(map(len, catalogue.behaviours()))
+    """Print the catalogue: ids, levels, promises, adversaries, how to detect and recover."""
+    ids = max(map(len, catalogue.behaviours()))
+    indent = " " * (ids + 12)
     for behaviour in catalogue.behaviours().values():
         adversary = f" ({behaviour.adversary})" if behaviour.adversary else ""
-        click.echo(f"{behaviour.id:{width}}  {behaviour.level:8}  {behaviour.promise}{adversary}")
+        click.echo(f"{behaviour.id:{ids}}  {behaviour.level:8}  {behaviour.promise}{adversary}")
+        if behaviour.detect:
+            text = textwrap.fill(behaviour.detect, 96, break_on_hyphens=False)
+            click.secho(textwrap.indent(text, indent), dim=True)
+    click.echo("\nRun one with:  sidecar-conformance run --behaviour ID")
 
 
 if __name__ == "__main__":

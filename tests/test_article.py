@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from conformance import article, expectations
+from conformance import article, cli, expectations
 from conformance.article import Claim, Row, Table
 from conformance.catalogue import behaviours
 from conformance.clusters import gate_stage
@@ -127,6 +128,16 @@ def test_the_article_has_all_of_its_tables() -> None:
     assert rows["Expected behaviour"] == 6
     assert rows["Failure modes"] == 7
     assert rows["Adversaries"] == 4
+
+
+def test_every_failure_mode_says_how_to_detect_and_recover() -> None:
+    rows = [row for one in article.tables() if one.title == "Failure modes" for row in one.rows]
+    about = {id_ for row in rows for claim in row.claims for id_ in claim.about or ()}
+    assert [id_ for id_ in about if not behaviours()[id_].detect] == []
+    said = CliRunner().invoke(cli.main, ["list"]).output
+    for behaviour in behaviours().values():
+        assert f"{behaviour.id} " in said and behaviour.promise in said
+        assert behaviour.detect in " ".join(said.split())
 
 
 def test_no_mark_is_written_in_the_file() -> None:

@@ -20,7 +20,8 @@ from conformance.paths import FIXTURES
 from conformance.sidecars.driver import Driver, Manifest
 
 MANIFESTS = FIXTURES / "manifests"
-SAME_AS = {"upgrade": "rollout"}  # scenarios that differ in what is done, not in what is there
+# Scenarios that differ in what is done, not in what is there.
+SAME_AS = {"upgrade": "rollout", "cronjob": "jobs", "quota": "jobs", "deadline": "jobs"}
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
 _TEMPLATES = {

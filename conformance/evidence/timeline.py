@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.index import Pod
 from conformance.evidence.records import RuntimeEvent, StopLine
 from conformance.model import Evidence
 
@@ -97,12 +98,13 @@ class Life:
         return min(self.exited.ns, self.exited.exited_ns or self.exited.ns)
 
 
-def lives(bundle: Bundle) -> Mapping[str, list[Life]]:
-    """The containers of the pod under test by name, each with its ids in order of creation.
+def lives(bundle: Bundle, pod: Pod | None = None) -> Mapping[str, list[Life]]:
+    """The containers of a pod (default: the pod under test) by name, each with its ids in order of
+    creation.
 
     The sandbox is there under the name "" when the index knows its id.
     """
-    pod = bundle.index.subject_pod
+    pod = pod or bundle.index.subject_pod
     found = {ident: Life(name, ident) for name, one in pod.containers.items() for ident in one.ids}
     if pod.sandbox:
         found[pod.sandbox] = Life("", pod.sandbox)

@@ -22,7 +22,7 @@ from conformance.clusters import ClusterHandle
 from conformance.context import Context
 from conformance.model import Cell
 from conformance.observe import node
-from conformance.observe.job import BOUND_SECONDS
+from conformance.observe.batch import BOUND_SECONDS
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
 from conformance.observe.watching import Json
 from conformance.sidecars.driver import Admitted, KeepsRecords, load
@@ -132,13 +132,15 @@ def _pod(stage: Stage, pod: Json) -> Json:
     for version in _versions_of(stage.bundle, pod["metadata"]["uid"]):
         for group in ("initContainerStatuses", "containerStatuses"):
             for one in version.get("status", {}).get(group) or ():
-                ident = one.get("containerID", "").partition("://")[2]
                 entry = containers[one["name"]]
-                if ident:
-                    entry["id"] = ident
-                    entry["image_id"] = one.get("imageID", "")
-                    if ident not in entry["ids"]:
+                before = one.get("lastState", {}).get("terminated", {})  # it may have been quick
+                for its in (before, one):
+                    ident = its.get("containerID", "").partition("://")[2]
+                    if ident and ident not in entry["ids"]:
                         entry["ids"].append(ident)
+                if one.get("containerID"):
+                    entry["id"] = entry["ids"][-1]
+                    entry["image_id"] = one.get("imageID", "")
     return {
         "uid": pod["metadata"]["uid"],
         "name": name,

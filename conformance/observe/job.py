@@ -7,13 +7,10 @@ the sidecar was the cause, and not slowness.
 
 from __future__ import annotations
 
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
-from conformance.observe.watching import Json
+from conformance.observe import batch
+from conformance.observe.stage import Stage, Stuck, condition
 
 JOB = "subject"
-# Seconds after the main's exit at which an active Job counts as blocked. The job controller
-# batches its status updates by about 1 s and a native sidecar gets its own drain (1.5 s) before.
-BOUND_SECONDS = 10.0
 
 
 def observe(stage: Stage) -> str:
@@ -26,9 +23,7 @@ def run_job(stage: Stage) -> str:
     """Create the Job with its sidecar and see it through; returns its pod's name."""
     stage.step("job.create")
     stage.create("job", role="subject")
-    pod = stage.wait(
-        "the Job's pod", lambda: _pod(stage), seconds=60, seen=lambda: "no pod of the Job"
-    )["metadata"]["name"]
+    pod = batch.await_pod(stage, JOB)
     try:
         _run(stage, pod)
     except Stuck as stuck:
@@ -39,19 +34,14 @@ def run_job(stage: Stage) -> str:
         seconds=60,
         seen=lambda: stage.describe(pod),
     )
-    return str(pod)
+    return pod
 
 
 def _run(stage: Stage, pod: str) -> None:
-    stage.wait(
-        "the exit of the Job's main container",
-        lambda: _main_exited(stage, pod),
-        seconds=120,
-        seen=lambda: stage.describe(pod),
-    )
+    batch.await_main(stage, JOB)
     stage.step("job.main-exited")
     try:
-        _await_complete(stage, pod, BOUND_SECONDS)
+        _await_complete(stage, pod, batch.BOUND_SECONDS)
     except Stuck:
         stage.step("job.bound")
         sidecar = stage.sidecars(pod)[-1]
@@ -73,22 +63,3 @@ def _await_complete(stage: Stage, pod: str, seconds: float) -> None:
 def _completed(stage: Stage) -> bool:
     job = stage.watch.newest("Job", JOB)
     return bool(job) and condition(job or {}, "Complete")
-
-
-def _pod(stage: Stage) -> Json | None:
-    return next(
-        (
-            pod
-            for pod in stage.watch.all("Pod")
-            if any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences") or ())
-        ),
-        None,
-    )
-
-
-def _main_exited(stage: Stage, name: str) -> bool:
-    pod = stage.watch.newest("Pod", name) or {}
-    return any(
-        one["name"] == APP_CONTAINER and "terminated" in one.get("state", {})
-        for one in pod.get("status", {}).get("containerStatuses") or ()
-    )

@@ -52,6 +52,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.core = k8s.CoreV1Api(self.client)
+        self.batch = k8s.BatchV1Api(self.client)
         self.watch = NamespaceWatch(self.client, self.namespace, self.bundle, role_of)
 
     @property
@@ -102,6 +103,10 @@ class Stage:
     def diary(self) -> list[Json]:
         """The steps so far."""
         return [json.loads(line) for line in (self.bundle / "steps.jsonl").open()]
+
+    def without_capture(self) -> None:
+        """No pod from now on is captured: for scenarios of many pods, judged without packets."""
+        (self.bundle / "capture.off").write_text("*\n")
 
     def documents(self, name: str) -> Sequence[Manifest]:
         """The documents of one manifest of this cell's scenario, without a sidecar."""

@@ -1,5 +1,5 @@
-"""Follows a namespace: every version of its pods and Jobs, every Event, and the output of every
-container.
+"""Follows a namespace: every version of its pods and Jobs (and of what else a scenario names),
+every Event, and the output of every container.
 
 What arrives is written down as it arrives, with the time of receipt; the newest version of each
 object is kept for those who wait.
@@ -51,6 +51,10 @@ class NamespaceWatch:
         self._spawn(self._watch, "Pod", self._core.list_namespaced_pod)
         self._spawn(self._watch, "Job", self._batch.list_namespaced_job)
         self._spawn(self._watch, "Event", self._core.list_namespaced_event)
+
+    def also(self, kind: str, listing: Callable[..., Any]) -> None:
+        """Watch another kind of object from now on. listing: the client's list_namespaced_…."""
+        self._spawn(self._watch, kind, listing)
 
     def stop(self) -> None:
         """End all streams. Those of containers that have ended get a second to end by themselves,

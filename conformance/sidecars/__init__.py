@@ -21,7 +21,8 @@ class Registration:
     not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
     preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
     "rotation" (certificates that are replaced while a cell is watched),
-    "spec" (the suite writes its place in a pod itself, and can leave its probes out).
+    "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
+    carries nothing and costs little: for scenarios that need many pods and no traffic).
     """
 
     name: str
@@ -51,7 +52,9 @@ REGISTRY = {
             ("init-rules", "sidecar-rules", "fallback"),
             gives=("mesh", "spec"),
         ),
-        Registration("fixture", "conformance.sidecars.fixture", ("default",), gives=("spec",)),
+        Registration(
+            "fixture", "conformance.sidecars.fixture", ("default",), gives=("spec", "plain")
+        ),
         Registration(
             "istio",
             "conformance.sidecars.istio",

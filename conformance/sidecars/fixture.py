@@ -61,7 +61,12 @@ class Driver:
 
 def quit_command(port: int) -> Sequence[str]:
     """A command that asks a plain sidecar to end at once, with exit code 0."""
-    return (*_PYTHON, "/app/ask.py", str(port), "/quit")
+    return ask_command(port, "/quit")
+
+
+def ask_command(port: int, path: str) -> Sequence[str]:
+    """A command that asks a plain sidecar for anything it can do (fixtures/app/sidecar.py)."""
+    return (*_PYTHON, "/app/ask.py", str(port), path)
 
 
 def container(

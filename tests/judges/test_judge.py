@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import worlds
+import worlds_jobs
 import worlds_mesh
 
 import conformance.judges.stop as stop_judges
@@ -23,6 +24,8 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
     made = {
         "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
         "outdated": worlds.outdated, "keepalive": worlds_mesh.keepalive,
+        "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
+        "deadline": worlds_jobs.deadline,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)
 

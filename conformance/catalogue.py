@@ -15,7 +15,8 @@ CATALOGUE = Path(__file__).with_name("catalogue.toml")
 class Scenario:
     """One course of events that cells are put through.
 
-    modes: "all" of a sidecar's modes, or only the "first" where the mode makes no difference.
+    modes: "all" of a sidecar's modes, only the "first" where the mode makes no difference, or the
+    names of those that matter (words).
     needs: what a sidecar must give (Registration.gives, words) to be put through it.
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance.catalogue import behaviours, scenarios
+from conformance.catalogue import Scenario, behaviours, scenarios
 from conformance.choices import Selection
 from conformance.errors import UsageProblem
 from conformance.model import Cell, Pattern
-from conformance.sidecars import REGISTRY
+from conformance.sidecars import REGISTRY, Registration
 
 # The minor whose images are the likeliest to be there, and where all promises are stable: first.
 FIRST = "1.33"
@@ -36,10 +36,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
-                modes = driver.modes
-                if scenarios()[scenario].modes == "first":
-                    modes = driver.modes[:1]
-                for mode in modes:
+                for mode in _modes(driver, scenarios()[scenario]):
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
@@ -56,6 +53,14 @@ def cells(selection: Selection) -> Sequence[Cell]:
 def items(selection: Selection) -> Sequence[Item]:
     """Every verdict of a selection, cell by cell."""
     return [Item(cell, id_) for cell in cells(selection) for id_ in _judged_in(cell, selection)]
+
+
+def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:
+    """A driver's modes that matter to a scenario."""
+    if scenario.modes == "first":
+        return driver.modes[:1]
+    named = scenario.modes.split()
+    return [mode for mode in driver.modes if scenario.modes == "all" or mode in named]
 
 
 def _judged_in(cell: Cell, selection: Selection) -> Sequence[str]:

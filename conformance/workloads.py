@@ -21,7 +21,13 @@ from conformance.sidecars.driver import Driver, Manifest
 
 MANIFESTS = FIXTURES / "manifests"
 # Scenarios that differ in what is done, not in what is there.
-SAME_AS = {"upgrade": "rollout", "cronjob": "jobs", "quota": "jobs", "deadline": "jobs"}
+SAME_AS = {
+    "upgrade": "rollout",
+    "cronjob": "jobs",
+    "quota": "jobs",
+    "deadline": "jobs",
+    "crash": "lifecycle",
+}
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
 _TEMPLATES = {

@@ -43,7 +43,10 @@ def test_a_selection_narrows_the_plan() -> None:
         {"k8s": "1.33", "sidecar": "envoy", "pattern": "native", "mode": "fallback"}
     )
     items = plan.items(selection)
-    assert {item.cell.id for item in items} == {"1.33-envoy-native-fallback-lifecycle"}
+    assert {item.cell.id for item in items} == {
+        "1.33-envoy-native-fallback-lifecycle",
+        "1.33-envoy-native-fallback-crash",
+    }
     assert "job.completes" not in {item.behaviour for item in items}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import worlds
+import worlds_crash
 from forge import World, token
 from rich.console import Console
 
@@ -78,3 +79,14 @@ def test_a_failure_is_told_with_its_timeline_and_its_packet(leaking: World, tmp_
     assert "app.sigterm" in said and "delete.accepted" in said
     assert token("drain", 999) in said  # in the packet's own bytes
     assert json.loads(json.dumps(made)) == made
+
+
+def test_each_crash_and_each_life_of_the_sidecar_is_drawn(tmp_path: Path) -> None:
+    folder = worlds_crash.crash().write(tmp_path / "bundle")
+    drawn = picture.draw(folder, ())
+    assert drawn is not None
+    lanes = {lane.name: lane.marks for lane in drawn.lanes}
+    assert [mark.title.split(" · ")[0] for mark in lanes["sidecar away"]] == [
+        "crash", "proxy crash",
+    ]  # fmt: skip
+    assert [mark.kind for mark in lanes["envoy"] if mark.width] == ["cut"] * 3

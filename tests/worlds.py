@@ -234,7 +234,7 @@ def _pod(world: World, at: float, *ready: str) -> None:
     world.seen(at, "Pod", world.index["subject"], "uid-subject", spec(its), status(its, *ready))
 
 
-def _start(world: World) -> float:
+def start(world: World) -> float:
     """From the sandbox to readiness; returns the app's first instruction."""
     native = world.pattern == "native"
     app = 5.35 if native else 1.1
@@ -325,7 +325,7 @@ def _stop(world: World) -> None:
 def _lifecycle(pattern: str) -> World:
     world = World(pattern, index(pattern, "lifecycle"))
     world.beacons(0.1, 17.0)
-    begin = _start(world)
+    begin = start(world)
     proxy_gone = 16.7 if pattern == "native" else SIDECAR_GONE_CLASSIC
     _app_life(world, begin, proxy_gone)
     _busy(world, proxy_gone)

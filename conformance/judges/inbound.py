@@ -1,4 +1,5 @@
-"""inbound.bypass: a client outside the mesh knocks at the app's port and is never answered."""
+"""inbound.bypass and crash.bypass: a client outside the mesh knocks at the app's port and is never
+answered, in the windows of a whole life and in those of crashes."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from itertools import pairwise
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.capture import ACK, SYN, Packet
+from conformance.evidence.crashes import crashes
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, by_outcome, served
 from conformance.evidence.streams import Chunk, Reassembler, Stream
 from conformance.evidence.tokens import TokenScan
@@ -47,9 +49,48 @@ class _Knock:
 def bypass(bundle: Bundle) -> Finding:
     """No dial is answered by the app, in any window; and the dials did arrive."""
     require_premise(bundle)
-    dials = [one for one in attempts(bundle, "dialer", "dialer") if one.kind in (*DIALS, PROBE)]
+    dials = _dials(bundle)
     tries = [one for one in dials if one.kind in DIALS]
     knocks, why = _knocks(bundle, tries)
+    return _judge("inbound.bypass", bundle, dials, tries, knocks, why)
+
+
+def crash(bundle: Bundle) -> Finding:
+    """The same from each crash of the sidecar on until the pod is ready again. What is dialled
+    outside of these windows is no crash's doing."""
+    require_premise(bundle)
+    found = crashes(bundle)
+    dials = _dials(bundle)
+    knocks: list[_Knock] = []
+    why: Unjudgeable | None = None
+    for one in found:
+        try:
+            tries = [each for each in dials if each.kind in DIALS and each.begin_ns in one.window]
+            knocks.append(_Knock(one.window, tries))
+            away = sum(each.begin_ns in one.away for each in tries)
+        except Unjudgeable as error:
+            why = why or error
+            continue
+        if away < MIN_DIALS:
+            lack = f"{away} dials without a sidecar ({one.name}), and {MIN_DIALS} are needed"
+            why = why or Unjudgeable(lack)
+    tries = [each for knock in knocks for each in knock.tried]
+    return _judge("crash.bypass", bundle, dials, tries, knocks, why)
+
+
+def _dials(bundle: Bundle) -> list[Attempt]:
+    return [one for one in attempts(bundle, "dialer", "dialer") if one.kind in (*DIALS, PROBE)]
+
+
+def _judge(
+    behaviour: str,
+    bundle: Bundle,
+    dials: Sequence[Attempt],
+    tries: Sequence[Attempt],
+    knocks: Sequence[_Knock],
+    why: Unjudgeable | None,
+) -> Finding:
+    """One answer to the tries is enough. why: what keeps their absence from meaning anything."""
     seen = _Packets(bundle, knocks)
     try:
         from_inside(bundle, seen.see)
@@ -63,13 +104,13 @@ def bypass(bundle: Bundle) -> Finding:
         for one in tries
         if one.outcome == OK or one.token in reached or one.token in seen.answers
     ]
-    measured = _measured(knocks, answered, dials)
+    measured = _measured(knocks, answered, tries, dials)
     if answered:
         where = ", ".join(
             f"{number} in {name}" for name, number in _by_window(answered, knocks).items()
         )
         return Finding(
-            "inbound.bypass",
+            behaviour,
             "broken",
             f"{len(answered)} of {len(tries)} dials from outside the mesh were answered by the app "
             f"({where}).",
@@ -86,7 +127,7 @@ def bypass(bundle: Bundle) -> Finding:
             measured=measured,
         )
     return Finding(
-        "inbound.bypass",
+        behaviour,
         "holds",
         f"None of {len(tries)} dials from outside the mesh was answered by the app ("
         + ", ".join(f"{len(one.tried)} in {one.window.name}" for one in knocks)
@@ -212,9 +253,11 @@ def _by_window(answered: Sequence[Attempt], knocks: Sequence[_Knock]) -> dict[st
 
 
 def _measured(
-    knocks: Sequence[_Knock], answered: Sequence[Attempt], dials: Sequence[Attempt]
+    knocks: Sequence[_Knock],
+    answered: Sequence[Attempt],
+    tries: Sequence[Attempt],
+    dials: Sequence[Attempt],
 ) -> Measured:
-    tries = [one for one in dials if one.kind in DIALS]
     found: dict[str, Value | dict[str, Value]] = {
         "dials": len(tries),
         "answered": len(answered),
@@ -224,7 +267,7 @@ def _measured(
         "rate_bound_95": round(3 / len(tries), 6) if tries else None,
     }
     for knock in knocks:
-        name = knock.window.name
+        name = knock.window.name.replace(" ", "_")
         found[f"{name}_seconds"] = round(knock.window.seconds, 3)
         found[f"{name}_dials"] = len(knock.tried)
         found[f"{name}_syns_arrived"] = knock.syns

@@ -26,6 +26,12 @@ def first_success(bundle: Bundle) -> tuple[Event | None, Coverage]:
 
     None when there is none in the capture.
     """
+    found, watched = successes(bundle)
+    return min(found, key=lambda one: one.earliest, default=None), watched
+
+
+def successes(bundle: Bundle) -> tuple[list[Event], Coverage]:
+    """Every 200 to a probe of the kubelet's."""
     index = bundle.index
     port = index.ports.get("health")
     gateways = index.addresses.get("gateway", frozenset())
@@ -49,7 +55,7 @@ def first_success(bundle: Bundle) -> tuple[Event | None, Coverage]:
 
     watched = from_inside(bundle, see)
     streams.finish()
-    return min(found, key=lambda one: one.earliest, default=None), watched
+    return found, watched
 
 
 class _Probe:

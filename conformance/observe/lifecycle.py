@@ -6,6 +6,8 @@ life, never after a set time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kubernetes import client as k8s
 
 from conformance.observe.stage import Stage, Stuck
@@ -32,7 +34,7 @@ def observe(stage: Stage) -> str:
         stage.step("subject.ready")
         if stage.take_away == "capture":
             _kill_capture(stage)
-        _await_steady(stage)
+        await_steady(stage, STEADY, since="subject.ready")
         leak_on_purpose(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step("stuck", why=str(stuck))
@@ -40,15 +42,19 @@ def observe(stage: Stage) -> str:
     return SUBJECT
 
 
-def _await_steady(stage: Stage) -> None:
+def await_steady(stage: Stage, least: Mapping[tuple[str, str, str], int], since: str) -> None:
+    """Wait until so many requests, by (whose stamps, kind, outcome or ""), have ended since a step.
+
+    Raises Stuck.
+    """
     wanted = {
         # Where the app is turned away by design, its requests only have to end.
         (name, kind, outcome if stage.facts.egress_answered or name != "subject.app" else ""): count
-        for (name, kind, outcome), count in STEADY.items()
+        for (name, kind, outcome), count in least.items()
     }
+    begin = [int(one["ns"]) for one in stage.diary() if one["step"] == since][-1]
 
     def counts() -> dict[tuple[str, str, str], int]:
-        since = _ready_ns(stage)
         found = dict.fromkeys(wanted, 0)
         stamps = {name: stage.stamps(name) for name in {name for name, _, _ in wanted}}
         for name, kind, outcome in wanted:
@@ -58,7 +64,7 @@ def _await_steady(stage: Stage) -> None:
                 if stamp["event"] == "request.end"
                 and stamp["kind"] == kind
                 and outcome in ("", stamp["outcome"])
-                and stamp["ns"] > since
+                and stamp["ns"] > begin
             )
         return found
 
@@ -68,12 +74,6 @@ def _await_steady(stage: Stage) -> None:
         seconds=60,
         seen=lambda: ", ".join(f"{count} {key[1]}" for key, count in counts().items()),
     )
-
-
-def _ready_ns(stage: Stage) -> int:
-    """When the observer saw the pod ready."""
-    lines = [one for one in stage.diary() if one["step"] == "subject.ready"]
-    return int(lines[-1]["ns"])
 
 
 def leak_on_purpose(stage: Stage, pod: str = SUBJECT, role: str = SUBJECT) -> None:

@@ -26,6 +26,12 @@ from conformance.observe.watching import Json, NamespaceWatch
 from conformance.sidecars.driver import Driver, Facts, Manifest
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
+# $1: a container's id. $2: a signal. $3: the name of the main process' child, "" for itself.
+_SIGNAL = """
+pid=$(ctr -n k8s.io tasks ls | awk -v id="$1" '$1 == id { print $2 }')
+if [ -n "$3" ]; then pid=$(pgrep -P "$pid" -x "$3"); fi
+kill -s "$2" "$pid"
+"""
 ROLE_LABEL = "app"
 APP_CONTAINER = "app"
 
@@ -210,14 +216,17 @@ class Stage:
             timeout=60,
         )
 
-    def signal(self, pod: str, container: str, name: str) -> str:
+    def signal(self, pod: str, container: str, name: str, program: str = "") -> str:
         """Send a signal ("KILL") to a running container from the node, because its first process
-        ignores a SIGKILL from inside. Returns the container's id. Raises Stuck."""
+        ignores a SIGKILL from inside; or to that one's child of a name ("envoy").
+
+        Returns the container's id. Raises Stuck.
+        """
         ident = running_id(self.watch.newest("Pod", pod) or {}, container)
         if not ident:
             raise Stuck(f"{container} of {pod} does not run: {self.describe(pod)}")
-        kill = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", f"SIG{name}", ident)
-        self.on_node(*kill, what=f"sending SIG{name} to {container}")
+        command = ("sh", "-euc", _SIGNAL, "signal", ident, name, program)
+        self.on_node(*command, what=f"sending SIG{name} to {program or container}")
         return ident
 
     def quit(self, pod: str, container: str) -> str:

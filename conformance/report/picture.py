@@ -72,7 +72,8 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
 
     verdicts: the report's entries about this cell (their evidence marks leaks and answers).
     """
-    steps = {one["step"]: one["ns"] for one in lines(bundle / "steps.jsonl")}
+    diary = list(lines(bundle / "steps.jsonl"))
+    steps = {one["step"]: one["ns"] for one in diary}
     if not steps:
         return None
     app = list(lines(bundle / "stamps/subject.app.jsonl"))
@@ -89,6 +90,7 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
     scale = _Scale(zero - _MARGIN_NS, max(ends) + _MARGIN_NS, zero)
     lanes = [
         _windows(scale, steps, max(ends)),
+        _crashes(scale, diary, max(ends)),
         _life(scale, "capture", capture, ("beacon.first", "beacon.last"), {"ended": "end"}),
         _life(
             scale,
@@ -134,6 +136,17 @@ def _windows(scale: _Scale, steps: Mapping[str, int], end: int) -> Lane:
     return lane
 
 
+def _crashes(scale: _Scale, diary: Sequence[Json], end: int) -> Lane:
+    """From what made the sidecar end to its return."""
+    lane = Lane("sidecar away")
+    back = {one["crash"]: one["ns"] for one in diary if one["step"] == "sidecar.back"}
+    for one in diary:
+        if one["step"] == "crash.asked":
+            name = one["crash"]
+            lane.marks.append(scale.mark(one["ns"], back.get(name, end), "shutdown", name))
+    return lane
+
+
 def _life(
     scale: _Scale,
     name: str,
@@ -146,12 +159,14 @@ def _life(
     begun: int | None = None
     newest = 0
     for stamp in stamps:
-        newest = max(newest, stamp["ns"])
         if stamp["event"] == bounds[0]:
+            if begun is not None:
+                lane.marks.append(scale.mark(begun, newest, "cut", f"{name}, killed"))
             begun = stamp["ns"]
         elif stamp["event"] == bounds[1] and begun is not None:
             lane.marks.append(scale.mark(begun, stamp["ns"], "life", name))
             begun = None
+        newest = max(newest, stamp["ns"])
     if begun is not None:  # it never said goodbye
         lane.marks.append(scale.mark(begun, newest, "cut", f"{name}, without a last word"))
     lane.marks += [

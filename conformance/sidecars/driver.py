@@ -44,6 +44,7 @@ class Facts:
     egress_answered: whether the app's own requests can be answered in this mode at all.
     certificate_seconds: how long the pods' certificates live where that is short enough to see
     them replaced; 0 for "much longer than the cell".
+    proxy: the program that carries the traffic, where the main process has it as its child.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Facts:
     sidecar_drain_seconds: float = 0
     egress_answered: bool = True
     certificate_seconds: float = 0
+    proxy: str = ""
 
 
 class Driver(Protocol):

@@ -105,6 +105,7 @@ class Driver:
             identities={role: identity(namespace, role) for role in ROLES},
             start_delay_seconds=START_DELAY,
             sidecar_drain_seconds=DRAIN,
+            proxy="envoy",
         )
 
     def quit_command(self) -> Sequence[str]:

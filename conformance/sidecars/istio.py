@@ -133,6 +133,7 @@ class Driver:
             sidecar_drain_seconds=DRAIN,
             egress_answered=cell.mode != "excluded-user",
             certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
+            proxy="envoy",
         )
 
     def quit_command(self) -> Sequence[str]:

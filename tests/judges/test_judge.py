@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import worlds
+import worlds_crash
 import worlds_jobs
 import worlds_mesh
 
@@ -26,6 +27,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         "outdated": worlds.outdated, "keepalive": worlds_mesh.keepalive,
         "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
         "deadline": worlds_jobs.deadline,
+        "crash": worlds_crash.crash,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)
 

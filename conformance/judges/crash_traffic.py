@@ -1,0 +1,223 @@
+"""crash.no-plaintext and crash.outcome: what becomes of traffic while the sidecar is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.crashes import Crash, crashes
+from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, by_outcome, served
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.leaks import Surveyor
+from conformance.judges.plaintext import judge_window
+from conformance.judges.premise import require_premise
+from conformance.judges.view import from_inside, identity
+from conformance.model import NS, Finding, Measured, Value, Window
+
+# The app sends every 100 ms, and the quickest restart takes most of a second.
+MIN_AWAY = 3
+# Requests each way behind a crash: the scenario waits for more of them.
+MIN_AGAIN = 3
+# A client that tried to connect while the sidecar was away may still wait when it is back, and its
+# proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
+# (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
+SETTLE_NS = 3 * NS // 2
+_CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
+_EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
+_TOLD = 50
+
+
+def no_plaintext(bundle: Bundle) -> Finding:
+    """No plaintext from each crash of the sidecar on until the pod is ready again.
+
+    A leak that was seen in one window counts, whatever is in doubt in another.
+    """
+    require_premise(bundle)
+    findings: list[Finding] = []
+    lacks: list[Unjudgeable] = []
+    for one in crashes(bundle):
+        try:
+            findings.append(_clear_in(bundle, one))
+        except Unjudgeable as why:
+            lacks.append(why)
+    leaked = [one for one in findings if one.observed == "broken"]
+    if lacks and not leaked:
+        raise lacks[0]
+    told = leaked or findings
+    return replace(
+        told[0],
+        reason=" ".join(one.reason for one in told),
+        measured={name: value for one in findings for name, value in one.measured.items()},
+        evidence=[each for one in told for each in one.evidence],
+    )
+
+
+def _clear_in(bundle: Bundle, one: Crash) -> Finding:
+    if one.back is None:  # then a leak counts, but no absence of one
+        rest = Window(one.name, one.asked.ns, _over_ns(bundle))
+        with suppress(Unjudgeable):
+            found = judge_window(_CLEAR, bundle, rest, rest, to_the_end=False)
+            if found.observed == "broken":
+                return found
+    found = judge_window(_CLEAR, bundle, one.window, one.window, to_the_end=False)
+    away = [each for each in _sent(bundle, SUBJECT_ROLE, _EGRESS) if each.begin_ns in one.away]
+    measured: Measured = {
+        **{f"{_word(one)}_{name}": value for name, value in found.measured.items()},
+        f"{_word(one)}_requests_while_away": len(away),
+    }
+    if found.observed == "holds":
+        _require_away(one, away, measured)
+    return replace(found, measured=measured)
+
+
+def outcome(bundle: Bundle) -> Finding:
+    """To hold: what is sent after the sidecar's return is answered, both ways; and nothing is
+    answered while there is none, which would have gone past it.
+
+    What is lost while it is away, and of what was under way when it ended, is counted.
+    """
+    require_premise(bundle)
+    found = crashes(bundle)
+    sent = [
+        *_sent(bundle, SUBJECT_ROLE, _EGRESS),
+        *_sent(bundle, "peer", (*_INGRESS, *_LONG)),
+    ]
+    leaked = _leaked(bundle, found)
+    measured: dict[str, Value | dict[str, Value]] = {}
+    said = [_count(bundle, one, sent, leaked, measured) for one in found]
+    past = [
+        each
+        for one in found
+        for each in sent
+        if each.outcome == OK and each.begin_ns in one.gone and (each.end_ns or 0) in one.gone
+    ]
+    if past:
+        why = f"{len(past)} requests were answered while there was no sidecar."
+        return _broken("bypassed", why, past, measured)
+    behind = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
+    after = [each for each in behind if not any(each.begin_ns in _settling(one) for one in found)]
+    lost = [each for each in after if each.outcome != OK]
+    measured["requests_after"] = dict(by_outcome(after))
+    measured["lost_just_after"] = sum(one.outcome != OK for one in behind) - len(lost)
+    if lost:
+        return _broken(
+            "not-recovered",
+            f"{len(lost)} of {len(after)} requests were lost after the sidecar was ready again.",
+            lost,
+            measured,
+        )
+    for kinds in (_EGRESS, _INGRESS):
+        number = sum(one.kind in kinds for one in after)
+        if number < MIN_AGAIN * len(found):
+            raise Unjudgeable(
+                f"{number} requests ({', '.join(kinds)}) after the sidecar's return, and "
+                f"{MIN_AGAIN * len(found)} are needed",
+                measured=measured,
+            )
+    for one in found:
+        _require_away(one, [each for each in sent if each.begin_ns in one.away], measured)
+    return Finding(
+        _OUTCOME,
+        "holds",
+        f"{' '.join(said)} All {len(after)} requests after its return were answered.",
+        measured=measured,
+        evidence=[each for one in found for each in one.died.evidence],
+    )
+
+
+def _broken(hazard: str, reason: str, which: Sequence[Attempt], measured: Measured) -> Finding:
+    evidence = [one.evidence for one in which[:_TOLD]]
+    return Finding(_OUTCOME, "broken", reason, hazard, measured, evidence)
+
+
+def _count(
+    bundle: Bundle,
+    one: Crash,
+    sent: Sequence[Attempt],
+    leaked: frozenset[str],
+    measured: dict[str, Value | dict[str, Value]],
+) -> str:
+    """Count what became of requests in one crash; the counts as a sentence."""
+    parts = []
+    for name, kinds in (("sent", _EGRESS), ("received", _INGRESS)):
+        its = [each for each in sent if each.kind in kinds and each.begin_ns in one.away]
+        counts: dict[str, Value] = dict(by_outcome(its))
+        counts["in clear"] = sum(each.token in leaked for each in its)
+        measured[f"{_word(one)}_{name}_while_away"] = counts
+        parts.append(f"{len(its)} {name} ({_words(counts)})")
+    under_way = list(_under_way(bundle, one, sent))
+    lost = [each for each in under_way if each.outcome != OK]
+    measured[f"{_word(one)}_under_way"] = dict(by_outcome(under_way))
+    measured[f"{_word(one)}_away_seconds"] = round(one.away.seconds, 3)
+    return (
+        f"In {one.away.seconds:.2f} s without a sidecar ({one.name}): {', '.join(parts)}; of "
+        f"{len(under_way)} under way {len(lost)} were lost."
+    )
+
+
+def _under_way(bundle: Bundle, one: Crash, sent: Iterable[Attempt]) -> Iterator[Attempt]:
+    """Slow and streamed requests that the app was answering when the sidecar ended."""
+    there = served(bundle, SUBJECT_ROLE, bundle.index.app, _LONG)
+    for each in sent:
+        begun = there.get(each.token)
+        # What is lost ends with the sidecar, which is noticed a little later.
+        end = one.died.latest if each.outcome == OK else one.died.earliest
+        if begun and begun.begin.ns < one.died.latest and (each.end_ns or end) >= end:
+            yield each
+
+
+def _leaked(bundle: Bundle, found: Sequence[Crash]) -> frozenset[str]:
+    """Tokens that were in clear on the pod's eth0 between the first crash and the last return."""
+    own = identity(bundle)
+    span = Window("crashes", found[0].window.start, found[-1].window.end)
+    surveyor = Surveyor(bundle.index, span, own.local, own.mac)
+    from_inside(bundle, surveyor.see)
+    return frozenset(surveyor.finish().tokens)
+
+
+def _afters(bundle: Bundle, found: Sequence[Crash]) -> Iterator[Window]:
+    """The stretches between a return and what came next."""
+    nexts = [*(one.asked.ns for one in found[1:]), _over_ns(bundle)]
+    for one, until in zip(found, nexts, strict=True):
+        yield Window(f"after the {one.name}", one.window.end, until)
+
+
+def _settling(one: Crash) -> Window:
+    """Right behind a return: what was begun before may still be waited for."""
+    return Window(f"behind the {one.name}", one.window.end, one.window.end + SETTLE_NS)
+
+
+def _within(one: Attempt, span: Window) -> bool:
+    return one.begin_ns in span and one.end_ns is not None and one.end_ns in span
+
+
+def _require_away(one: Crash, away: Sequence[Attempt], measured: Measured) -> None:
+    if len(away) < MIN_AWAY:
+        raise Unjudgeable(
+            f"{len(away)} requests without a sidecar ({one.name}), and {MIN_AWAY} are needed",
+            measured=measured,
+        )
+
+
+def _sent(bundle: Bundle, role: str, kinds: Sequence[str]) -> list[Attempt]:
+    return [
+        one
+        for one in attempts(bundle, role, bundle.index.app)
+        if one.kind in kinds and one.outcome != UNENDED
+    ]
+
+
+def _over_ns(bundle: Bundle) -> int:
+    end = bundle.step("end")
+    assert end is not None
+    return end.ns
+
+
+def _word(one: Crash) -> str:
+    return one.name.replace(" ", "_")
+
+
+def _words(counts: dict[str, Value]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

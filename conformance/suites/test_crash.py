@@ -1,0 +1,27 @@
+"""Crash: a sidecar that ends under a running app comes back alone."""
+
+from __future__ import annotations
+
+from conformance.plugin import CellEvidence, behaviour
+
+
+@behaviour("crash.window")
+def test_a_crashed_sidecar_is_restarted_alone(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.window")
+
+
+@behaviour("crash.no-plaintext")
+def test_nothing_crosses_in_clear_while_the_sidecar_is_away(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.no-plaintext")
+
+
+@behaviour("crash.outcome")
+def test_every_request_after_the_sidecars_return_is_answered(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.outcome")
+
+
+@behaviour("crash.bypass")
+def test_a_client_outside_the_mesh_is_not_answered_while_the_sidecar_is_away(
+    evidence: CellEvidence,
+) -> None:
+    evidence.must_show("crash.bypass")

@@ -32,7 +32,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
             for scenario in selection.scenarios:
-                if not driver.can(scenarios()[scenario].needs):
+                if not driver.meant_by(scenarios()[scenario].needs):
                     continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue

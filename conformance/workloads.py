@@ -27,6 +27,12 @@ SAME_AS = {
     "quota": "jobs",
     "deadline": "jobs",
     "crash": "lifecycle",
+    "logs-job": "logs",
+    "logs-gate": "logs",
+    "logs-crash": "logs",
+    "logs-starved": "logs",
+    "logs-behind-mesh": "logs",
+    "logs-before-mesh": "logs",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

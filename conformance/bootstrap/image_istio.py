@@ -14,22 +14,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance import process
-from conformance.bootstrap import image_cache, image_docker, image_fetch, image_go, images
+from conformance.bootstrap import (
+    image_cache,
+    image_docker,
+    image_fetch,
+    image_go,
+    image_official,
+    images,
+)
 from conformance.bootstrap.image_docker import Engine, docker
 from conformance.bootstrap.image_go import GoBuild
 from conformance.bootstrap.image_pull import pull
 from conformance.bootstrap.images import FixtureImage, Image
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.paths import FIXTURES, cache_dir
-from conformance.progress import board
 from conformance.sidecars.istio_release import BUILT, Release
 
 RECIPE = FIXTURES / "istio"
 MODULE = "istio.io/istio"
 HUB = "docker.io/istio"
 IMAGES = ("pilot", "proxyv2")
-
-RECIPE_LABEL = "io.sidecar-conformance.recipe"
 
 NOTE = (
     "{name} built from {module} and an Envoy without Istio's extensions, in place of {wanted} "
@@ -60,7 +64,9 @@ def ensure(engine: Engine, release: Release, policy: str) -> Mapping[str, Fixtur
                 images.must_be_buildable(reference, failure, "pull" if release.asked else policy)
                 return _build_all(engine, policy, release.tag, failure.said)
         source: images.Source = "pulled" if have is None else "present"
-        found[reference] = _archived(engine, images.image_of(engine, reference, source))
+        found[reference] = image_official.archived(
+            engine, images.image_of(engine, reference, source), "istio"
+        )
     _fetch_istioctl(engine, release.tag)
     return found
 
@@ -143,7 +149,7 @@ def _build_all(
             why=why,
         )
         built = Image(reference, digest, "built", "; ".join(x for x in (note, base.note) if x))
-        found[reference] = _archived(engine, built)
+        found[reference] = image_official.archived(engine, built, "istio")
     return found
 
 
@@ -153,32 +159,11 @@ def _build(engine: Engine, name: str, reference: str, base: Image) -> str:
     recipe = image_cache.digest_of(
         image_cache.digest_of_files(RECIPE / name), programs.digest, base.digest
     )
-    with image_cache.locked(f"istio-{name}"):
-        have = image_docker.inspect(engine, reference)
-        if have is not None and image_docker.labels(have).get(RECIPE_LABEL) == recipe:
-            return str(have["Id"])
-        binaries = image_go.build(programs)
-        with (
-            image_cache.scratch(f"istio-{name}") as work,
-            board.phase(f"Building the image {reference}"),
-        ):
-            context = _context(work / "context", name, base, binaries)
-            labels = {
-                image_docker.BUILT_LABEL: image_docker.BUILT_FROM_PACKAGES,
-                RECIPE_LABEL: recipe,
-            }
-            image_docker.build(
-                engine,
-                context,
-                reference,
-                "--network=host",  # package mirrors may answer there and nowhere else
-                *(f"--label={key}={value}" for key, value in labels.items()),
-                what=f"building the image {reference}",
-                log=image_cache.fresh_log(f"istio-{name}"),
-            )
-        found = image_docker.image_id(engine, reference)
-        assert found is not None
-        return found
+
+    def fill(context: Path) -> None:
+        _context(context, name, base, image_go.build(programs))
+
+    return image_official.build(engine, reference, recipe, fill)
 
 
 def _context(context: Path, name: str, base: Image, binaries: Path) -> Path:
@@ -253,13 +238,3 @@ def _istioctl_on_path(tag: str) -> Path | None:
     except EnvironmentProblem:
         return None  # a broken one is no reason to stop
     return Path(path) if tag in said.split() else None
-
-
-def _archived(engine: Engine, image: Image) -> FixtureImage:
-    name = image.name.rpartition("/")[2].replace(":", "-")
-    digest = image.digest.partition(":")[2][: image_cache.DIGITS]
-    archive = cache_dir() / "archives" / f"istio-{name}-{digest}.tar"
-    with image_cache.locked(f"archive-{archive.stem}"):
-        if not archive.is_file():
-            images.save(engine, image.name, archive)
-    return FixtureImage(image, archive)

@@ -22,7 +22,9 @@ class Registration:
     preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
     "rotation" (certificates that are replaced while a cell is watched),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
-    carries nothing and costs little: for scenarios that need many pods and no traffic).
+    carries nothing and costs little: for scenarios that need many pods and no traffic),
+    "logs" (it ships what the app writes to a file to the sink).
+    wants: what a scenario must need to mean anything for it.
     """
 
     name: str
@@ -33,10 +35,15 @@ class Registration:
     controls: tuple[str, ...] = ()
     check: str = ""
     gives: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
 
     def can(self, needs: str) -> bool:
         """Whether it gives all that is needed (words)."""
         return set(needs.split()) <= set(self.gives)
+
+    def meant_by(self, needs: str) -> bool:
+        """Whether a scenario with these needs (words) can be for it."""
+        return self.can(needs) and set(self.wants) <= set(needs.split())
 
     def has(self, mode: str, pattern: str) -> bool:
         """Whether the sidecar can be had like this."""
@@ -54,6 +61,20 @@ REGISTRY = {
         ),
         Registration(
             "fixture", "conformance.sidecars.fixture", ("default",), gives=("spec", "plain")
+        ),
+        Registration(
+            "otel-collector",
+            "conformance.sidecars.otel_collector",
+            ("default", "busy", "durable", "lazy"),
+            gives=("logs",),
+            wants=("logs",),
+        ),
+        Registration(
+            "fluent-bit",
+            "conformance.sidecars.fluent_bit",
+            ("default", "busy", "durable", "lazy"),
+            gives=("logs",),
+            wants=("logs",),
         ),
         Registration(
             "istio",

@@ -10,6 +10,7 @@ import pytest
 import worlds
 import worlds_crash
 import worlds_jobs
+import worlds_logs
 import worlds_mesh
 
 import conformance.judges.stop as stop_judges
@@ -28,6 +29,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
         "deadline": worlds_jobs.deadline,
         "crash": worlds_crash.crash,
+        **worlds_logs.WORLDS,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)
 

@@ -1,16 +1,17 @@
 # make conformance   everything: environment, engine, images, clusters, run, report, clean-up
 # make test          the suite's own tests, real clusters included
+# make bench         how long a run takes, and where its time goes: two real runs
 # make lint          ruff and mypy
 # make list          the behaviours
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
 # make clean-all     the cache and .venv too
 #
 # Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR=; RESULTS= names another folder
-# for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, STRICT=1,
-# ISTIO_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
+# for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
+# STRICT=1, ISTIO_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance test bench lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -25,7 +26,7 @@ CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
 	$(call option,pattern,$(PATTERN)) $(call option,mode,$(MODE)) \
 	$(call option,scenario,$(SCENARIO)) $(call option,behaviour,$(BEHAVIOUR)) \
 	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
-	$(call option,workers,$(WORKERS))
+	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT))
 OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \
 	$(call option,istio-version,$(ISTIO_VERSION)) \
 	$(call flag,keep,$(KEEP)) $(call flag,strict-promises,$(STRICT))
@@ -44,6 +45,11 @@ conformance: .python-ready
 
 test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
+
+bench: .python-ready
+	@$(PYTHON) -m conformance.choices $(CHOICES) || $(call say_code,wrong use)
+	@$(MAKE) --no-print-directory .venv-ready
+	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
 
 lint: .venv-ready
 	$(VENV)/ruff check .

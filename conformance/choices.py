@@ -27,7 +27,10 @@ TAKE_AWAY = ("beacon", "capture", "sidecar")
 
 @dataclass(frozen=True)
 class Selection:
-    """A valid choice. Every tuple is in the suite's own order and without duplicates."""
+    """A valid choice. Every tuple is in the suite's own order and without duplicates.
+
+    repeat: how many times each cell is played.
+    """
 
     k8s: tuple[str, ...]
     sidecars: tuple[str, ...]
@@ -35,6 +38,7 @@ class Selection:
     modes: tuple[str, ...]
     scenarios: tuple[str, ...]
     behaviours: tuple[str, ...]
+    repeat: int = 1
 
 
 def known_k8s() -> tuple[str, ...]:
@@ -57,7 +61,8 @@ def minor_number(k8s: str) -> int:
 def select(given: Mapping[str, str | None]) -> Selection:
     """The selection that the options ask for; an absent or empty option means its default.
 
-    given: option name (k8s, sidecar, pattern, mode, scenario, behaviour) → comma-separated values.
+    given: option name (k8s, sidecar, pattern, mode, scenario, behaviour) → comma-separated values;
+    repeat → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
@@ -77,7 +82,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"Nothing to run: none of {', '.join(chosen)} is judged in scenario "
             f"{', '.join(named)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
-    return Selection(k8s, sidecars, patterns, modes, picked, chosen)
+    repeat = positive("REPEAT", given.get("repeat")) or 1
+    return Selection(k8s, sidecars, patterns, modes, picked, chosen, repeat)
 
 
 def one_of(option: str, value: str, valid: Iterable[str]) -> str:
@@ -136,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="conformance.choices")
     for name in ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour"):
         parser.add_argument(f"--{name}")
-    for name in ("images", "take-away", "workers"):
+    for name in ("repeat", "images", "take-away", "workers"):
         parser.add_argument(f"--{name}")
     options, _ = parser.parse_known_args(argv)
     from conformance import plan  # it imports this module

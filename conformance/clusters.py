@@ -28,7 +28,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from conformance import locks, process
+from conformance import locks, process, timing
 from conformance.bootstrap import tools
 from conformance.bootstrap.engine import Engine
 from conformance.cluster_state import ClusterHandle, await_cluster, publish, publish_state
@@ -101,13 +101,16 @@ def create(
             config_file, log = folder / "kind.yaml", folder / "kind.log"
             cluster = KindCluster(config_file, handle.kubeconfig, log, env)
             try:
-                cluster.create(timeout=_READY_PATIENCE)
+                with timing.span(run.results, "kind", k8s=minor):
+                    cluster.create(timeout=_READY_PATIENCE)
             except RuntimeError as error:
                 raise EnvironmentProblem(cluster.seen) from error
             phase.note("loading images")
-            cluster.load_archives(archives)
+            with timing.span(run.results, "load", k8s=minor):
+                cluster.load_archives(archives)
             phase.note("waiting for CoreDNS and kube-proxy")
-            cluster.await_system()
+            with timing.span(run.results, "system", k8s=minor):
+                cluster.await_system()
     except Exception as error:
         if process.stopping():  # whoever stops the run deletes what is registered
             raise EnvironmentProblem(

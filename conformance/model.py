@@ -26,7 +26,8 @@ NS = 1_000_000_000
 class Cell:
     """One deployment to observe: its evidence serves every behaviour of its scenario.
 
-    k8s is the name of a kind config without its leading "v" ("1.33", "1.28-nogate").
+    k8s is the name of a kind config without its leading "v" ("1.33", "1.28-nogate"). turn counts
+    from 1 where a run plays each cell several times.
     """
 
     k8s: str
@@ -34,11 +35,13 @@ class Cell:
     pattern: Pattern
     mode: str
     scenario: str
+    turn: int = 1
 
     @property
     def slug(self) -> str:
         """Namespace and folder of the cell: unique within one cluster, at most 63 characters."""
-        return f"{self.sidecar}-{self.pattern}-{self.mode}-{self.scenario}"
+        turn = f"-t{self.turn}" if self.turn > 1 else ""
+        return f"{self.sidecar}-{self.pattern}-{self.mode}-{self.scenario}{turn}"
 
     @property
     def id(self) -> str:

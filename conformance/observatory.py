@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance import clusters
+from conformance import clusters, timing
 from conformance.context import Context
 from conformance.errors import Problem
 from conformance.evidence.bundle import Bundle
@@ -47,7 +47,10 @@ class Observatory:
 
     def _observe(self, cell: Cell, behaviours: Sequence[str]) -> Observed:
         try:
-            handle = clusters.await_cluster(self._results, cell.k8s, cell.sidecar, CLUSTER_DEADLINE)
+            with timing.span(self._results, "await", cell=cell.id, k8s=cell.k8s):
+                handle = clusters.await_cluster(
+                    self._results, cell.k8s, cell.sidecar, CLUSTER_DEADLINE
+                )
             context = Context.read(self._results)
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
@@ -75,9 +78,11 @@ class Observatory:
         # What was taken away on purpose does not come back at a second attempt.
         last = first if context.take_away else max(first, ATTEMPTS)
         for attempt in range(first, last + 1):
-            bundle = cell_observer.observe(cell, attempt, handle, context)
-            opened = Bundle.open(bundle)
-            findings = {id_: judge(id_, opened) for id_ in behaviours}
+            with timing.span(self._results, "observe", cell=cell.id, k8s=cell.k8s):
+                bundle = cell_observer.observe(cell, attempt, handle, context)
+            with timing.span(self._results, "judge", cell=cell.id, k8s=cell.k8s):
+                opened = Bundle.open(bundle)
+                findings = {id_: judge(id_, opened) for id_ in behaviours}
             if not any(finding.retry for finding in findings.values()):
                 break
         return Observed(findings, bundle, attempts=attempt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
     versions = sorted(selection.k8s, key=lambda name: name != FIRST)
     found: list[Cell] = []
     claimed = {scenario.k8s for scenario in scenarios().values()} - {""}
-    for k8s in versions:
+    for k8s, turn in itertools.product(versions, range(1, selection.repeat + 1)):
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
             for scenario in selection.scenarios:
@@ -40,7 +41,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
-                        cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario)
+                        cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
                         if driver.has(mode, pattern) and _judged_in(cell, selection):
                             found.append(cell)
     if not found:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from typing import Any
 
 from kubernetes import config as k8s_config
 
-from conformance import atomic, clusters, plan, process, runs
+from conformance import atomic, clusters, plan, process, runs, timing
 from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
 from conformance.context import Context
@@ -59,6 +60,7 @@ class Preparation:
         self._engine: Engine
 
     def __enter__(self) -> Preparation:
+        began = time.time_ns()
         try:
             self._stack.enter_context(runs.interrupts())
             self._engine = self._stack.enter_context(engine())
@@ -66,6 +68,7 @@ class Preparation:
             self.run = self._stack.enter_context(
                 runs.start(self.options.results, host=self._engine.host, keep=self.options.keep)
             )
+            timing.note(self.run.results, "engine", began, time.time_ns())
             self._stack.callback(self._take_down)
         except BaseException:
             self._stack.close()
@@ -100,7 +103,8 @@ class Preparation:
             tools.kind()
             tools.kubectl()
             self._announce(versions)
-            context, archives, failed = self._images()
+            with timing.span(self.run.results, "images"):
+                context, archives, failed = self._images()
             context.write()
         except Exception as error:
             for k8s in versions:
@@ -109,7 +113,8 @@ class Preparation:
         for place, k8s in enumerate(versions):
             try:
                 self._announce(versions[place:])
-                node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
+                with timing.span(self.run.results, "node-image", k8s=k8s):
+                    node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
             except Exception as error:
                 self._failed(k8s, error)
                 continue
@@ -180,9 +185,10 @@ class Preparation:
                 return
         try:
             self._must_go_on()
-            handle = clusters.create(
-                self.run, self._engine, k8s, node_image.name, archives, context.rootfs
-            )
+            with timing.span(self.run.results, "cluster", k8s=k8s):
+                handle = clusters.create(
+                    self.run, self._engine, k8s, node_image.name, archives, context.rootfs
+                )
             with self._lock:
                 self._handles[k8s] = handle
             self._must_go_on()
@@ -211,7 +217,8 @@ class Preparation:
         for name in self.options.selection.sidecars:
             if name not in settled:
                 try:
-                    found["sidecars"][name] = dict(load(name).install(handle, client))
+                    with timing.span(self.run.results, "install", k8s=handle.minor, sidecar=name):
+                        found["sidecars"][name] = dict(load(name).install(handle, client))
                     settled[name] = ""
                 except Exception as error:
                     what = f"{name} on Kubernetes {handle.minor}"
@@ -267,7 +274,10 @@ class Preparation:
             handle, collectors = self._handles.pop(k8s), self._collectors.pop(k8s, None)
         if collectors:
             collectors.stop()
-        with suppress(EnvironmentProblem):  # the end of the run tries again, and says why not
+        with (
+            timing.span(self.run.results, "remove", k8s=k8s),
+            suppress(EnvironmentProblem),  # the end of the run tries again, and says why not
+        ):
             clusters.delete(handle)
             self.run.unregister(handle.name)
         self._alive.release()
@@ -287,7 +297,10 @@ class Preparation:
             return
         left = self.run.clusters
         if left:
-            with board.phase("removing the run's clusters"):
+            with (
+                board.phase("removing the run's clusters"),
+                timing.span(self.run.results, "remove"),
+            ):
                 clusters.delete_all(self.run.record)
                 for name in left:
                     self.run.unregister(name)

@@ -55,9 +55,20 @@ def test_behaviour_alone_brings_its_scenario() -> None:
     assert {item.cell.scenario for item in items} == {"job"}
 
 
+def test_each_cell_is_played_as_often_as_asked() -> None:
+    given = {"k8s": "1.29,1.33", "scenario": "job", "repeat": "3"}
+    cells = plan.cells(choices.select(given))
+    assert len(cells) == len(set(cells)) == len({(one.k8s, one.slug) for one in cells}) == 12
+    assert [cell.turn for cell in cells if cell.k8s == "1.33"] == [1, 1, 2, 2, 3, 3]
+    assert [cell.slug for cell in cells][:2] == [
+        "envoy-classic-init-rules-job",
+        "envoy-native-init-rules-job",
+    ]
+
+
 def test_slugs_are_valid_namespaces() -> None:
     for cell in plan.cells(choices.select({"k8s": "all"})):
-        assert len(cell.slug) + len("-99") <= 63
+        assert len(cell.slug) + len("-t99-2") <= 63
         assert cell.slug == cell.slug.lower()
 
 
@@ -76,7 +87,13 @@ def test_the_check_needs_nothing_installed() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--k8s", "9.99"], ["--sidecar", "nope"], ["--pattern", "x"], ["--workers", "0"]],
+    [
+        ["--k8s", "9.99"],
+        ["--sidecar", "nope"],
+        ["--pattern", "x"],
+        ["--workers", "0"],
+        ["--repeat", "x"],
+    ],
 )
 def test_the_command_line_refuses_likewise(arguments: list[str], tmp_path: str) -> None:
     answer = subprocess.run(

@@ -16,10 +16,17 @@ Json = dict[str, Any]
 MODES = ("init-rules", "fallback")
 
 
-def entry(k8s: str, mode: str, observed: str, hazard: str = "", *, pattern: str = "native") -> Json:
+def entry(
+    k8s: str,
+    mode: str,
+    observed: str,
+    hazard: str = "",
+    *,
+    pattern: str = "native",
+    turn: int = 1,
+) -> Json:
     """An entry of report.json about stop.order."""
-    assert pattern in ("native", "classic")
-    cell = Cell(k8s, "envoy", pattern, mode, "lifecycle")  # type: ignore[arg-type]
+    cell = Cell(k8s, "envoy", pattern, mode, "lifecycle", turn)  # type: ignore[arg-type]
     finding = Finding("stop.order", observed, "As told.", hazard)  # type: ignore[arg-type]
     expected = expectations.expected("stop.order", cell)
     return document._cell(expectations.hold(cell, finding, expected), None)
@@ -91,6 +98,32 @@ def test_a_place_has_a_column_for_each_pattern_that_was_judged() -> None:
     )
     (one,) = groups.places(both[:1])
     assert one.patterns == ["native"] and not one.bad
+
+
+def test_turns_of_a_cell_count_as_their_worst() -> None:
+    seen = ("holds", "inconclusive", "holds")
+    turns = [entry("1.33", "fallback", one, turn=n) for n, one in enumerate(seen, 1)]
+    (one,) = groups.settled(turns)
+    assert one["verdict"] == "inconclusive" and one["reason"].startswith("1 of 3 turns: ")
+    assert groups.unstable(turns) == [one]
+    alike = [entry("1.33", "fallback", "holds", turn=n) for n in (1, 2, 3)]
+    assert groups.settled(alike)[0]["reason"].startswith("3 of 3 turns: ")
+    assert groups.unstable(alike) == []
+
+
+def test_a_report_names_what_was_not_stable(tmp_path: Path) -> None:
+    items = [
+        Item(Cell("1.33", "envoy", "native", "fallback", "lifecycle", turn), "stop.order")
+        for turn in (1, 2)
+    ]
+    for item, observed, hazard in zip(items, ("holds", "broken"), ("", "late"), strict=True):
+        found = Finding("stop.order", observed, "As told.", hazard)  # type: ignore[arg-type]
+        verdicts.keep(tmp_path, verdicts.hold(item, found), None)
+    report = document.document(tmp_path, document.collect(tmp_path, items), run={})
+    attempts = report["run"]["attempts"]
+    assert attempts["turns"] == 2 and attempts["cells"] == 2
+    (one,) = attempts["unstable"]
+    assert one.endswith("stop.order: 1 pass, 1 fail")
 
 
 @pytest.mark.parametrize(("versions", "shown"), [(("1.33",), False), (("1.28", "1.33"), True)])

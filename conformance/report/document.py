@@ -16,12 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from conformance import atomic, verdicts
+from conformance import atomic, timing, verdicts
 from conformance.article import tables
 from conformance.choices import version_order
 from conformance.model import Verdict
 from conformance.plan import Item
-from conformance.report import article, summary
+from conformance.report import article, groups, summary
+from conformance.report.profile import profile
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -71,13 +72,16 @@ def document(
             "machine": machine(),
             "clusters": clusters,
             "images": _images(results),
+            "timing": profile(timing.spans(results)),
             "attempts": {
                 "cells": len({verdict.cell for verdict, _ in found}),
                 "repeated": sorted({v.cell.id for v, _ in found if v.attempts > 1}),
+                "turns": max((cell["turn"] for cell in cells), default=1),
+                "unstable": [_unstable(entry) for entry in groups.unstable(cells)],
             },
         },
         "cells": cells,
-        "article": article.compare(cells, clusters, tables()),
+        "article": article.compare(groups.settled(cells), clusters, tables()),
         "summary": {**counted, "total": len(found)},
     }
 
@@ -116,6 +120,7 @@ def _cell(verdict: Verdict, bundle: str | None) -> Json:
         "pattern": cell.pattern,
         "mode": cell.mode,
         "scenario": cell.scenario,
+        "turn": cell.turn,
         "behaviour": finding.behaviour,
         "expected": expectation.expect,
         "expected_hazards": list(expectation.hazards),
@@ -133,6 +138,12 @@ def _cell(verdict: Verdict, bundle: str | None) -> Json:
         "attempts": verdict.attempts,
         "bundle": bundle,
     }
+
+
+def _unstable(entry: Json) -> str:
+    told = ", ".join(f"{count} {outcome}" for outcome, count in entry["turns"].items())
+    names = ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour")
+    return f"{' · '.join(entry[name] for name in names)}: {told}"
 
 
 def _clusters(results: Path, found: Sequence[tuple[Verdict, str | None]]) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +13,8 @@ from conformance.choices import PATTERNS, version_order
 from conformance.report import summary
 
 Json = dict[str, Any]
+_PLAYED = ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour")
+_WORST_FIRST = (*summary.BAD, "not-verified", "measured", "reproduced", "pass")
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,36 @@ def named(behaviour: Behaviour, scenario: str) -> str:
     return behaviour.id if usual else f"{behaviour.id} ({scenario})"
 
 
+def settled(entries: Sequence[Json]) -> list[Json]:
+    """One entry for all turns of a cell: the worst of them, which says how many came out alike."""
+    turns: dict[tuple[str, ...], list[Json]] = {}
+    for entry in entries:
+        turns.setdefault(tuple(entry[name] for name in _PLAYED), []).append(entry)
+    return [_worst(group) if len(group) > 1 else group[0] for group in turns.values()]
+
+
+def unstable(entries: Sequence[Json]) -> list[Json]:
+    """Those of ``settled`` whose turns did not all have the same verdict."""
+    return [entry for entry in settled(entries) if len(entry.get("turns", ())) > 1]
+
+
+def _worst(group: Sequence[Json]) -> Json:
+    turns = Counter(entry["verdict"] for entry in group)
+    worst = min(group, key=lambda entry: _WORST_FIRST.index(entry["verdict"]))
+    reason = f"{turns[worst['verdict']]} of {len(group)} turns: {worst['reason']}"
+    return {**worst, "turns": dict(turns), "reason": reason}
+
+
 def versions(entries: Sequence[Json]) -> list[str]:
     """The Kubernetes versions of a report, oldest first."""
     return sorted({entry["k8s"] for entry in entries}, key=version_order)
 
 
 def places(entries: Sequence[Json]) -> Iterator[Place]:
-    """A table for each version, sidecar and mode, oldest version first; catalogue order within."""
+    """A table for each version, sidecar and mode, oldest version first; catalogue order within.
+
+    entries: one for each cell and behaviour (see ``settled``).
+    """
 
     def place(entry: Json) -> tuple[Any, ...]:
         return version_order(entry["k8s"]), entry["k8s"], entry["sidecar"], entry["mode"]
@@ -111,7 +137,7 @@ def places(entries: Sequence[Json]) -> Iterator[Place]:
 def lines(entries: Sequence[Json]) -> Iterator[Line]:
     """Every behaviour in every pattern across versions, in the catalogue's order.
 
-    Modes of a sidecar that came out alike in every version share a line.
+    Modes of a sidecar that came out alike in every version share a line. entries: as in ``places``.
     """
     courses: dict[tuple[str, str, str], dict[str, dict[str, dict[str, Json]]]] = {}
     for entry in sorted(entries, key=lambda entry: version_order(entry["k8s"])):

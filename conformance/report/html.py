@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from conformance.catalogue import behaviours
+from conformance.model import Cell
 from conformance.report import groups, picture, summary
 from conformance.report.table import SEEN, STYLE
 
@@ -29,14 +31,15 @@ def write(results: Path, report: Json) -> Path:
     )
     entries = report["cells"]
     cells = list(_cells(results, entries))
-    lines = list(groups.lines(entries))
+    settled = groups.settled(entries)
+    lines = list(groups.lines(settled))
     page = environment.get_template("page.html.j2").render(
         run=report["run"],
         summary=report["summary"],
         versions=groups.versions(entries),
         differing=[line for line in lines if line.differs],
         alike=[line for line in lines if not line.differs],
-        places=list(groups.places(entries)),
+        places=list(groups.places(settled)),
         cells=cells,
         pair=_pair(cells),
         article=report["article"],
@@ -53,16 +56,15 @@ def write(results: Path, report: Json) -> Path:
 
 
 def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
-    def ident(entry: Json) -> tuple[str, ...]:
-        return tuple(entry[name] for name in ("k8s", "sidecar", "pattern", "mode", "scenario"))
-
-    for (k8s, sidecar, pattern, mode, scenario), group in groupby(entries, key=ident):
+    names = ("k8s", "sidecar", "pattern", "mode", "scenario", "turn")
+    for played, group in groupby(entries, key=lambda entry: [entry[name] for name in names]):
+        cell = Cell(*played)
         members = list(group)
         bundle = next((entry["bundle"] for entry in members if entry["bundle"]), None)
         yield {
-            "id": "-".join((k8s, sidecar, pattern, mode, scenario)),
-            "twins": (k8s, sidecar, mode, scenario),
-            "pattern": pattern,
+            "id": cell.id,
+            "twins": replace(cell, pattern="classic"),
+            "pattern": cell.pattern,
             "bundle": bundle,
             "entries": members,
             "hazards": sum(entry["observed"] == "broken" for entry in members),

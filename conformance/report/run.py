@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import plan, verdicts
+from conformance import plan, timing, verdicts
 from conformance.choices import known_k8s
 from conformance.progress import board
 from conformance.report import document, groups, html, story, summary, table
@@ -86,7 +86,8 @@ class Reporter:
         session.exitstatus = code
         if self._session.junit:
             shutil.move(self._session.junit, self._results / "junit.xml")
-        html.write(self._results, report)
+        with timing.span(self._results, "page"):
+            html.write(self._results, report)
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
         options = self._session.options
@@ -112,9 +113,10 @@ class Reporter:
         board.console.print()
         for one in table.versions(report["run"]["clusters"]):
             board.say(one)
-        board.console.print(table.tables(report["cells"]))
-        if len(groups.versions(report["cells"])) > 1:
-            for line in table.across(report["cells"]):
+        settled = groups.settled(report["cells"])
+        board.console.print(table.tables(settled))
+        if len(groups.versions(settled)) > 1:
+            for line in table.across(settled):
                 board.console.print(line)
         for line in table.contradictions(report["article"]):
             board.console.print(line)
@@ -128,6 +130,11 @@ class Reporter:
             for outcome in summary.OUTCOMES
             if report["summary"][outcome]
         )
+        attempts = report["run"]["attempts"]
+        if attempts["turns"] > 1:
+            board.say(f"{attempts['turns']} turns; unstable: {len(attempts['unstable'])}")
+        for one in attempts["unstable"]:
+            board.say(f"unstable: {one}")
         board.say(f"{counted}; {report['run']['duration_seconds']:.0f} s")
         for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
             board.say(f"substituted: {note}")

@@ -39,6 +39,7 @@ _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
 _TEMPLATES = {
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 

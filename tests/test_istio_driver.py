@@ -11,11 +11,25 @@ import yaml
 
 from conformance import choices, expectations, plan, workloads
 from conformance.bootstrap import image_istio
+from conformance.cluster_state import ClusterHandle
 from conformance.errors import UsageProblem
 from conformance.model import Cell
 from conformance.options import Options
-from conformance.sidecars import REGISTRY, istio_control_plane, istio_records, istio_release
-from conformance.sidecars.driver import BringsImages, KeepsRecords, Upgrades, load
+from conformance.sidecars import (
+    REGISTRY,
+    istio_control_plane,
+    istio_records,
+    istio_release,
+    istio_upgrade,
+)
+from conformance.sidecars.driver import (
+    BringsImages,
+    FlipsPattern,
+    KeepsRecords,
+    OwnsPlane,
+    Upgrades,
+    load,
+)
 
 POD = {
     "metadata": {"name": "subject", "labels": {"app": "subject"}},
@@ -246,6 +260,8 @@ class TestStamps:
     LOG = (
         "2026-11-22T18:42:21.237657Z\tinfo\tEnvoy command: [-c etc/istio/proxy/envoy-rev.json]\n"
         '{"direction":"inbound","start":"2026-11-22T18:42:22.000000000Z"}\n'
+        "2026-11-22T18:42:22.000007Z\terror\tcitadelclient\tfailed to sign CSR: create "
+        "certificate: rpc error: code = Unavailable desc = connection refused\n"
         "2026-11-22T18:42:22.297814Z\tinfo\tEnvoy proxy is ready\n"
         "2026-11-22T18:42:29.000001Z\tinfo\thandling /drain, starting drain\n"
         "2026-11-22T18:42:29.108570Z\tinfo\tAgent draining Proxy for termination\n"
@@ -259,10 +275,53 @@ class TestStamps:
         log.write_text(self.LOG)
         found = list(istio_records.stamps(tmp_path, log))
         assert [one["event"].removeprefix("sidecar.") for one in found] == [  # type: ignore
-            "exec", "ready", "drain", "sigterm", "last",
+            "exec", "unserved", "ready", "drain", "sigterm", "last",
         ]  # fmt: skip
-        assert found[3]["ns"] == 1795372949108570999
-        assert found[3]["source"] == "logs/subject.istio-proxy.log:5"
+        assert found[4]["ns"] == 1795372949108570999
+        assert found[4]["source"] == "logs/subject.istio-proxy.log:6"
+
+
+class TestControlPlanes:
+    def test_a_dry_run_is_created_past_the_injector_as_it_is(self) -> None:
+        said = {
+            "metadata": {
+                "name": "subject", "namespace": "ns", "uid": "u", "creationTimestamp": "t",
+                "labels": {"app": "subject", INJECT: "true"}, "annotations": {NATIVE: "true"},
+            },
+            "spec": {"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}]},
+            "status": {"phase": "Pending"},
+        }  # fmt: skip
+        pod = load("istio").past_the_injector(said)  # type: ignore[attr-defined]
+        assert pod["spec"] == said["spec"] and "status" not in pod
+        assert set(pod["metadata"]) == {"name", "namespace", "labels", "annotations"}
+        assert pod["metadata"]["labels"] == {"app": "subject", INJECT: "false"}
+        assert said["metadata"]["labels"][INJECT] == "true"  # type: ignore[index]
+
+    def test_undecided_pods_leave_the_pattern_to_the_mesh(self) -> None:
+        driver = load("istio")
+        pod = driver.inject(POD, cell("native"), "subject")
+        undecided = driver.undecided(pod)  # type: ignore[attr-defined]
+        assert NATIVE not in undecided["metadata"]["annotations"]
+        assert NATIVE in pod["metadata"]["annotations"]
+
+    @pytest.mark.parametrize(
+        ("tag", "minor", "native"),
+        [("1.31-dev", "1.33", "false"), ("1.31-dev", "1.29", "true"), ("1.26.1", "1.33", "true")],
+    )
+    def test_the_next_control_plane_has_the_other_default(
+        self, tag: str, minor: str, native: str
+    ) -> None:
+        handle = ClusterHandle(minor, "c", Path("k"), "n", Path("e"))
+        setting = istio_upgrade._other_default(handle, istio_release.Release(tag))
+        assert setting == f"values.pilot.env.ENABLE_NATIVE_SIDECARS={native}"
+
+    def test_only_the_kept_connections_get_short_lived_certificates(self) -> None:
+        driver, config = load("istio"), "proxy.istio.io/config"
+        kept = driver.inject(POD, cell(scenario="keepalive"), "peer")["metadata"]["annotations"]
+        assert json.loads(kept[config]) == {"proxyMetadata": {"SECRET_TTL": "30s"}}
+        assert driver.facts(cell(scenario="keepalive"), "ns").certificate_seconds == 30
+        assert config not in driver.inject(POD, cell(), "peer")["metadata"]["annotations"]
+        assert not driver.facts(cell(), "ns").certificate_seconds
 
 
 class TestInstallation:
@@ -302,8 +361,9 @@ class TestInstallation:
 
     def test_the_driver_offers_what_the_suite_asks_for(self) -> None:
         driver = load("istio")
-        assert isinstance(driver, BringsImages) and isinstance(driver, KeepsRecords)
-        assert not isinstance(load("envoy"), BringsImages)
+        for more in (BringsImages, KeepsRecords, Upgrades, OwnsPlane, FlipsPattern):
+            assert isinstance(driver, more)
+            assert not isinstance(load("envoy"), more)
 
     def test_recipes_are_pinned(self) -> None:
         builds = (image_istio.server_build(), image_istio.agent_build())

@@ -19,7 +19,8 @@ from conformance.options import Options
 
 BROKEN = "installing Istio 1.31-dev failed: istioctl's own words."
 VERSIONS = {
-    "kubernetes": "v1.33.13", "cgroup": "v1", "nodes": {"node": {"kubelet": "v1.33.13"}},
+    "kubernetes": "v1.33.13", "cgroup": "v1", "sidecar_gate": "",
+    "nodes": {"node": {"kubelet": "v1.33.13"}},
 }  # fmt: skip
 
 

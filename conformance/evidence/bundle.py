@@ -119,6 +119,10 @@ class Bundle:
         """Watch events of Pods and Jobs; ns is when each was received."""
         return self._json("watch.jsonl")
 
+    def admissions(self) -> Iterator[Line]:
+        """Pods as the API server admitted them, or would: see FORMAT.md."""
+        return self._json("admissions.jsonl")
+
     def stamps(self, role: str, container: str) -> Iterator[Line]:
         """What a fixture program wrote about itself."""
         return self._json(stamps_file(role, container))

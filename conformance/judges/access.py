@@ -22,7 +22,8 @@ Endpoint = tuple[str, int]
 class Record:
     """One request, as the sidecar recorded it. URIs are "" where there was no certificate.
 
-    peer_serial: of the client's certificate, inbound, where the sidecar records it.
+    peer_serial: of the client's certificate, inbound, where the sidecar records it. attempts: how
+    often the request was sent, outbound, where the sidecar records it; else 0.
     """
 
     file: str
@@ -34,6 +35,7 @@ class Record:
     tls_version: str
     code: int
     start: int | None
+    attempts: int
 
     @property
     def served(self) -> bool:
@@ -54,12 +56,14 @@ class Records:
 
     anonymous: inbound requests that were served to a client without an identity.
     shown: inbound requests with the serial number of the certificate that the client showed.
+    sent: outbound requests whose attempts were counted.
     """
 
     number: int = 0
     anonymous_number: int = 0
     anonymous: list[Record] = field(default_factory=list)
     shown: list[Record] = field(default_factory=list)
+    sent: list[Record] = field(default_factory=list)
     _outbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
     _inbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
 
@@ -80,6 +84,8 @@ class Records:
         self.number += 1
         if record.direction == "outbound":
             _put(self._outbound, raw.get("upstream_local"), record)
+            if record.attempts:
+                self.sent.append(record)
         elif record.direction == "inbound":
             _put(self._inbound, raw.get("downstream_remote"), record)
             if record.peer_serial:
@@ -130,6 +136,7 @@ def _record(file: str, number: int, raw: Mapping[str, Any]) -> Record:
         tls_version=_said(raw.get("tls_version")),
         code=int(_said(raw.get("response_code")) or 0),
         start=_start(_said(raw.get("start"))),
+        attempts=int(_said(raw.get("attempts")) or 0),
     )
 
 

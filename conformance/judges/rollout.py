@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.access import Record, records
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.judges.view import from_inside, identity
@@ -78,7 +80,7 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
     looks = [_look(bundle, FORMER, window), _look(bundle, SUBJECT_ROLE, window)]
     sent = _sent(bundle, window)
     lost = _lost(bundle, window, sent, former)
-    measured = _measured(window, looks, sent, lost)
+    measured = {**_measured(window, looks, sent, lost), **_retried(bundle, window)}
 
     leaks = [(look, sight) for look in looks for sight in look.survey.leaks.told]
     if leaks:
@@ -241,6 +243,17 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
             classic = former == "classic"
         found.append(_Loss(one, cause, classic))
     return found
+
+
+def _retried(bundle: Bundle, window: Window) -> dict[str, Value]:
+    """How many requests a proxy had to send again: what a mesh without retries would have lost.
+    None where the proxies do not count."""
+    counted: list[Record] = []
+    for role in ("peer", FORMER, SUBJECT_ROLE):
+        with suppress(Unjudgeable):  # no log, or none of its requests in it: nothing is counted
+            counted += [one for one in records(bundle, role).sent if (one.start or 0) in window]
+    retried = sum(one.attempts > 1 for one in counted)
+    return {"retried_by_the_proxies": retried if counted else None}
 
 
 def _by_cause(lost: Sequence[_Loss]) -> dict[str, int]:

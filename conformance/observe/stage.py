@@ -55,6 +55,7 @@ class Stage:
     images: Mapping[str, str]
     context: Context
     watch: NamespaceWatch = field(init=False)
+    afterwards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __post_init__(self) -> None:
         self.core = k8s.CoreV1Api(self.client)
@@ -68,7 +69,10 @@ class Stage:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The namespace exists inside the block, is watched, and is removed behind it."""
+        """The namespace exists inside the block, is watched, and is removed behind it.
+
+        What a scenario left to be done afterwards is done then, too.
+        """
         for folder in ("stamps", "capture"):
             path = self.bundle / folder
             path.mkdir(parents=True, exist_ok=True)
@@ -86,6 +90,8 @@ class Stage:
             self.watch.stop()
             with contextlib.suppress(k8s.ApiException):
                 self.core.delete_namespace(self.namespace, grace_period_seconds=0)
+            with contextlib.suppress(k8s.ApiException):
+                self.afterwards.close()
 
     def strike(self) -> None:
         """End every pod and wait for its network namespace to go: nobody writes to the bundle
@@ -138,6 +144,14 @@ class Stage:
                 if alter:
                     alter(document)
             create_from_dict(self.client, document, namespace=self.namespace)
+
+    def create_pod(self, pod: Manifest, *, dry_run: bool = False) -> Json:
+        """Create a pod, or ask what would become of it; the pod as it was admitted. Not through the
+        client's own types: they would drop a field that they do not know."""
+        how = {"dry_run": "All"} if dry_run else {}
+        answer = self.core.create_namespaced_pod(self.namespace, pod, **how, _preload_content=False)
+        found: Json = json.loads(answer.data)
+        return found
 
     def sidecar_in(self, document: Manifest) -> Manifest:
         """The sidecar's container in a document that is not sent yet (what gives "spec" only)."""

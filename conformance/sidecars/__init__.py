@@ -20,7 +20,9 @@ class Registration:
     "discovery" (it knows a Service's endpoints by itself, and does
     not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
     preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
-    "rotation" (certificates that are replaced while a cell is watched),
+    "rotation" (certificates that are replaced while a cell is watched), "outage" (a control plane
+    and an injector of the cell's own, to be taken down), "flip" (a next control plane with another
+    default pattern),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
     carries nothing and costs little: for scenarios that need many pods and no traffic),
     "logs" (it ships what the app writes to a file to the sink).
@@ -83,7 +85,7 @@ REGISTRY = {
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             controls=("excluded", "excluded-user"),
             check="conformance.sidecars.istio_release:check",
-            gives=("mesh", "discovery", "upgrade", "drain-hook", "rotation"),
+            gives=("mesh", "discovery", "upgrade", "drain-hook", "rotation", "outage", "flip"),
         ),
     )
 }

@@ -156,6 +156,57 @@ class Upgrades(Protocol):
         ...
 
 
+@runtime_checkable
+class FlipsPattern(Upgrades, Protocol):
+    """What a driver has besides when its next control plane has another default pattern."""
+
+    def next_plane(self) -> str:
+        """The next control plane's own name, for inject_by."""
+        ...
+
+    def undecided(self, pod: Manifest) -> Manifest:
+        """The injected pod, without its word about the pattern."""
+        ...
+
+
+@runtime_checkable
+class OwnsPlane(Protocol):
+    """What a driver has besides when a cell can have a control plane and an injector of its own,
+    to take them down. They are known by a name that the cell chooses."""
+
+    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> None:
+        """Install it beside the others."""
+        ...
+
+    def remove_plane(self, client: Any, name: str) -> None:
+        """The cell needs it no more."""
+        ...
+
+    def plane_down(self, client: Any, name: str) -> None:
+        """Take it down, its injector too; wait until nobody answers in its name."""
+        ...
+
+    def plane_up(self, client: Any, name: str) -> None:
+        """Bring it back, and wait until it is ready."""
+        ...
+
+    def on_injector_failure(self, client: Any, name: str, policy: str) -> None:
+        """What the API server does with a pod while the injector is down: Fail or Ignore."""
+        ...
+
+    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """As inject, by the control plane of that name."""
+        ...
+
+    def past_the_injector(self, pod: Manifest) -> Manifest:
+        """A pod as it was injected in a dry run, to be created as it is."""
+        ...
+
+    def control_plane_of(self, pod: Manifest) -> str:
+        """Which control plane made the pod what it is, read from the admitted pod."""
+        ...
+
+
 def place(
     pod: Manifest, sidecar: Manifest, rules: Manifest | None = None, *, native: bool
 ) -> Manifest:

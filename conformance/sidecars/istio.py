@@ -41,6 +41,8 @@ CONTAINER = "istio-proxy"
 ROLES = ("subject", "peer")
 TRUST_DOMAIN = "cluster.local"  # meshConfig.trustDomain's default
 STATUS = "sidecar.istio.io/status"  # written by the injector, and by nobody else
+INJECT = "sidecar.istio.io/inject"
+NATIVE = "sidecar.istio.io/nativeSidecar"
 
 AGENT_PORT = 15020
 # 15021 is Envoy's readiness; on 15020 the agent answers the app's probes, which the injector turns
@@ -163,6 +165,56 @@ class Driver:
         """The revision, as its injector wrote it down."""
         return str((pod["metadata"].get("annotations") or {}).get("istio.io/rev", ""))
 
+    def next_plane(self) -> str:
+        """The second revision."""
+        from conformance.sidecars.istio_upgrade import NEXT
+
+        return NEXT
+
+    def undecided(self, pod: Manifest) -> Manifest:
+        """The pod without its annotation: the control plane's setting decides."""
+        pod = copy.deepcopy(pod)
+        pod["metadata"]["annotations"].pop(NATIVE, None)
+        return pod
+
+    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> None:
+        """A revision of that name."""
+        from conformance.sidecars.istio_outage import bring
+
+        bring(cluster, client, name)
+
+    def remove_plane(self, client: Any, name: str) -> None:
+        """Its istiod and its webhook go."""
+        from conformance.sidecars.istio_outage import remove
+
+        remove(client, name)
+
+    def plane_down(self, client: Any, name: str) -> None:
+        """Its istiod is scaled to 0."""
+        from conformance.sidecars.istio_outage import take_down
+
+        take_down(client, name)
+
+    def plane_up(self, client: Any, name: str) -> None:
+        """Its istiod is scaled to 1."""
+        from conformance.sidecars.istio_outage import bring_back
+
+        bring_back(client, name)
+
+    def on_injector_failure(self, client: Any, name: str, policy: str) -> None:
+        """The failurePolicy of its webhook."""
+        from conformance.sidecars.istio_outage import on_failure
+
+        on_failure(client, name, policy)
+
+    def past_the_injector(self, pod: Manifest) -> Manifest:
+        """The label that sends a pod to the injector says "false", as for any pod injected by hand
+        (istioctl kube-inject)."""
+        metadata = pod["metadata"]
+        kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations")}
+        kept["labels"] = {**kept["labels"], INJECT: "false"}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": pod["spec"]}
+
     def keep_records(
         self, cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path
     ) -> None:
@@ -180,7 +232,7 @@ def identity(namespace: str, role: str) -> str:
 def labels(pattern: str) -> Mapping[str, str]:
     """What makes the injector see a pod, in a namespace that is not labelled as a whole: the
     witness and the dialer stay outside the mesh without a word about Istio."""
-    found = {"sidecar.istio.io/inject": "true"}
+    found = {INJECT: "true"}
     if not istio_release.wanted().pattern_by_pod:
         found["istio.io/rev"] = pattern  # a control plane for each pattern
     return found
@@ -196,7 +248,7 @@ def asked(pattern: str, mode: str, certificate_seconds: int = 0) -> Mapping[str,
         "traffic.sidecar.istio.io/excludeInboundPorts": str(PORTS["probe"]),
     }
     if istio_release.wanted().pattern_by_pod:
-        found["sidecar.istio.io/nativeSidecar"] = "true" if pattern == "native" else "false"
+        found[NATIVE] = "true" if pattern == "native" else "false"
     config = copy.deepcopy(dict(PROXY_CONFIG.get(mode, {})))
     if certificate_seconds:
         config.setdefault("proxyMetadata", {})["SECRET_TTL"] = f"{certificate_seconds}s"

@@ -12,7 +12,7 @@ from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from conformance import process, workloads
+from conformance import locks, process, workloads
 from conformance.bootstrap import image_istio
 from conformance.choices import minor_number
 from conformance.errors import EnvironmentProblem
@@ -79,16 +79,20 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
 def install_revision(
     cluster: ClusterHandle, release: Release, revision: str, extra: Sequence[str] = ()
 ) -> None:
-    """istioctl install. revision: "" for the default one. extra: settings as for --set."""
+    """istioctl install. revision: "" for the default one. extra: settings as for --set.
+
+    One at a time on each cluster: every revision brings the same cluster-wide objects.
+    """
     settings = ["-f", str(MANIFESTS / "install.yaml"), *_settings(release, revision)]
     settings += [word for one in extra for word in ("--set", one)]
     istioctl = image_istio.istioctl(release.tag)
-    process.run(
-        [istioctl, "install", "--kubeconfig", str(cluster.kubeconfig), "-y", *settings],
-        what=f"installing Istio {release.tag}",
-        log=cluster.kubeconfig.with_name("istio.log"),
-        timeout=INSTALL_WITHIN,
-    )
+    with locks.exclusive(cluster.kubeconfig.with_name("istio-install.lock")):
+        process.run(
+            [istioctl, "install", "--kubeconfig", str(cluster.kubeconfig), "-y", *settings],
+            what=f"installing Istio {release.tag}",
+            log=cluster.kubeconfig.with_name("istio.log"),
+            timeout=INSTALL_WITHIN,
+        )
 
 
 def prepare(namespace: str, client: Any) -> None:
@@ -101,7 +105,7 @@ def prepare(namespace: str, client: Any) -> None:
         names = core.list_namespaced_config_map(namespace).items
         return any(one.metadata.name == ROOT_CERTIFICATE for one in names)
 
-    _wait(there, f"istiod did not put its root certificate into namespace {namespace}")
+    wait(there, f"istiod did not put its root certificate into namespace {namespace}")
 
 
 def create(client: Any, document: Manifest) -> None:
@@ -168,7 +172,7 @@ def await_webhooks(client: Any) -> None:
         ]
         return bool(found) and all(hook.client_config.ca_bundle for hook in found)
 
-    _wait(signed, "istiod did not sign its injection webhooks")
+    wait(signed, "istiod did not sign its injection webhooks")
 
 
 def _memory_mib(client: Any) -> float:
@@ -190,7 +194,8 @@ def _warning(log: str) -> str:
     return re.sub(r"\s+", " ", found[0]).strip() if found else ""
 
 
-def _wait(done: Callable[[], bool], failed: str) -> None:
+def wait(done: Callable[[], bool], failed: str) -> None:
+    """Wait until istiod has done it. Raises EnvironmentProblem."""
     waiting = Retrying(
         retry=retry_if_result(lambda value: not value),
         stop=stop_after_delay(PATIENCE),

@@ -32,6 +32,7 @@ _NACK_BY_PROXY = re.compile(r"gRPC config for \S+ rejected|DeltaAggregatedResour
 _SAID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z\t\w+\t(.*)")
 _STAMPS = (
     ("Envoy command: ", "sidecar.exec"),
+    ("citadelclient\tfailed to sign CSR", "sidecar.unserved"),
     ("Envoy proxy is ready", "sidecar.ready"),
     ("handling /drain, starting drain", "sidecar.drain"),
     ("Agent draining Proxy for termination", "sidecar.sigterm"),
@@ -51,10 +52,14 @@ def keep(cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bun
     seconds = int((time.time_ns() - since_ns) / NS) + 2
     tag = ""
     for name in istiods(client):
-        log = core.read_namespaced_pod_log(name, NAMESPACE, since_seconds=seconds)
+        try:
+            log = core.read_namespaced_pod_log(name, NAMESPACE, since_seconds=seconds)
+            pod = core.read_namespaced_pod(name, NAMESPACE)
+        except k8s.ApiException as error:  # another cell's own, which comes or goes just now
+            log = f"no log: {error.status} {error.reason}\n"
+        else:
+            tag = pod.spec.containers[0].image.rpartition(":")[2]
         (folder / f"{name}.log").write_text(log)
-        pod = core.read_namespaced_pod(name, NAMESPACE)
-        tag = pod.spec.containers[0].image.rpartition(":")[2]
     (folder / "proxy-status.txt").write_text(_proxy_status(cluster, Release(tag)))
     with (folder / "nacks.jsonl").open("w") as sink:
         for nack in nacks(bundle, namespace):

@@ -1,7 +1,8 @@
 """An upgrade of Istio as its documentation has it: a second revision, a revision tag that moves.
 
 Release tags cannot be built here, so both revisions are of one version; the second differs in a
-setting that can be read from its pods (the proxy's log level). The way is the same.
+setting that can be read from its pods (the proxy's log level), and in the default that an upgrade
+to 1.27 changes (ENABLE_NATIVE_SIDECARS). The way is the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from kubernetes import client as k8s
 
 from conformance import locks, process
 from conformance.bootstrap import image_istio
+from conformance.choices import minor_number
 from conformance.errors import EnvironmentProblem
 from conformance.sidecars.istio_control_plane import (
     NAMESPACE,
@@ -19,6 +21,7 @@ from conformance.sidecars.istio_control_plane import (
     install_revision,
     loaded_release,
 )
+from conformance.sidecars.istio_release import Release
 
 if TYPE_CHECKING:
     from conformance.clusters import ClusterHandle
@@ -41,10 +44,16 @@ def prepare(cluster: ClusterHandle, client: Any, tag: str) -> None:
             for one in k8s.AppsV1Api(client).list_namespaced_deployment(NAMESPACE).items
         ]
         if f"istiod-{NEXT}" not in names:
-            install_revision(cluster, release, NEXT, [SETTING])
+            install_revision(cluster, release, NEXT, [SETTING, _other_default(cluster, release)])
             await_webhooks(client)
         point(cluster, tag, PRESENT)
     await_webhooks(client)
+
+
+def _other_default(cluster: ClusterHandle, release: Release) -> str:
+    """The setting that turns round what pods get that do not say their pattern themselves."""
+    native = release.native_by_default(minor_number(cluster.minor))
+    return f"values.pilot.env.ENABLE_NATIVE_SIDECARS={'false' if native else 'true'}"
 
 
 def point(cluster: ClusterHandle, tag: str, revision: str) -> None:

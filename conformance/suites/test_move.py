@@ -20,3 +20,8 @@ def test_a_cluster_that_does_not_know_native_sidecars_says_so(evidence: CellEvid
 @behaviour("move.upgrade")
 def test_a_mesh_is_upgraded_without_a_leak_or_a_loss(evidence: CellEvidence) -> None:
     evidence.must_show("move.upgrade")
+
+
+@behaviour("move.pattern-flip")
+def test_a_dry_run_tells_what_another_default_pattern_does(evidence: CellEvidence) -> None:
+    evidence.must_show("move.pattern-flip")

@@ -25,7 +25,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
     scenario = behaviours()[behaviour].scenarios[0]
     made = {
         "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
-        "outdated": worlds.outdated, "keepalive": worlds_mesh.keepalive,
+        "outdated": worlds.outdated, **worlds_mesh.WORLDS,
         "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
         "deadline": worlds_jobs.deadline,
         "crash": worlds_crash.crash,

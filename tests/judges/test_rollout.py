@@ -169,3 +169,14 @@ class TestUpgrade:
         world = worlds.upgrade("native")
         world.drop(world.steps, "control-planes")
         assert world.judged(self.BEHAVIOUR, tmp_path).observed == "inconclusive"
+
+
+def test_what_the_proxies_sent_again_is_counted(tmp_path: Path) -> None:
+    none = worlds.upgrade().judged("move.upgrade", tmp_path / "none").measured
+    assert none["retried_by_the_proxies"] is None
+    world = worlds.upgrade()
+    for attempts in (1, 1, 2, 3):
+        world.mesh(8.0, outbound=True, attempts=attempts)
+    world.mesh(-3.0, outbound=True, attempts=2)  # before the move
+    found = world.judged("move.upgrade", tmp_path / "some")
+    assert found.measured["retried_by_the_proxies"] == 2, found.reason

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import worlds
 import worlds_crash
+import worlds_logs
 from forge import World, token
 from rich.console import Console
 
@@ -58,6 +59,14 @@ def test_a_world_without_a_leak_has_no_such_lane(tmp_path: Path) -> None:
     made = report(worlds.lifecycle("native"), tmp_path)
     drawn = picture.draw(tmp_path / made["cells"][0]["bundle"], made["cells"])
     assert drawn is not None and "in clear" not in {lane.name for lane in drawn.lanes}
+
+
+def test_log_lines_are_seen_where_they_were_written_and_where_they_came(tmp_path: Path) -> None:
+    drawn = picture.draw(worlds_logs.logs("classic").write(tmp_path / "cell"), [])
+    assert drawn is not None
+    lanes = {lane.name: lane for lane in drawn.lanes}
+    (wrote,), (got,) = lanes["app writes"].marks, lanes["sink gets"].marks
+    assert wrote.x < got.x and got.x + got.width < wrote.x + wrote.width  # the last lines are lost
 
 
 def test_the_page_shows_the_verdict_and_escapes_what_it_quotes(

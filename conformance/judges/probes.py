@@ -14,8 +14,8 @@ from conformance.judges.view import from_inside, identity
 from conformance.model import Evidence
 
 # The kubelet takes every status from 200 to 399 for success (pkg/probe/http/http.go), and calls
-# itself "kube-probe/<minor>".
-_SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d ")
+# itself "kube-probe/<minor>". Some servers (Fluent Bit's) end the line with the status.
+_SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d[ \r]")
 _KUBELET = re.compile(rb"^(?:GET|HEAD) [^\r\n]* HTTP/1\.[01]\r\n(?:.*\r\n)?User-Agent: kube-probe/",
                       re.IGNORECASE | re.DOTALL)  # fmt: skip
 _HEAD = 4096  # bytes of a request or answer that are looked at

@@ -20,6 +20,9 @@ _MARGIN_NS = NS // 2  # a little air before the first and behind the last event
 _EGRESS = ("first", "steady", "drain", "job")
 _INGRESS = ("inflight", "stream")
 _DIALS = ("dial", "dial-tls")
+_SUNK = {"sink.received": "ok", "sink.refused": "refused", "sink.dropped": "closed"}
+# Log lines that follow each other this closely make one bar.
+_TOGETHER_NS = NS // 2
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
         _requests(scale, "app sends", app, _EGRESS),
         _requests(scale, "app answers peer", lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
         _requests(scale, "outsider dials", lines(bundle / "stamps/dialer.dialer.jsonl"), _DIALS),
+        _logged(scale, "app writes", app, {"lines": "ok"}),
+        _logged(scale, "sink gets", lines(bundle / "stamps/sink.sink.jsonl"), _SUNK),
         _seen(scale, verdicts),
     ]
     return Picture([lane for lane in lanes if lane.marks], _axis(scale))
@@ -195,6 +200,28 @@ def _requests(scale: _Scale, name: str, stamps: Iterable[Json], kinds: Sequence[
         for one in open_ones.values()
         if scale.start <= one["ns"] <= scale.end
     ]
+    return lane
+
+
+def _logged(scale: _Scale, name: str, stamps: Iterable[Json], kinds: Mapping[str, str]) -> Lane:
+    """Log lines of the pod under test, as its app wrote them or as the sink got them."""
+    lane = Lane(name)
+    bars: list[tuple[str, int, int, int, int]] = []  # event, begin, end, first and last line
+    for stamp in stamps:
+        runs = stamp.get("runs", {}).get("subject", ())
+        if stamp["event"] == "lines":
+            runs = [(stamp["first"], stamp["last"])]
+        if stamp["event"] not in kinds or not runs:
+            continue
+        low, high, ns = min(one for one, _ in runs), max(one for _, one in runs), stamp["ns"]
+        if bars and bars[-1][0] == stamp["event"] and ns - bars[-1][2] < _TOGETHER_NS:
+            event, begin, _, first, last = bars[-1]
+            bars[-1] = (event, begin, ns, min(first, low), max(last, high))
+        else:
+            bars.append((stamp["event"], ns, ns, low, high))
+    for event, begin, end, first, last in bars:
+        title = f"{event}: lines {first} to {last}"
+        lane.marks.append(scale.mark(begin, end, f"request {kinds[event]}", title))
     return lane
 
 

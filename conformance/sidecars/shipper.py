@@ -26,6 +26,7 @@ CONFIG_FOLDER = "/etc/log-shipper"
 LOGS, LOGS_FOLDER = "app-logs", "/var/log/app"
 STATE, STATE_FOLDER = "shipper-state", "/var/lib/shipper"
 BUSY = 10_000  # lines a second
+HOOK = "2"  # seconds that the app's postStart hook takes in mode lazy
 ROLES_WITHOUT = ("peer", "sink")
 
 
@@ -79,10 +80,13 @@ class Shipper:
             {"name": CONFIG, "configMap": {"name": CONFIG}},
             {"name": STATE, "emptyDir": {}},
         ]
-        if cell.mode == "busy":
-            for container in pod["spec"]["containers"]:
-                if container["name"] != self.name:
-                    set_variable(container, "SC_RATE", str(BUSY))
+        for container in pod["spec"]["containers"]:
+            if container["name"] != self.name and cell.mode == "busy":
+                set_variable(container, "SC_RATE", str(BUSY))
+            if container["name"] != self.name and cell.mode == "lazy":
+                # The kubelet starts the next container, a classic shipper, behind the hook: so the
+                # file is there when the shipper comes, whoever was quicker.
+                container["lifecycle"] = {"postStart": {"exec": {"command": ["sleep", HOOK]}}}
         return pod
 
     def container(self) -> Manifest:

@@ -111,6 +111,15 @@ def within_the_publishers_lag(world: World) -> None:
     world.created(5.005, forge.APP)
 
 
+def test_a_status_without_a_word_behind_it_is_one(tmp_path: Path) -> None:
+    """Fluent Bit answers "HTTP/1.1 200" and no more; the kubelet takes it."""
+    world = worlds.lifecycle()
+    _without_probes(world)
+    world.probe(5.0, "200")
+    found = world.judged(ORDER, tmp_path)
+    assert found.observed == "holds", found.reason
+
+
 def no_probe(world: World) -> None:
     _without_probes(world)
 

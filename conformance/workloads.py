@@ -26,6 +26,8 @@ SAME_AS = {
     "cronjob": "jobs",
     "quota": "jobs",
     "deadline": "jobs",
+    "workarounds": "job",
+    "webhook": "outdated",
     "crash": "lifecycle",
     "logs-job": "logs",
     "logs-gate": "logs",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import worlds
-from forge import EPOCH, Json, World, ns, stamp_text
+from forge import EPOCH, Json, World, clear_request, ns, stamp_text
 
 Life = tuple[float, float | None, int]  # from, to (None: for ever), exit code
 _numbers = itertools.count()
@@ -116,6 +116,46 @@ def deadline(_: str = "native") -> World:
     world.step(13.8, "mesh.up")
     ends(world, 20.0, "unbounded", "Complete", "CompletionsReached", succeeded=1)
     world.step(20.1, "end")
+    return world
+
+
+def workarounds(_: str = "classic") -> World:
+    """Classic Jobs whose mains end their sidecars, and one whose main crashes before."""
+    world = _world("classic", "workarounds", "quitpod")
+    world.index["cell"] |= {"sidecar": "envoy", "mode": "sidecar-rules"}
+    for way in ("quit", "marker", "kill"):
+        job(world, 0, way, {"active": 1})
+        pod(world, way, f"{way}pod", mains=[(1.0, 8.0, 0)], sidecars=[(1.5, 5.5, 0)])
+        world.stamp(5.0, f"{way}pod.app", "workaround.begin", how=way)
+        for seq, outcome in enumerate(("ok", "reset", "reset")):
+            world.attempt(5.2 + seq, f"{way}pod.app", "late", seq, outcome)
+        ends(world, 10.0, way, "Complete", "CompletionsReached", succeeded=1)
+    its = world.attempt(7.0, "quitpod.app", "late", 9, "closed", target="10.96.0.80:9000")
+    world.witnessed(7.1, 9000, clear_request(its))
+    job(world, 0, "crash", {"active": 1})
+    _held(world, "crash", "crashpod", exited=6.0, code=137)
+    world.step(BOUND, "job.bound", jobs=["crash"])
+    ends(world, 24.0, "crash", "Failed", "BackoffLimitExceeded", failed=1)
+    world.step(24.1, "job.moved")
+    return world
+
+
+def webhook(pattern: str = "native", *, refuses: bool = True) -> World:
+    """A native pod meets a webhook that takes its pattern; it is refused altogether, or only with
+    its probes."""
+    world = worlds.outdated(pattern, refuses=refuses)
+    world.index["cell"]["scenario"] = "webhook"
+    for at, when, policy in (
+        (0.3, "before", "Always"),
+        (0.9, "with", ""),
+        (14.9, "after", "Always"),
+    ):
+        world.step(at, "dry-run", when=when, restart_policy=policy)
+    for at, dry_run in ((0.85, True), (0.95, False), (1.05, False)):
+        removed = ["/spec/initContainers/1/restartPolicy"]
+        world.stamp(
+            at, "webhook.webhook", "webhook.asked", pod="subject", dry_run=dry_run, removed=removed
+        )
     return world
 
 

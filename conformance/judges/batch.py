@@ -164,9 +164,12 @@ def steps(bundle: Bundle, name: str, **fields: object) -> Iterator[Line]:
 
 
 def quit_asked(bundle: Bundle, job: Job) -> Line | None:
-    """When a sidecar of the Job was first told to quit."""
-    names = {one.name for one in job.tries}
-    return next((one for one in steps(bundle, "sidecar.quit-asked") if one["pod"] in names), None)
+    """When a sidecar of the Job was first told to quit that the kubelet had not ended before."""
+    pods = {one.name: one for one in job.tries}
+    for line in steps(bundle, "sidecar.quit-asked"):
+        if line["pod"] in pods and not _ended_by_kubelet(pods[line["pod"]], line.ns):
+            return line
+    return None
 
 
 def ended_alone(bundle: Bundle, job: Job) -> Line | None:
@@ -176,9 +179,10 @@ def ended_alone(bundle: Bundle, job: Job) -> Line | None:
 
 
 def require_beside(job: Job) -> None:
-    """Raises Unjudgeable unless each exit of a main was one beside a running sidecar.
+    """Raises Unjudgeable unless each exit of a main was one beside a running sidecar, which ended
+    because the kubelet told it to.
 
-    A Job whose sidecar had gone first has nothing to wait for.
+    A Job whose sidecar had gone first, or went by itself, has nothing to wait for.
     """
     for one in job.tries:
         for life in one.exits:
@@ -187,6 +191,12 @@ def require_beside(job: Job) -> None:
             if began is None or not any(_covers(side, began.ns, ended) for side in one.sidecars):
                 raise Unjudgeable(
                     f"no sidecar ran beside the main of pod {one.name} up to its exit",
+                    evidence=exits_of(job),
+                )
+        for side in one.sidecars[-1:]:
+            if side.exited and not _told_before_exit(side):
+                raise Unjudgeable(
+                    f"the sidecar of pod {one.name} ended by itself: it may be why the pod did",
                     evidence=exits_of(job),
                 )
 
@@ -277,6 +287,12 @@ def _held_since(one: Try, bound: Line, asked: Line) -> int:
 def _told_before_exit(life: Life) -> bool:
     exited = life.exited_latest
     return exited is not None and any(stop.ns < exited for stop in life.stops)
+
+
+def _ended_by_kubelet(one: Try, before: int) -> bool:
+    its = one.sidecars[-1] if one.sidecars else None
+    gone = its.exited_latest if its else None
+    return its is not None and gone is not None and gone < before and _told_before_exit(its)
 
 
 def _covers(life: Life, begin: int, end: int) -> bool:

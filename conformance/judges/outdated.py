@@ -1,16 +1,17 @@
-"""move.old-cluster: a cluster that cannot run a native sidecar says so."""
+"""move.old-cluster and move.webhook: what makes something else of a native sidecar says so."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from conformance.evidence.bundle import Bundle
+from conformance.evidence.bundle import Bundle, stamps_file
 from conformance.evidence.records import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.premise import pattern_of
 from conformance.model import NS, Evidence, Finding, Measured
 
-_BEHAVIOUR = "move.old-cluster"
+WEBHOOK = "webhook"  # role and container of the webhook that takes the field away
 # How anyone can see it in one command: a sidecar's restartPolicy is what makes it one.
 DETECT = "kubectl get pod POD -o jsonpath='{.spec.initContainers[*].restartPolicy}'"
 
@@ -21,6 +22,35 @@ def says_so(bundle: Bundle) -> Finding:
     To be broken: it admits the pod without the sidecar's restartPolicy; the app does not start
     while the sidecar runs, and does once the sidecar is told to quit, which proves the cause.
     """
+    return _judged(bundle, "move.old-cluster")
+
+
+def webhook(bundle: Bundle) -> Finding:
+    """As says_so, on a cluster that knows the pattern, with a webhook that takes it from the pod:
+    dry runs before and after the webhook keep what the one in between has lost.
+    """
+    if bundle.index.cell.pattern != "native":
+        raise Unjudgeable("only a native pod can lose its pattern to a webhook")
+    tries = {line["when"]: line for line in bundle.steps() if line.event == "dry-run"}
+    if set(tries) != {"before", "with", "after"}:
+        raise Unjudgeable(f"the pod was tried {', '.join(tries) or 'never'} the webhook only")
+    for when in ("before", "after"):
+        if tries[when]["restart_policy"] != "Always":
+            raise Unjudgeable(f"the cluster itself does not keep restartPolicy, {when} the webhook")
+    asked = [
+        line
+        for line in bundle.stamps(WEBHOOK, WEBHOOK)
+        if line.event == "webhook.asked" and not line["dry_run"] and line["removed"]
+    ]
+    if not asked:
+        raise Unjudgeable("the webhook was not asked about the pod, or took nothing from it")
+    found = _judged(bundle, "move.webhook")
+    file = stamps_file(WEBHOOK, WEBHOOK)
+    took = Evidence(file, asked[0].number, ns=asked[0].ns, text="the webhook took restartPolicy")
+    return replace(found, evidence=(took, *(_line(one) for one in tries.values()), *found.evidence))
+
+
+def _judged(bundle: Bundle, behaviour: str) -> Finding:
     if bundle.index.cell.pattern != "native":
         raise Unjudgeable("only a native pod can meet a cluster that does not know it")
     sent, bare = bundle.step("as-sent"), bundle.step("without-probes")
@@ -38,11 +68,11 @@ def says_so(bundle: Bundle) -> Finding:
         if _versions(bundle):
             raise Unjudgeable("the API server refused the pod, and yet it was seen")
         said = "The API server refused the pod, with the sidecar's probes and without them."
-        return Finding(_BEHAVIOUR, "holds", said, measured=measured, evidence=(_line(sent),))
-    return _admitted(bundle, admitted, refused, measured)
+        return Finding(behaviour, "holds", said, measured=measured, evidence=(_line(sent),))
+    return _admitted(bundle, behaviour, admitted, measured)
 
 
-def _admitted(bundle: Bundle, sent: Line, refused: bool, measured: dict[str, Any]) -> Finding:
+def _admitted(bundle: Bundle, behaviour: str, sent: Line, measured: dict[str, Any]) -> Finding:
     versions = _versions(bundle)
     if not versions:
         raise Unjudgeable("the pod was admitted, but watch.jsonl has no version of it")
@@ -60,9 +90,9 @@ def _admitted(bundle: Bundle, sent: Line, refused: bool, measured: dict[str, Any
         raise Unjudgeable("the app did not start after the sidecar's end: something else held it")
     held = (asked.ns - running.ns) / NS
     result: Measured = {**measured, "held_seconds": round(held, 3), "became": kept}
-    first = " Sent with a startupProbe it was refused." if refused else ""
+    first = " Sent with a startupProbe it was refused." if measured["refused_with_probes"] else ""
     return Finding(
-        _BEHAVIOUR,
+        behaviour,
         "broken",
         f"restartPolicy was dropped without a word: the sidecar became {kept}, and the app did not "
         f"start in the {held:.1f} s that it ran, but {(app.ns - asked.ns) / NS:.1f} s after it was "

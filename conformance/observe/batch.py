@@ -3,11 +3,15 @@ of blocked ones to quit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from kubernetes import client as k8s
+
 from conformance import workloads
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
+from conformance.observe.stage import APP_CONTAINER, Stage, condition, running_id
 from conformance.observe.watching import Json
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import HEALTH_PORT, ask_command
@@ -82,10 +86,10 @@ def pods_of(stage: Stage, job: str) -> list[Json]:
     return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def await_pod(stage: Stage, job: str) -> str:
+def await_pod(stage: Stage, job: str, *, seconds: float = 60) -> str:
     """Wait for a Job's first pod; its name. Raises Stuck."""
     found: list[Json] = stage.wait(
-        f"a pod of Job {job}", lambda: pods_of(stage, job), seconds=60, seen=lambda: "none"
+        f"a pod of Job {job}", lambda: pods_of(stage, job), seconds=seconds, seen=lambda: "none"
     )
     return str(found[0]["metadata"]["name"])
 
@@ -109,11 +113,6 @@ def main_exited(pod: Json) -> bool:
     )
 
 
-def held(pod: Json) -> bool:
-    """Whether a pod runs on although its main has exited."""
-    return main_exited(pod) and pod.get("status", {}).get("phase") == "Running"
-
-
 def over(pod: Json) -> bool:
     """Whether a pod has ended."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
@@ -125,18 +124,69 @@ def ended(stage: Stage, job: str) -> str:
     return next((kind for kind in ("Complete", "Failed") if condition(found, kind)), "")
 
 
-def end_in_time(stage: Stage, jobs: Sequence[str]) -> bool:
-    """Whether all of them end within the bound from now on."""
-    try:
-        stage.wait(
-            f"the end of {' and '.join(jobs)}",
-            lambda: all(ended(stage, job) for job in jobs),
-            seconds=BOUND_SECONDS,
-            seen=lambda: describe(stage, jobs),
+@dataclass
+class Holds:
+    """Which Jobs are held by their sidecars, and since when."""
+
+    stage: Stage
+    since: dict[str, float] = field(default_factory=dict)  # pod → monotonic seconds
+
+    def settled(self, jobs: Sequence[str]) -> bool:
+        """Whether each Job has ended, or all that is left of it has been held for the set time."""
+        waiting = [job for job in self.left(jobs) if not self._long_held(job)]
+        return not waiting
+
+    def left(self, jobs: Sequence[str]) -> list[str]:
+        """The Jobs that have not ended."""
+        return [job for job in jobs if not ended(self.stage, job)]
+
+    def pods(self, jobs: Sequence[str]) -> list[Json]:
+        """The pods of these Jobs that are held."""
+        return [pod for job in jobs for pod in pods_of(self.stage, job) if self._held(pod)]
+
+    def _long_held(self, job: str) -> bool:
+        now = time.monotonic()
+        open_ones = [pod for pod in pods_of(self.stage, job) if not over(pod)]
+        for pod in open_ones:
+            name = pod["metadata"]["name"]
+            if self._held(pod):
+                self.since.setdefault(name, now)
+            else:  # its main is started once more, or its sidecar is being stopped
+                self.since.pop(name, None)
+        since = [self.since.get(pod["metadata"]["name"], now) for pod in open_ones]
+        return bool(open_ones) and now - max(since) >= BOUND_SECONDS
+
+    def _held(self, pod: Json) -> bool:
+        """Whether a pod runs on although its main has exited, by a sidecar that nobody stops."""
+        name = pod["metadata"]["name"]
+        if not main_exited(pod) or pod["status"].get("phase") != "Running":
+            return False
+        sidecar = self.stage.sidecars(name)[-1]
+        return bool(running_id(pod, sidecar)) and not self._being_stopped(name)
+
+    def _being_stopped(self, pod: str) -> bool:
+        return any(
+            event.get("reason") == "Killing" and event["involvedObject"]["name"] == pod
+            for event in self.stage.watch.all("Event")
         )
-    except Stuck:
-        return False
-    return True
+
+
+def await_settled(stage: Stage, jobs: Sequence[str], *, seconds: float = 120) -> list[str]:
+    """Wait until each Job has ended, or has been held for the set time; the latter. Raises Stuck.
+
+    That they are held is written down.
+    """
+    holds = Holds(stage)
+    stage.wait(
+        f"the end of {' and '.join(jobs)}, or what holds them",
+        lambda: holds.settled(jobs),
+        seconds=seconds,
+        seen=lambda: describe(stage, jobs),
+    )
+    left = holds.left(jobs)
+    if left:
+        stage.step("job.bound", jobs=left)
+    return left
 
 
 def describe(stage: Stage, jobs: Sequence[str]) -> str:
@@ -148,18 +198,29 @@ def describe(stage: Stage, jobs: Sequence[str]) -> str:
     return " | ".join(parts)
 
 
-def quit_sidecars(stage: Stage, pods: Sequence[Json]) -> None:
-    """Tell the last sidecar of each pod to end by itself."""
-    for pod in pods:
+def quit_sidecars(stage: Stage, jobs: Sequence[str]) -> None:
+    """Tell the last sidecar of each pod that these Jobs still have to end by itself."""
+    for pod in [pod for job in jobs for pod in pods_of(stage, job) if not over(pod)]:
         name = pod["metadata"]["name"]
         sidecar = stage.sidecars(name)[-1]
         stage.step("sidecar.quit-asked", pod=name, container=sidecar)
-        answer = stage.quit(name, sidecar)
+        try:
+            answer = stage.quit(name, sidecar)
+        except k8s.ApiException as error:  # it has ended meanwhile
+            answer = f"{error.status}: {error.reason}"
         stage.step("sidecar.quit-answered", pod=name, answer=answer[:200])
 
 
 def crash_sidecar(stage: Stage, pod: str) -> None:
-    """Have a plain sidecar end at once with 137, as if killed."""
+    """Have a plain sidecar end at once with 137, as if killed, as soon as its app runs."""
+    stage.wait(
+        f"the app of pod {pod}",
+        lambda: any(
+            one["event"] == "app.started" for one in stage.stamps(f"{pod}.{APP_CONTAINER}")
+        ),
+        seconds=120,
+        seen=lambda: stage.describe(pod),
+    )
     sidecar = stage.sidecars(pod)[-1]
     stage.step("sidecar.crash-asked", pod=pod, container=sidecar)
     stage.execute(pod, sidecar, ask_command(HEALTH_PORT, "/crash"))

@@ -32,11 +32,9 @@ def observe(stage: Stage) -> str:
     try:
         batch.await_main(stage, first)
         stage.step("job.main-exited", job=first)
-        if not batch.end_in_time(stage, [first]):
-            stage.step("job.bound", jobs=[first])
-            if _refused(stage):
-                stage.step("cronjob.refused")
-                batch.quit_sidecars(stage, batch.pods_of(stage, first))
+        if batch.await_settled(stage, [first]) and _refused(stage):
+            stage.step("cronjob.refused")
+            batch.quit_sidecars(stage, [first])
         second = _await_run(stage, 2, seconds=PERIOD.seconds + 15)
         stage.step("cronjob.second-run", job=second)
     except Stuck as stuck:

@@ -7,14 +7,13 @@ told to quit, and the Jobs move on, which proves what held them.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from conformance.observe import batch
 from conformance.observe.stage import Stage, Stuck
-from conformance.observe.watching import Json
 
 CODE = 42  # what a failing main ends with; no sidecar ever does
 
@@ -31,7 +30,10 @@ class _Plan:
 
 _FAILS = {"SC_EXIT_CODE": CODE}
 _PAIR = {"completions": 2, "parallelism": 2}
-_LONG = {"SC_WORK": 10}  # seconds: long enough for the sidecar to be crashed and restarted
+# A file of the bundle, which every pod has as /evidence: until it is there the mains whose sidecars
+# are crashed go on.
+RELEASED = "released"
+_UNTIL_RELEASED = {"SC_UNTIL": f"/evidence/{RELEASED}"}
 JOBS = {
     "fails": _Plan({"backoffLimit": 1}, _FAILS),
     "fails-indexed": _Plan(
@@ -42,59 +44,9 @@ JOBS = {
     "restarts-and-completes": _Plan(
         {"backoffLimit": 3}, {**_FAILS, "SC_FAIL_STARTS": 1}, "OnFailure"
     ),
-    "crashed-on-failure": _Plan({"backoffLimit": 1}, _LONG, "OnFailure", "native"),
-    "crashed-never": _Plan({"backoffLimit": 1}, _LONG, "Never", "native"),
+    "crashed-on-failure": _Plan({"backoffLimit": 1}, _UNTIL_RELEASED, "OnFailure", "native"),
+    "crashed-never": _Plan({"backoffLimit": 1}, _UNTIL_RELEASED, "Never", "native"),
 }
-
-
-@dataclass
-class _Course:
-    """How far the Jobs are, as the watch has it."""
-
-    stage: Stage
-    jobs: tuple[str, ...]
-    held_since: dict[str, float] = field(default_factory=dict)  # pod → monotonic seconds
-    to_crash: set[str] = field(default_factory=set)  # Jobs whose sidecar is still to be crashed
-
-    def settled(self) -> bool:
-        """Whether each Job has ended, or has been held by a sidecar for the set time.
-
-        On the way, sidecars whose app runs are crashed where that is what the Job is for.
-        """
-        for job in sorted(self.to_crash):
-            self._crash(job)
-        open_ones = [job for job in self.jobs if not batch.ended(self.stage, job)]
-        waiting = [job for job in open_ones if not self._long_held(job)]
-        return not waiting
-
-    def held(self) -> dict[str, list[Json]]:
-        """The pods that are held, by their Job."""
-        found = {
-            job: [pod for pod in batch.pods_of(self.stage, job) if batch.held(pod)]
-            for job in self.jobs
-            if not batch.ended(self.stage, job)
-        }
-        return {job: pods for job, pods in found.items() if pods}
-
-    def _long_held(self, job: str) -> bool:
-        """Whether all that is left of the Job are pods that have been held for the set time."""
-        now = time.monotonic()
-        left = [pod for pod in batch.pods_of(self.stage, job) if not batch.over(pod)]
-        for pod in left:
-            name = pod["metadata"]["name"]
-            if batch.held(pod):
-                self.held_since.setdefault(name, now)
-            else:  # its main is started once more
-                self.held_since.pop(name, None)
-        since = [self.held_since.get(pod["metadata"]["name"], now) for pod in left]
-        return bool(left) and now - max(since) >= batch.BOUND_SECONDS
-
-    def _crash(self, job: str) -> None:
-        pods = batch.pods_of(self.stage, job)
-        name = pods[0]["metadata"]["name"] if pods else ""
-        if any(one["event"] == "app.started" for one in self.stage.stamps(f"{name}.app")):
-            self.to_crash.discard(job)
-            batch.crash_sidecar(self.stage, name)
 
 
 def observe(stage: Stage) -> str:
@@ -104,31 +56,53 @@ def observe(stage: Stage) -> str:
     for job, plan in plans.items():
         batch.submit(stage, job, spec=plan.spec, policy=plan.policy, main=plan.main)
     subject = batch.await_pod(stage, "fails")
-    course = _Course(stage, tuple(plans), to_crash={job for job in plans if "crashed" in job})
     try:
-        stage.wait(
-            "the end of every Job, or what holds it",
-            course.settled,
-            seconds=180,
-            seen=lambda: batch.describe(stage, course.jobs),
-        )
-        _free(stage, course)
+        crashed = [job for job in plans if "crashed" in job]
+        if crashed:
+            _crash_sidecars(stage, crashed)
+        held = batch.await_settled(stage, tuple(plans), seconds=180)
+        if held:
+            _free(stage, held)
     except Stuck as stuck:
         stage.step("stuck", why=str(stuck))
     return subject
 
 
-def _free(stage: Stage, course: _Course) -> None:
-    held = course.held()
-    if not held:
-        return
-    stage.step("job.bound", jobs=sorted(held))
-    batch.quit_sidecars(stage, [pod for pods in held.values() for pod in pods])
+def _crash_sidecars(stage: Stage, jobs: Sequence[str]) -> None:
+    """Crash the sidecars of these Jobs beside their mains, and let the mains end when the sidecars
+    run again and the job controller has had the time to count that."""
+    pods = [batch.await_pod(stage, job) for job in jobs]
+    for pod in pods:
+        batch.crash_sidecar(stage, pod)
+    stage.wait(
+        "another start of each crashed sidecar",
+        lambda: all(_restarted(stage, pod) for pod in pods),
+        seconds=60,
+        seen=lambda: batch.describe(stage, jobs),
+    )
+    with contextlib.suppress(Stuck):  # then nobody was failed
+        stage.wait(
+            "a Job that is failed by its sidecar",
+            lambda: any(batch.ended(stage, job) for job in jobs),
+            seconds=batch.BOUND_SECONDS,
+            seen=lambda: "",
+        )
+    stage.step(RELEASED)
+    (stage.bundle / RELEASED).touch()
+
+
+def _restarted(stage: Stage, pod: str) -> bool:
+    status = (stage.watch.newest("Pod", pod) or {}).get("status", {})
+    return any(one["restartCount"] for one in status.get("initContainerStatuses") or ())
+
+
+def _free(stage: Stage, held: Sequence[str]) -> None:
+    batch.quit_sidecars(stage, held)
     stage.wait(
         "the next step of every Job that was held",
         lambda: all(_counted(stage, job) for job in held),
         seconds=60,
-        seen=lambda: batch.describe(stage, tuple(held)),
+        seen=lambda: batch.describe(stage, held),
     )
     stage.step("job.moved")
 

@@ -26,14 +26,23 @@ _PROBES = ("startupProbe", "livenessProbe", "readinessProbe", "lifecycle")
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.create("services")
+    return meet(stage, native_pod(stage))
+
+
+def native_pod(stage: Stage) -> dict[str, Any]:
+    """The pod under test with its sidecar, as it is to be sent."""
     (document,) = stage.documents("subject")
     document = workloads.with_sidecar(document, stage.driver, stage.cell, "subject")
-    document = workloads.place_images(document, stage.images)
-    sidecar = _sidecar(document)
+    return workloads.place_images(document, stage.images)
+
+
+def meet(stage: Stage, document: dict[str, Any]) -> str:
+    """Send the pod, with its probes and without, and see what becomes of it; returns its name."""
+    sidecar = sidecar_of(document)
     if not _send(stage, "as-sent", document):
         bare = copy.deepcopy(document)
         for name in _PROBES:
-            _sidecar(bare).pop(name, None)
+            sidecar_of(bare).pop(name, None)
         if not _send(stage, "without-probes", bare):
             return SUBJECT
     try:
@@ -44,7 +53,7 @@ def observe(stage: Stage) -> str:
     return SUBJECT
 
 
-def _sidecar(document: dict[str, Any]) -> dict[str, Any]:
+def sidecar_of(document: dict[str, Any]) -> dict[str, Any]:
     """The init container that is meant as a sidecar."""
     found: dict[str, Any] = next(
         one for one in document["spec"]["initContainers"] if one.get("restartPolicy") == "Always"
@@ -54,7 +63,8 @@ def _sidecar(document: dict[str, Any]) -> dict[str, Any]:
 
 def _send(stage: Stage, step: str, document: dict[str, Any]) -> bool:
     """Create the pod, and write down what was sent and what was answered."""
-    sent = {"sidecar": _sidecar(document)["name"], "probes": "startupProbe" in _sidecar(document)}
+    sidecar = sidecar_of(document)
+    sent = {"sidecar": sidecar["name"], "probes": "startupProbe" in sidecar}
     try:
         stage.core.create_namespaced_pod(stage.namespace, document)
     except k8s.ApiException as error:

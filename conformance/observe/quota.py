@@ -14,6 +14,9 @@ from conformance.observe.watching import Json
 QUOTA = "room"
 ROOM = 2  # pods: the manifest's
 JOBS = ("first", "second", "third")
+# Behind each refusal the job controller waits twice as long, up to a minute (pkg/controller/job,
+# MaxJobApiBackOff); the pods that are in the way have to end first.
+RETRY_SECONDS = 120
 REFUSED = "FailedCreate"  # the job controller's event; the message holds the API server's words
 
 
@@ -35,8 +38,7 @@ def observe(stage: Stage) -> str:
         stage.step("job.main-exited", job=job)
     subject = batch.await_pod(stage, before[0])
     try:
-        if not batch.end_in_time(stage, before):
-            stage.step("job.bound", jobs=[job for job in before if not batch.ended(stage, job)])
+        held = batch.await_settled(stage, before)
         batch.submit(stage, last)
         stage.wait(
             f"a pod of Job {last}, or its refusal",
@@ -46,8 +48,8 @@ def observe(stage: Stage) -> str:
         )
         if not batch.pods_of(stage, last):
             stage.step("job.refused", job=last)
-            held = [pod for job in before for pod in batch.pods_of(stage, job) if batch.held(pod)]
             batch.quit_sidecars(stage, held)
+            batch.await_pod(stage, last, seconds=RETRY_SECONDS)
         batch.await_main(stage, last)
         stage.step("job.main-exited", job=last)
     except Stuck as stuck:

@@ -25,6 +25,7 @@ class Registration:
     default pattern),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
     carries nothing and costs little: for scenarios that need many pods and no traffic),
+    "quit-url" (a request from inside the pod makes it end: Facts.quit_url),
     "logs" (it ships what the app writes to a file to the sink).
     wants: what a scenario must need to mean anything for it.
     """
@@ -59,10 +60,13 @@ REGISTRY = {
             "envoy",
             "conformance.sidecars.envoy",
             ("init-rules", "sidecar-rules", "fallback"),
-            gives=("mesh", "spec"),
+            gives=("mesh", "spec", "quit-url"),
         ),
         Registration(
-            "fixture", "conformance.sidecars.fixture", ("default",), gives=("spec", "plain")
+            "fixture",
+            "conformance.sidecars.fixture",
+            ("default",),
+            gives=("spec", "plain", "quit-url"),
         ),
         Registration(
             "otel-collector",
@@ -85,7 +89,16 @@ REGISTRY = {
             only={"hold": ("classic",), "exit-on-zero": ("classic",)},
             controls=("excluded", "excluded-user"),
             check="conformance.sidecars.istio_release:check",
-            gives=("mesh", "discovery", "upgrade", "drain-hook", "rotation", "outage", "flip"),
+            gives=(
+                "mesh",
+                "discovery",
+                "upgrade",
+                "drain-hook",
+                "rotation",
+                "outage",
+                "flip",
+                "quit-url",
+            ),
         ),
     )
 }

@@ -1,6 +1,7 @@
-"""Certificates of the reference mesh: an authority for each cell, and a leaf for each identity.
+"""Certificates of the suite's own: an authority for each cell, and a leaf for each identity.
 
-ECDSA P-256, SPIFFE identities in the URI subject alternative name, valid for a day.
+ECDSA P-256, valid for a day. The mesh's identities are SPIFFE's, in the URI subject alternative
+name; a server that is asked by its host name has a DNS name instead.
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ class Authority:
 
     def issue(self, uri: str) -> Leaf:
         """A leaf for server and client use whose only name is ``uri``."""
+        return self._issue(x509.UniformResourceIdentifier(uri))
+
+    def issue_for_host(self, host: str) -> Leaf:
+        """A leaf for server and client use whose only name is the host name."""
+        return self._issue(x509.DNSName(host))
+
+    def _issue(self, name: x509.GeneralName) -> Leaf:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(x509.Name([]), self._name, key.public_key())
@@ -66,9 +74,7 @@ class Authority:
                 critical=False,
             )
             # Critical, because the subject is empty (RFC 5280, 4.2.1.6).
-            .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=True
-            )
+            .add_extension(x509.SubjectAlternativeName([name]), critical=True)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,

@@ -42,6 +42,7 @@ class Facts:
     """What the observer and the judges must know of this sidecar in this cell (see FORMAT.md).
 
     egress_answered: whether the app's own requests can be answered in this mode at all.
+    quit_url: where a POST from inside the pod makes the sidecar end by itself; "" for nowhere.
     certificate_seconds: how long the pods' certificates live where that is short enough to see
     them replaced; 0 for "much longer than the cell".
     proxy: the program that carries the traffic, where the main process has it as its child.
@@ -52,6 +53,7 @@ class Facts:
     start_delay_seconds: float = 0
     sidecar_drain_seconds: float = 0
     egress_answered: bool = True
+    quit_url: str = ""
     certificate_seconds: float = 0
     proxy: str = ""
 

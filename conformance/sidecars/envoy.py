@@ -106,6 +106,7 @@ class Driver:
             start_delay_seconds=START_DELAY,
             sidecar_drain_seconds=DRAIN,
             proxy="envoy",
+            quit_url=f"http://127.0.0.1:{ADMIN_PORT}/quitquitquit",
         )
 
     def quit_command(self) -> Sequence[str]:

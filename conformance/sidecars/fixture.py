@@ -52,7 +52,12 @@ class Driver:
         return read_pattern(pod, CONTAINER)
 
     def facts(self, cell: Cell, namespace: str) -> Facts:  # noqa: ARG002
-        return Facts(ports=PORTS, start_delay_seconds=START_DELAY, sidecar_drain_seconds=DRAIN)
+        return Facts(
+            ports=PORTS,
+            start_delay_seconds=START_DELAY,
+            sidecar_drain_seconds=DRAIN,
+            quit_url=f"http://127.0.0.1:{HEALTH_PORT}/quit",
+        )
 
     def quit_command(self) -> Sequence[str]:
         """POST /quit to its port; the sidecar then ends with exit code 0."""

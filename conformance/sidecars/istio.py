@@ -134,6 +134,7 @@ class Driver:
             identities={role: identity(namespace, role) for role in ROLES},
             sidecar_drain_seconds=DRAIN,
             egress_answered=cell.mode != "excluded-user",
+            quit_url=f"http://127.0.0.1:{AGENT_PORT}/quitquitquit",
             certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
             proxy="envoy",
         )

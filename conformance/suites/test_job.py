@@ -38,3 +38,8 @@ def test_jobs_one_after_another_do_not_fill_a_quota(evidence: CellEvidence) -> N
 @behaviour("job.deadline")
 def test_a_job_that_waits_for_the_mesh_ends_at_its_deadline(evidence: CellEvidence) -> None:
     evidence.must_show("job.deadline")
+
+
+@behaviour("job.workarounds")
+def test_the_old_workarounds_complete_a_classic_job(evidence: CellEvidence) -> None:
+    evidence.must_show("job.workarounds")

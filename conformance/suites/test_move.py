@@ -25,3 +25,8 @@ def test_a_mesh_is_upgraded_without_a_leak_or_a_loss(evidence: CellEvidence) -> 
 @behaviour("move.pattern-flip")
 def test_a_dry_run_tells_what_another_default_pattern_does(evidence: CellEvidence) -> None:
     evidence.must_show("move.pattern-flip")
+
+
+@behaviour("move.webhook")
+def test_an_outdated_webhook_does_not_take_the_pattern_unnoticed(evidence: CellEvidence) -> None:
+    evidence.must_show("move.webhook")

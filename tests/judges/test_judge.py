@@ -27,7 +27,8 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
         "outdated": worlds.outdated, **worlds_mesh.WORLDS,
         "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
-        "deadline": worlds_jobs.deadline,
+        "deadline": worlds_jobs.deadline, "workarounds": worlds_jobs.workarounds,
+        "webhook": worlds_jobs.webhook,
         "crash": worlds_crash.crash,
         **worlds_logs.WORLDS,
     }  # fmt: skip
@@ -85,7 +86,10 @@ def test_an_index_that_cannot_be_read_is_inconclusive(tmp_path: Path, raw: str) 
     assert "cell.json" in found.reason
 
 
-@pytest.mark.parametrize("behaviour", [id_ for id_ in behaviours() if id_ != "move.old-cluster"])
+OTHERWISE = ("move.old-cluster", "move.webhook")  # what is judged is that the pod is not native
+
+
+@pytest.mark.parametrize("behaviour", [id_ for id_ in behaviours() if id_ not in OTHERWISE])
 def test_a_pod_that_was_never_injected_is_inconclusive(tmp_path: Path, behaviour: str) -> None:
     world = world_of(behaviour)
     world.index["admitted"] = {"pattern": "none", "why": "no sidecar in the pod"}

@@ -1,4 +1,4 @@
-"""move.old-cluster: a field dropped in silence, proven by what the pod became and what freed it."""
+"""move.old-cluster, move.webhook: a field dropped in silence, proven by what freed the pod."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import worlds
+import worlds_jobs
 from forge import World
 
-OLD = "move.old-cluster"
+OLD, WEBHOOK = "move.old-cluster", "move.webhook"
 
 
 def test_a_refusal_is_what_is_promised(tmp_path: Path) -> None:
@@ -71,3 +72,60 @@ def test_a_refused_pod_that_was_seen_is_inconclusive(tmp_path: Path) -> None:
 
 def test_a_classic_pod_says_nothing(tmp_path: Path) -> None:
     assert worlds.outdated("classic").judged(OLD, tmp_path).observed == "inconclusive"
+
+
+# --- the same by a webhook ------------------------------------------------------------------------
+
+
+def test_what_a_webhook_took_and_is_refused_is_noticed(tmp_path: Path) -> None:
+    assert worlds_jobs.webhook().judged(WEBHOOK, tmp_path).observed == "holds"
+
+
+def test_what_a_webhook_took_unnoticed_is_broken(tmp_path: Path) -> None:
+    found = worlds_jobs.webhook(refuses=False).judged(WEBHOOK, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "field-dropped")
+    assert "stamps/webhook.webhook.jsonl" in {one.file for one in found.evidence}
+
+
+def dropped_without_it(world: World) -> None:
+    """The cluster itself does not know the pattern."""
+    next(one for one in world.steps if one.get("when") == "before")["restart_policy"] = ""
+
+
+def dropped_after_it(world: World) -> None:
+    next(one for one in world.steps if one.get("when") == "after")["restart_policy"] = ""
+
+
+def never_asked_for_real(world: World) -> None:
+    world.drop(world.stamps["webhook.webhook"], "webhook.asked", dry_run=False)
+
+
+def took_nothing(world: World) -> None:
+    for one in world.stamps["webhook.webhook"]:
+        one["removed"] = []
+
+
+def never_tried_after(world: World) -> None:
+    world.drop(world.steps, "dry-run", when="after")
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (dropped_without_it, "before the webhook"),
+        (dropped_after_it, "after the webhook"),
+        (never_asked_for_real, "not asked"),
+        (took_nothing, "took nothing"),
+        (never_tried_after, "only"),
+        (app_started_by_itself, "something else held it"),
+        (kept, "nothing was dropped"),
+    ],
+)
+def test_a_loss_that_may_be_another_one_s_doing_is_inconclusive(
+    doubtful: Callable[[World], None], said: str, tmp_path: Path
+) -> None:
+    world = worlds_jobs.webhook(refuses=False)
+    doubtful(world)
+    found = world.judged(WEBHOOK, tmp_path)
+    assert found.observed == "inconclusive"
+    assert said in found.reason

@@ -35,6 +35,9 @@ SAME_AS = {
     "logs-starved": "logs",
     "logs-behind-mesh": "logs",
     "logs-before-mesh": "logs",
+    "liveness": "lifecycle",
+    "backoff": "lifecycle",
+    "oom": "lifecycle",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

@@ -167,6 +167,13 @@ def test_the_quit_command_is_python_without_surprises() -> None:
     assert done.returncode != 0
 
 
+def test_it_is_made_ill_by_the_gate_of_its_own_health_endpoint() -> None:
+    *_, code = DRIVER.ail_command()
+    config = program("config")
+    assert f"/runtime_modify?{config.GATE}=0" in code
+    assert DRIVER.live_path in json.dumps(config.health(ipv6=False))
+
+
 def test_each_role_has_a_certificate_of_the_same_authority() -> None:
     made = {one["metadata"]["name"]: one["stringData"] for one in secrets(cell("native"), "ns-1")}
     assert set(made) == {"mesh-subject", "mesh-peer"}

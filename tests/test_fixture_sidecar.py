@@ -89,6 +89,7 @@ def test_it_does_wrong_when_asked_to(tmp_path: Path) -> None:
         assert its.ask("POST", "/unlive") == 200
         assert its.ask("GET", "/healthz/live") == 503
         assert its.ask("POST", "/allocate/2") == 200
+        assert its.events()[-2:] == ["sidecar.allocate", "sidecar.allocated"]
         asking = [sys.executable, str(APP / "ask.py"), str(PORT), "/quit"]
         assert subprocess.run(asking, capture_output=True).stdout == b"200\n"
         assert its.process.wait(10) == 0

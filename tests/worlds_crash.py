@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 import worlds
-from forge import APP, ENVOY, PEER, SANDBOX, World
+from forge import APP, ENVOY, PEER, SANDBOX, Json, World, ns
 
 SECOND, THIRD = "e2" * 32, "e3" * 32
 OVER = 35.0
@@ -111,3 +111,91 @@ def _crash(pattern: str) -> World:
     for ident in (APP, THIRD, SANDBOX):
         world.exited(OVER + 0.2, ident, 137)
     return world
+
+
+# (name, asked, ended, next created, ready, seen to be ready) for each scenario without a mesh.
+LONE = {
+    "liveness": (("liveness", 10.0, 12.5, 13.4, 17.0, 17.3),),
+    "oom": (("oom", 10.0, 10.6, 11.5, 15.0, 15.3),),
+    "backoff": (
+        ("first crash", 10.0, 10.1, 11.2, 12.0, 12.2),
+        ("second crash", 13.0, 13.1, 23.9, 24.5, 24.8),
+        ("third crash", 26.0, 26.1, 46.9, 47.5, 47.8),
+    ),
+}
+HOW: dict[str, Json] = {
+    "liveness": {"how": "unlive"},
+    "oom": {"how": "allocate", "mebibytes": 256, "limit_mebibytes": 64},
+    "backoff": {"how": "kill", "program": ""},
+}
+IDS = (ENVOY, SECOND, THIRD, "e4" * 32)
+
+
+def liveness(pattern: str = "native") -> World:
+    """A fresh world in which the sidecar fails its liveness probe."""
+    world = _lone("liveness", pattern).copy()
+    event(world, 11.2, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 503")
+    event(world, 11.3, "Killing", "Init container envoy failed liveness probe")
+    world.signalled(11.4, ENVOY)
+    return world
+
+
+def backoff(pattern: str = "native") -> World:
+    """A fresh world in which the sidecar is killed three times."""
+    world = _lone("backoff", pattern).copy()
+    for at in (13.6, 26.6):
+        event(world, at, "BackOff", "Back-off restarting failed container envoy in pod subject_x")
+    return world
+
+
+def oom(pattern: str = "native") -> World:
+    """A fresh world in which the sidecar takes too much memory."""
+    world = _lone("oom", pattern).copy()
+    world.stamp(10.2, "subject.envoy", "sidecar.allocate", mebibytes=256)
+    world.runtime.append((ns(10.59), "/tasks/oom", {"container_id": ENVOY}))
+    return world
+
+
+def event(world: World, at: float, reason: str, message: str, container: str = "envoy") -> None:
+    """An Event of the kubelet's about a container of the pod under test."""
+    group = "initContainers" if world.pattern == "native" else "containers"
+    about = {"uid": "uid-subject", "fieldPath": f"spec.{group}{{{container}}}"}
+    body = {
+        "metadata": {"name": f"subject.{at}", "uid": f"event-{at}"},
+        "involvedObject": about, "reason": reason, "message": message,
+    }  # fmt: skip
+    world.watch.append({"ns": ns(at), "type": "ADDED", "kind": "Event", "object": body})
+
+
+@cache
+def _lone(scenario: str, pattern: str) -> World:
+    crashes = LONE[scenario]
+    world = World(pattern, worlds.index(pattern, scenario))
+    ids = IDS[: len(crashes) + 1]
+    world.index["pods"]["subject"]["containers"]["envoy"] |= {"id": ids[-1], "ids": list(ids)}
+    over = crashes[-1][-1] + 0.5
+    world.beacons(0.1, over + 0.6)
+    begin = worlds.start(world)
+    for seq in range(int((over - begin) * 5)):
+        world.attempt(begin + 0.01 + seq * 0.2, "subject.app", "steady", seq, "wrong")
+    for number, (name, asked, ended, created, ready, back) in enumerate(crashes):
+        old, new = ids[number], ids[number + 1]
+        world.step(asked, "crash.asked", crash=name, container="envoy", id=old, **HOW[scenario])
+        status = 0 if scenario == "liveness" else 137
+        world.exited(ended, old, status)
+        reason = {"oom": "OOMKilled", "liveness": "Completed"}.get(scenario, "Error")
+        end = {"exitCode": status, "reason": reason, "containerID": f"containerd://{old}"}
+        seen(world, ended + 0.2, old, "app", restarts=number, terminated=end)
+        world.created(created, new)
+        world.stamp(created + 0.03, "subject.envoy", "sidecar.started")
+        world.stamp(ready, "subject.envoy", "sidecar.ready")
+        seen(world, created + 0.1, new, "app", restarts=number + 1)
+        seen(world, back, new, "envoy", "app", restarts=number + 1)
+        world.step(back + 0.05, "sidecar.back", crash=name)
+    world.step(over, "end")
+    for ident in (APP, ids[-1], SANDBOX):
+        world.exited(over + 0.2, ident, 137)
+    return world
+
+
+WORLDS = {"crash": crash, "liveness": liveness, "backoff": backoff, "oom": oom}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.crashes import Crash, Json, crashes, exit_of, versions
@@ -12,7 +13,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import successes
-from conformance.model import NS, Evidence, Finding, Measured, Value
+from conformance.model import NS, Evidence, Finding
 
 KILLED = 137  # 128 + SIGKILL
 # A restart comes at once, or after the kubelet's back-off (10 s before the second, 20 s before the
@@ -32,24 +33,24 @@ def window(bundle: Bundle) -> Finding:
     """
     require_premise(bundle)
     found = crashes(bundle)
-    _require_killed(found)
+    require_killed(found)
     broken = alone("crash.window", bundle, found)
     if broken:
         return broken
-    probes = _probes(bundle)
-    away: dict[str, Value] = {one.name: _away_seconds(one, probes) for one in found}
-    told = ", ".join(f"{seconds:.2f} s ({name})" for name, seconds in away.items())
+    measured = measure(bundle, found)
+    told = ", ".join(f"{away:.2f} s ({name})" for name, away in measured["away_seconds"].items())
     return Finding(
         "crash.window",
         "holds",
         f"The sidecar was restarted alone after each of {len(found)} crashes, and the app went on; "
         f"it had no ready sidecar for {told}.",
-        measured=_measured(bundle, found, away, probes),
-        evidence=[each for one in found for each in _course(one)],
+        measured=measured,
+        evidence=[each for one in found for each in course(one)],
     )
 
 
-def _require_killed(found: Sequence[Crash]) -> None:
+def require_killed(found: Sequence[Crash]) -> None:
+    """Raises Unjudgeable unless each container whose main process was killed ended by that."""
     for one in found:
         status = one.old.exited.status if one.old.exited else None
         if not one.asked["program"] and status != KILLED:
@@ -156,19 +157,22 @@ def _probed(one: Crash, probes: Sequence[Event]) -> Event | None:
     return min(later, key=lambda each: each.earliest, default=None)
 
 
-def _measured(
-    bundle: Bundle, found: Sequence[Crash], away: dict[str, Value], probes: Sequence[Event]
-) -> Measured:
+def measure(bundle: Bundle, found: Sequence[Crash]) -> dict[str, Any]:
+    """What is known of each crash by its name, in figures. The sidecar came back after them all.
+
+    Raises Unjudgeable when nothing but its status says that it was ready.
+    """
+    probes = _probes(bundle)
     return {
         "crashes": len(found),
-        "away_seconds": away,
+        "away_seconds": {one.name: _away_seconds(one, probes) for one in found},
         "restarted_after_seconds": {one.name: round(one.gone.seconds, 3) for one in found},
         "probe_passed_after_seconds": {
             one.name: _after(one, _probed(one, probes)) for one in found
         },
         "pod_unready_seconds": {one.name: _unready_seconds(bundle, one) for one in found},
         "startup_probe_anew": {one.name: _gated_anew(bundle, one) for one in found},
-        "waited_for": {one.name: ", ".join(_waiting(bundle, one)) for one in found},
+        "waited_for": {one.name: ", ".join(waiting(bundle, one)) for one in found},
         "exit_status": {one.name: one.old.exited.status for one in found if one.old.exited},
         "end_known_to_ms": {
             one.name: round((one.died.latest - one.died.earliest) / 1e6, 1) for one in found
@@ -205,18 +209,19 @@ def _gated_anew(bundle: Bundle, one: Crash) -> bool:
     )
 
 
-def _waiting(bundle: Bundle, one: Crash) -> dict[str, str]:
+def waiting(bundle: Bundle, one: Crash) -> dict[str, str]:
     """Reason → message with which the sidecar was seen to wait for its restart."""
     found: dict[str, str] = {}
     for _, status in _between(bundle, one):
         for each in container_statuses(status):
-            waiting = each.get("state", {}).get("waiting")
-            if each["name"] == one.old.name and waiting:
-                found[str(waiting.get("reason"))] = str(waiting.get("message", ""))
+            its = each.get("state", {}).get("waiting")
+            if each["name"] == one.old.name and its:
+                found[str(its.get("reason"))] = str(its.get("message", ""))
     return found
 
 
-def _course(one: Crash) -> tuple[Evidence, ...]:
+def course(one: Crash) -> tuple[Evidence, ...]:
+    """Where the end and the return of the sidecar are written."""
     assert one.new is not None and one.new.created_event is not None and one.back is not None
     ready = one.ready.evidence if one.ready else ()
     text = f"ready again after the {one.name}"

@@ -24,6 +24,8 @@ MIN_AGAIN = 3
 # proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
 # (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
 SETTLE_NS = 3 * NS // 2
+# Of the requests behind a return: more that hang than this, and the machine is not to blame alone.
+MOST_LATE = 0.1
 _CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
 _EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
 _TOLD = 50
@@ -98,9 +100,11 @@ def outcome(bundle: Bundle) -> Finding:
         return _broken("bypassed", why, past, measured)
     behind = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
     after = [each for each in behind if not any(each.begin_ns in _settling(one) for one in found)]
-    lost = [each for each in after if each.outcome != OK]
+    lost = [each for each in after if each.outcome != OK and not _late(each)]
+    late = [each for each in after if each.outcome != OK and _late(each)]
     measured["requests_after"] = dict(by_outcome(after))
-    measured["lost_just_after"] = sum(one.outcome != OK for one in behind) - len(lost)
+    measured["late_after"] = len(late)
+    measured["lost_just_after"] = sum(one.outcome != OK for one in behind if one not in after)
     if lost:
         return _broken(
             "not-recovered",
@@ -108,8 +112,15 @@ def outcome(bundle: Bundle) -> Finding:
             lost,
             measured,
         )
+    if len(late) > MOST_LATE * len(after):
+        raise Unjudgeable(
+            f"{len(late)} of {len(after)} requests after the sidecar's return came to no end in "
+            "their time: whether they hung or the machine was slow cannot be told",
+            evidence=[one.evidence for one in late[:_TOLD]],
+            measured=measured,
+        )
     for kinds in (_EGRESS, _INGRESS):
-        number = sum(one.kind in kinds for one in after)
+        number = sum(one.kind in kinds and one.outcome == OK for one in after)
         if number < MIN_AGAIN * len(found):
             raise Unjudgeable(
                 f"{number} requests ({', '.join(kinds)}) after the sidecar's return, and "
@@ -121,7 +132,8 @@ def outcome(bundle: Bundle) -> Finding:
     return Finding(
         _OUTCOME,
         "holds",
-        f"{' '.join(said)} All {len(after)} requests after its return were answered.",
+        f"{' '.join(said)} Of {len(after)} requests after its return none was turned away"
+        f"{f', {len(late)} came late' if late else ''}.",
         measured=measured,
         evidence=[each for one in found for each in one.died.evidence],
     )
@@ -182,6 +194,14 @@ def _afters(bundle: Bundle, found: Sequence[Crash]) -> Iterator[Window]:
     nexts = [*(one.asked.ns for one in found[1:]), _over_ns(bundle)]
     for one, until in zip(found, nexts, strict=True):
         yield Window(f"after the {one.name}", one.window.end, until)
+
+
+def _late(one: Attempt) -> bool:
+    """Whether its time was over, by its sender or by a proxy: slow or hanging, and not turned away.
+
+    The words are Envoy's (source/common/http/utility.cc, resetReasonToString).
+    """
+    return one.outcome == "timeout" or "connection timeout" in one.detail
 
 
 def _settling(one: Crash) -> Window:

@@ -14,6 +14,7 @@ from typing import Any
 from conformance.observe.lifecycle import STEADY, SUBJECT, await_steady, leak_on_purpose
 from conformance.observe.stage import Stage, Stuck, condition, running_id
 from conformance.sidecars import REGISTRY
+from conformance.sidecars.driver import Manifest
 
 # What must have been seen of the life behind a crash: that requests are answered again. Some 3 s,
 # as the judge lets the first 1.5 s pass.
@@ -50,6 +51,18 @@ def observe(stage: Stage) -> str:
     return SUBJECT
 
 
+def alone(stage: Stage, alter: Callable[[Manifest], None]) -> None:
+    """The pod under test without a mesh around it, its sidecar altered, ready. Raises Stuck.
+
+    Its app tries to reach a peer that is not there, which is sign enough of its life.
+    """
+    stage.surround()
+    stage.step("subject.create")
+    stage.create("subject", role="subject", alter=lambda pod: alter(stage.sidecar_in(pod)))
+    stage.await_ready(SUBJECT, seconds=120)
+    stage.step("subject.ready")
+
+
 def kill(stage: Stage, name: str, program: str = "") -> None:
     """Kill the sidecar (or its child of that name), and see it come back. Raises Stuck."""
 
@@ -79,4 +92,10 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
         seconds=PATIENCE,
         seen=lambda: stage.describe(SUBJECT),
     )
-    stage.step("sidecar.back", crash=name)
+    since = stage.step("sidecar.back", crash=name)
+    stage.wait(
+        "a sign of life of the app",
+        lambda: any(one["ns"] > since for one in stage.stamps("subject.app")[-1:]),
+        seconds=10,
+        seen=lambda: "nothing newer than the sidecar's return",
+    )

@@ -26,7 +26,8 @@ class Registration:
     "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
     carries nothing and costs little: for scenarios that need many pods and no traffic),
     "quit-url" (a request from inside the pod makes it end: Facts.quit_url),
-    "logs" (it ships what the app writes to a file to the sink).
+    "logs" (it ships what the app writes to a file to the sink), "ails" (it can be made to fail its
+    liveness probe).
     wants: what a scenario must need to mean anything for it.
     """
 
@@ -60,13 +61,13 @@ REGISTRY = {
             "envoy",
             "conformance.sidecars.envoy",
             ("init-rules", "sidecar-rules", "fallback"),
-            gives=("mesh", "spec", "quit-url"),
+            gives=("mesh", "spec", "quit-url", "ails"),
         ),
         Registration(
             "fixture",
             "conformance.sidecars.fixture",
             ("default",),
-            gives=("spec", "plain", "quit-url"),
+            gives=("spec", "plain", "quit-url", "ails"),
         ),
         Registration(
             "otel-collector",

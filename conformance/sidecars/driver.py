@@ -138,6 +138,17 @@ class KeepsRecords(Protocol):
 
 
 @runtime_checkable
+class Ails(Protocol):
+    """What a driver has besides when its sidecar can be made to fail its liveness probe."""
+
+    live_path: str  # on the health port: what a liveness probe is to ask
+
+    def ail_command(self) -> Sequence[str]:
+        """A command that, run in the sidecar's container, makes it answer 503 there from now on."""
+        ...
+
+
+@runtime_checkable
 class Upgrades(Protocol):
     """What a driver has besides when its control plane can be upgraded beside the old one."""
 

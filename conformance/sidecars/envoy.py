@@ -40,20 +40,13 @@ PORTS = {"app": 8080, "probe": 8081, "health": HEALTH_PORT, "witness_mesh": 9000
 
 _CERTIFICATES = "/etc/mesh"
 _PYTHON = ("python3", "-I", "-S")
-_QUIT = (
-    "import http.client, sys; "
-    f"admin = http.client.HTTPConnection('127.0.0.1', {ADMIN_PORT}, timeout=5); "
-    "admin.request('POST', '/quitquitquit'); "
-    "answer = admin.getresponse(); "
-    "print(answer.status); "
-    "sys.exit(answer.status != 200)"
-)
 
 
 class Driver:
     """The reference mesh. It has no control plane: certificates and config come with the pod."""
 
     name = "envoy"
+    live_path = "/healthz/ready"
 
     def fixture_images(self) -> Sequence[str]:
         return (IMAGE,)
@@ -111,7 +104,24 @@ class Driver:
 
     def quit_command(self) -> Sequence[str]:
         """POST /quitquitquit to the admin port; the sidecar then ends with exit code 0."""
-        return (*_PYTHON, "-c", _QUIT)
+        return _admin("/quitquitquit")
+
+    def ail_command(self) -> Sequence[str]:
+        """Close the gate of its health endpoint (fixtures/envoy/config.py, GATE)."""
+        return _admin("/runtime_modify?sidecar.ready=0")
+
+
+def _admin(path: str) -> Sequence[str]:
+    """A command that POSTs to Envoy's admin port."""
+    code = (
+        "import http.client, sys; "
+        f"admin = http.client.HTTPConnection('127.0.0.1', {ADMIN_PORT}, timeout=5); "
+        f"admin.request('POST', '{path}'); "
+        "answer = admin.getresponse(); "
+        "print(answer.status); "
+        "sys.exit(answer.status != 200)"
+    )
+    return (*_PYTHON, "-c", code)
 
 
 def envoy_version() -> str:

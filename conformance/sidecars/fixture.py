@@ -30,6 +30,7 @@ class Driver:
     """The plain sidecar. Only the pod under test gets one."""
 
     name = "fixture"
+    live_path = "/healthz/live"
 
     def fixture_images(self) -> Sequence[str]:
         return (IMAGE,)
@@ -62,6 +63,10 @@ class Driver:
     def quit_command(self) -> Sequence[str]:
         """POST /quit to its port; the sidecar then ends with exit code 0."""
         return quit_command(HEALTH_PORT)
+
+    def ail_command(self) -> Sequence[str]:
+        """POST /unlive to its port."""
+        return ask_command(HEALTH_PORT, "/unlive")
 
 
 def quit_command(port: int) -> Sequence[str]:

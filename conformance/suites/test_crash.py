@@ -25,3 +25,18 @@ def test_a_client_outside_the_mesh_is_not_answered_while_the_sidecar_is_away(
     evidence: CellEvidence,
 ) -> None:
     evidence.must_show("crash.bypass")
+
+
+@behaviour("crash.liveness")
+def test_a_failing_liveness_probe_restarts_the_sidecar_alone(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.liveness")
+
+
+@behaviour("crash.backoff")
+def test_repeated_crashes_lengthen_the_window(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.backoff")
+
+
+@behaviour("crash.oom")
+def test_a_sidecar_over_its_memory_limit_is_killed_alone(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.oom")

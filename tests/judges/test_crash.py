@@ -297,6 +297,10 @@ def lost_after_from_the_peer(world: World) -> None:
     world.attempt(34.5, "peer.app", "quick", 900, "wrong")
 
 
+def turned_away_by_a_proxy(world: World) -> None:
+    world.attempt(34.5, "peer.app", "quick", 900, "wrong", detail="503 no healthy upstream")
+
+
 def answered_past_it(world: World) -> None:
     world.attempt(10.5, "subject.app", "steady", 900, "ok")
 
@@ -314,6 +318,7 @@ def test_what_was_waited_for_before_the_return_may_end_behind_it(tmp_path: Path)
     [
         (lost_after, "not-recovered"),
         (lost_after_from_the_peer, "not-recovered"),
+        (turned_away_by_a_proxy, "not-recovered"),
         (answered_past_it, "bypassed"),
     ],
 )
@@ -322,6 +327,23 @@ def test_a_crash_that_costs_more(tmp_path: Path, broken: Break, hazard: str) -> 
     broken(world)
     found = world.judged(OUTCOME, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
+
+
+@pytest.mark.parametrize(("number", "observed"), [(1, "holds"), (30, "inconclusive")])
+@pytest.mark.parametrize(
+    "late", [("timeout", ""), ("wrong", "503 reset reason: connection timeout")]
+)
+def test_a_request_that_is_late_was_not_turned_away(
+    tmp_path: Path, late: tuple[str, str], number: int, observed: str
+) -> None:
+    world = worlds_crash.crash()
+    outcome, detail = late
+    for seq in range(number):
+        at = 34.5 + seq * 0.01
+        world.attempt(at, "subject.app", "steady", 900 + seq, outcome, detail=detail)
+    found = world.judged(OUTCOME, tmp_path)
+    assert found.observed == observed, found.reason
+    assert found.measured["late_after"] == number
 
 
 def nothing_after(world: World) -> None:

@@ -29,7 +29,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
         "deadline": worlds_jobs.deadline, "workarounds": worlds_jobs.workarounds,
         "webhook": worlds_jobs.webhook,
-        "crash": worlds_crash.crash,
+        **worlds_crash.WORLDS,
         **worlds_logs.WORLDS,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)

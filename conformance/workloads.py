@@ -29,6 +29,7 @@ SAME_AS = {
     "workarounds": "job",
     "webhook": "outdated",
     "crash": "lifecycle",
+    "crash-kept": "keepalive",
     "logs-job": "logs",
     "logs-gate": "logs",
     "logs-crash": "logs",

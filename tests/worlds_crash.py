@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 import worlds
+import worlds_mesh
 from forge import APP, ENVOY, PEER, SANDBOX, Json, World, ns
 
 SECOND, THIRD = "e2" * 32, "e3" * 32
@@ -115,6 +116,7 @@ def _crash(pattern: str) -> World:
 
 # (name, asked, ended, next created, ready, seen to be ready) for each scenario without a mesh.
 LONE = {
+    "crash-kept": (("crash", 10.0, 10.2, 11.2, 15.0, 15.3),),
     "liveness": (("liveness", 10.0, 12.5, 13.4, 17.0, 17.3),),
     "oom": (("oom", 10.0, 10.6, 11.5, 15.0, 15.3),),
     "backoff": (
@@ -127,6 +129,7 @@ HOW: dict[str, Json] = {
     "liveness": {"how": "unlive"},
     "oom": {"how": "allocate", "mebibytes": 256, "limit_mebibytes": 64},
     "backoff": {"how": "kill", "program": ""},
+    "crash-kept": {"how": "kill", "program": ""},
 }
 IDS = (ENVOY, SECOND, THIRD, "e4" * 32)
 
@@ -156,6 +159,26 @@ def oom(pattern: str = "native") -> World:
     return world
 
 
+def kept(pattern: str = "native") -> World:
+    """A fresh world in which two pods keep connections open, and the sidecar of one is killed.
+
+    The pool of the peer is its own proxy's business: it stays, and its requests fail meanwhile.
+    """
+    world = _lone("crash-kept", pattern).copy()
+    for role in worlds_mesh.ROLES:
+        for kind in worlds_mesh.KEPT:
+            if (role, kind) == ("peer", "pool"):
+                worlds_mesh.keep(world, role, kind, 6.0, 10.0, how="")
+                name = {"connection": "pool.peer.0"}
+                for seq in range(10):
+                    world.attempt(10.3 + seq / 5, "peer.app", "pool", 500 + seq, "wrong", **name)
+                    world.attempt(15.3 + seq / 5, "peer.app", "pool", 600 + seq, "ok", **name)
+                continue
+            worlds_mesh.keep(world, role, kind, 6.0, 10.19, how="reset")
+            worlds_mesh.keep(world, role, kind, 15.2, 17.2, how="", number=1)
+    return world
+
+
 def event(world: World, at: float, reason: str, message: str, container: str = "envoy") -> None:
     """An Event of the kubelet's about a container of the pod under test."""
     group = "initContainers" if world.pattern == "native" else "containers"
@@ -173,7 +196,7 @@ def _lone(scenario: str, pattern: str) -> World:
     world = World(pattern, worlds.index(pattern, scenario))
     ids = IDS[: len(crashes) + 1]
     world.index["pods"]["subject"]["containers"]["envoy"] |= {"id": ids[-1], "ids": list(ids)}
-    over = crashes[-1][-1] + 0.5
+    over = crashes[-1][-1] + 2
     world.beacons(0.1, over + 0.6)
     begin = worlds.start(world)
     for seq in range(int((over - begin) * 5)):
@@ -198,4 +221,4 @@ def _lone(scenario: str, pattern: str) -> World:
     return world
 
 
-WORLDS = {"crash": crash, "liveness": liveness, "backoff": backoff, "oom": oom}
+WORLDS = {"crash": crash, "liveness": liveness, "backoff": backoff, "oom": oom, "crash-kept": kept}

@@ -63,17 +63,18 @@ def alone(stage: Stage, alter: Callable[[Manifest], None]) -> None:
     stage.step("subject.ready")
 
 
-def kill(stage: Stage, name: str, program: str = "") -> None:
-    """Kill the sidecar (or its child of that name), and see it come back. Raises Stuck."""
+def kill(stage: Stage, name: str, program: str = "") -> int:
+    """Kill the sidecar (or its child of that name), and see it come back; see crash."""
 
     def kill_it(container: str) -> None:
         stage.signal(SUBJECT, container, "KILL", program)
 
-    crash(stage, name, kill_it, how="kill", program=program)
+    return crash(stage, name, kill_it, how="kill", program=program)
 
 
-def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -> None:
-    """Make the sidecar end, and see its next container ready, and the pod with it. Raises Stuck.
+def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -> int:
+    """Make the sidecar end, and see its next container ready, and the pod with it; when it was so
+    (ns). Raises Stuck.
 
     make: is given the name of the container that is to end. more: what the step is to say.
     """
@@ -99,3 +100,4 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
         seconds=10,
         seen=lambda: "nothing newer than the sidecar's return",
     )
+    return since

@@ -28,18 +28,23 @@ def observe(stage: Stage) -> str:
     try:
         stage.await_ready(SUBJECT, seconds=120)
         stage.step("subject.ready")
-        _await_used(stage, since=0)
+        await_used(stage, since=0)
         stage.step("kept")
         if stage.facts.certificate_seconds:
             _await_rotation(stage)
-            _await_used(stage, since=stage.step("rotated"))
+            await_used(stage, since=stage.step("rotated"))
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step("stuck", why=str(stuck))
     delete(stage)
     return SUBJECT
 
 
-def _await_used(stage: Stage, since: int) -> None:
+def await_used(stage: Stage, since: int) -> None:
+    """Wait until every kind of kept connection was of use so often since a moment (ns).
+
+    Raises Stuck.
+    """
+
     def uses() -> dict[str, int]:
         stamps = {role: stage.stamps(f"{role}.app") for role in ROLES}
         return {

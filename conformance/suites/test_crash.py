@@ -27,6 +27,11 @@ def test_a_client_outside_the_mesh_is_not_answered_while_the_sidecar_is_away(
     evidence.must_show("crash.bypass")
 
 
+@behaviour("crash.connections")
+def test_every_kind_of_connection_is_in_use_again_after_a_crash(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.connections")
+
+
 @behaviour("crash.liveness")
 def test_a_failing_liveness_probe_restarts_the_sidecar_alone(evidence: CellEvidence) -> None:
     evidence.must_show("crash.liveness")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 
@@ -19,6 +20,7 @@ class Scenario:
     names of those that matter (words).
     needs: what a sidecar must give (Registration.gives, words) to be put through it.
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
+    alone: no other cell of its cluster is observed meanwhile, for the whole node feels it.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Scenario:
     modes: str = "all"
     needs: str = ""
     k8s: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Behaviour:
 
 
 @cache
-def _tables() -> Mapping[str, dict[str, dict[str, str]]]:
+def _tables() -> Mapping[str, dict[str, dict[str, Any]]]:
     with CATALOGUE.open("rb") as source:
         tables = tomllib.load(source)
     return {"scenarios": tables["scenarios"], "behaviours": tables["behaviours"]}

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance import clusters, timing
+from conformance import clusters, locks, timing
+from conformance.catalogue import scenarios
 from conformance.context import Context
 from conformance.errors import Problem
 from conformance.evidence.bundle import Bundle
@@ -78,7 +79,10 @@ class Observatory:
         # What was taken away on purpose does not come back at a second attempt.
         last = first if context.take_away else max(first, ATTEMPTS)
         for attempt in range(first, last + 1):
-            with timing.span(self._results, "observe", cell=cell.id, k8s=cell.k8s):
+            with (
+                _turn(cell, handle),
+                timing.span(self._results, "observe", cell=cell.id, k8s=cell.k8s),
+            ):
                 bundle = cell_observer.observe(cell, attempt, handle, context)
             with timing.span(self._results, "judge", cell=cell.id, k8s=cell.k8s):
                 opened = Bundle.open(bundle)
@@ -86,6 +90,12 @@ class Observatory:
             if not any(finding.retry for finding in findings.values()):
                 break
         return Observed(findings, bundle, attempts=attempt)
+
+
+def _turn(cell: Cell, handle: clusters.ClusterHandle) -> locks.Lock:
+    """Cells of a cluster are observed side by side, but for those that want it for themselves."""
+    lock = locks.exclusive if scenarios()[cell.scenario].alone else locks.shared
+    return lock(handle.kubeconfig.with_name("turn.lock"))
 
 
 def _next_attempt(evidence: Path, cell: Cell) -> int:

@@ -25,7 +25,8 @@ class Item:
 
 
 def cells(selection: Selection) -> Sequence[Cell]:
-    """The cells of a selection, in the order in which they are to be started."""
+    """The cells of a selection, in the order in which they are to be started: version by version,
+    and last of a version those that want their cluster for themselves."""
     versions = sorted(selection.k8s, key=lambda name: name != FIRST)
     found: list[Cell] = []
     claimed = {scenario.k8s for scenario in scenarios().values()} - {""}
@@ -44,6 +45,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                         cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
                         if driver.has(mode, pattern) and _judged_in(cell, selection):
                             found.append(cell)
+    found.sort(key=lambda cell: (versions.index(cell.k8s), scenarios()[cell.scenario].alone))
     if not found:
         raise UsageProblem(
             "Nothing to run: no cell fits all of the given options together; leave one out."

@@ -39,6 +39,14 @@ SAME_AS = {
     "liveness": "lifecycle",
     "backoff": "lifecycle",
     "oom": "lifecycle",
+    "grace": "lifecycle",
+    "hooks": "lifecycle",
+    "eviction": "lifecycle",
+    "terminating": "lifecycle",
+    "kubelet": "lifecycle",
+    "runtime": "lifecycle",
+    "killed": "job",
+    "endpoints": "lifecycle",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
@@ -53,11 +61,14 @@ _TEMPLATES = {
 def load(
     scenario: str, name: str, *, namespace: str, nonce: str, images: Mapping[str, str]
 ) -> Sequence[Manifest]:
-    """The documents of fixtures/manifests/<scenario>/<name>.yaml, with the placeholders filled in.
+    """The documents of fixtures/manifests/<scenario>/<name>.yaml, with the placeholders filled in;
+    where it has none of its own, those of the scenario that it is like.
 
     images: fixture folder → image reference.
     """
-    path = MANIFESTS / SAME_AS.get(scenario, scenario) / f"{name}.yaml"
+    path = MANIFESTS / scenario / f"{name}.yaml"
+    if not path.exists():
+        path = MANIFESTS / SAME_AS.get(scenario, scenario) / f"{name}.yaml"
     values = {"NAMESPACE": namespace, "NONCE": nonce}
     return [place_images(document, images) for document in read(path, values)]
 
@@ -82,6 +93,27 @@ def container_of(pod: Manifest, name: str) -> Manifest:
                 found: Manifest = one
                 return found
     raise KeyError(name)
+
+
+def set_variable(container: Manifest, name: str, value: str) -> None:
+    """Set a variable of a container's environment."""
+    others = [one for one in container.get("env") or () if one["name"] != name]
+    container["env"] = [*others, {"name": name, "value": value}]
+
+
+def as_role(value: Any, role: str) -> Any:
+    """What was written as the subject (a pod or pod template), as another pod: its name, its label,
+    and the name under which its programs write."""
+    if isinstance(value, dict):
+        if value.get("name") == "SC_ROLE":
+            return {**value, "value": role}
+        named = {key: as_role(item, role) for key, item in value.items()}
+        return named | {key: role for key in ("app", "name") if value.get(key) == "subject"}
+    if isinstance(value, list):
+        return [as_role(item, role) for item in value]
+    if isinstance(value, str):
+        return value.replace("/stamps/subject.", f"/stamps/{role}.")
+    return value
 
 
 def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> Manifest:

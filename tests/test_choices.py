@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conformance import choices, plan
+from conformance.catalogue import scenarios
 from conformance.errors import UsageProblem
 from conformance.paths import CHECKOUT
 
@@ -70,6 +71,15 @@ def test_slugs_are_valid_namespaces() -> None:
     for cell in plan.cells(choices.select({"k8s": "all"})):
         assert len(cell.slug) + len("-t99-2") <= 63
         assert cell.slug == cell.slug.lower()
+
+
+def test_who_wants_a_cluster_alone_comes_last_of_its_version() -> None:
+    found = plan.cells(choices.select({"k8s": "1.29,1.33", "sidecar": "fixture,envoy"}))
+    for k8s in ("1.29", "1.33"):
+        alone = [scenarios()[cell.scenario].alone for cell in found if cell.k8s == k8s]
+        assert alone == sorted(alone) and any(alone)
+    versions = [cell.k8s for cell in found]
+    assert versions == sorted(versions, reverse=True)
 
 
 def test_the_check_needs_nothing_installed() -> None:

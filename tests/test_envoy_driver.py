@@ -331,8 +331,9 @@ def test_manifests_hold_placeholders_and_no_sidecar(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         assert document["metadata"]["namespace"] == "NAMESPACE"
         if document["kind"] == "Service":
-            # A rolling update is about endpoints; everything else is about the pod.
-            moved = (path.parent.name, document["metadata"]["name"]) == ("rollout", "subject")
+            # Some are about endpoints; everything else is about the pod.
+            about = path.parent.name in ("rollout", "endpoints")
+            moved = about and document["metadata"]["name"] != "peer"
             assert document["spec"].get("publishNotReadyAddresses", False) is not moved
             continue
         spec = document["spec"]

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from conformance.evidence import index as index_format
 from conformance.evidence import records
-from conformance.evidence.index import Index
+from conformance.evidence.index import Index, Pod
 from conformance.evidence.records import Line, RuntimeEvent, StopLine
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
@@ -46,6 +46,13 @@ class Bundle:
             raise Unjudgeable(f"cell.json is missing in {self.root.name}") from None
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unjudgeable(f"cell.json cannot be read: {error!r}") from error
+
+    def pod(self, role: str = SUBJECT_ROLE) -> Pod:
+        """A pod of the cell by its role; the pod under test has one, whatever its name."""
+        name = self.index.subject if role == SUBJECT_ROLE else role
+        if name not in self.index.pods:
+            raise Unjudgeable(f"the pod {name} was never seen")
+        return self.index.pods[name]
 
     def path(self, name: str) -> Path:
         """The path of a file that is there and whole, as the index remembers it."""
@@ -111,9 +118,16 @@ class Bundle:
         """What the scenario did."""
         return self._json("steps.jsonl")
 
-    def step(self, name: str) -> Line | None:
-        """The first step of that name."""
-        return next((line for line in self.steps() if line.event == name), None)
+    def step(self, name: str, pod: str = "") -> Line | None:
+        """The first step of that name; of a pod, where the step says which."""
+        return next(
+            (
+                line
+                for line in self.steps()
+                if line.event == name and (not pod or line.get("pod") == pod)
+            ),
+            None,
+        )
 
     def watch(self) -> Iterator[Line]:
         """Watch events of Pods and Jobs; ns is when each was received."""

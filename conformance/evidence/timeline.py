@@ -129,16 +129,18 @@ def _stops(bundle: Bundle) -> Iterable[StopLine]:
     return bundle.stops() if bundle.has("containerd.log") else ()
 
 
-def stamp_events(bundle: Bundle, container: str, *events: str) -> list[Event]:
-    """Stamps of a container of the pod under test; none when it wrote none.
+def stamp_events(
+    bundle: Bundle, container: str, *events: str, role: str = SUBJECT_ROLE
+) -> list[Event]:
+    """Stamps of a container of a pod; none when it wrote none.
 
     A stamp tells of the very moment at which it was taken: nothing is said of before.
     """
-    file = stamps_file(SUBJECT_ROLE, container)
+    file = stamps_file(role, container)
     if not bundle.has(file):
         return []
     found = []
-    for line in bundle.stamps(SUBJECT_ROLE, container):
+    for line in bundle.stamps(role, container):
         if line.event in events:
             evidence = Evidence(file, line.number, ns=line.ns, text=line.event)
             found.append(Event(line.event, line.ns, line.ns, (evidence,)))

@@ -11,11 +11,15 @@ from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
 
+GAPS = "gaps.jsonl"
 
-def require_premise(bundle: Bundle) -> None:
-    """Raises Unjudgeable unless the sidecar was injected as the cell says and the clock was steady.
+
+def require_premise(bundle: Bundle, *, gaps: bool = False) -> None:
+    """Raises Unjudgeable unless the sidecar was injected as the cell says, the clock was steady and
+    the runtime's events were watched all the time.
 
     The index is not taken at its word: the pod as the watch received it must say the same.
+    gaps: the judge knows of gaps in the events, and goes by other evidence.
     """
     index = bundle.index
     if index.admitted != index.cell.pattern:
@@ -30,10 +34,23 @@ def require_premise(bundle: Bundle) -> None:
         raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
     _require_admitted(bundle)
     _require_accepted(bundle)
+    if not gaps:
+        _require_watched(bundle)
     step = clock_step_ns(bundle)
     if step > CLOCK_STEP_NS:
         raise Unjudgeable(
             f"clock unusable: the real-time clock was moved by {step / 1e6:.1f} ms during the run"
+        )
+
+
+def _require_watched(bundle: Bundle) -> None:
+    if not bundle.has(GAPS):
+        return
+    for number, text in bundle.lines(GAPS):
+        gap = json.loads(text)
+        raise Unjudgeable(
+            f"{gap['what']} was not watched for up to {(gap['until_ns'] - gap['ns']) / 1e9:.1f} s",
+            evidence=(Evidence(GAPS, line=number, ns=gap["ns"]),),
         )
 
 

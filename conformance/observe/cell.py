@@ -210,13 +210,19 @@ def _cut(stage: Stage, index: Json) -> list[str]:
 
 def _write(bundle: Path, index: Json) -> None:
     index["files"] = {
-        str(path.relative_to(bundle)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        str(path.relative_to(bundle)): _seal(path)
         for path in sorted(bundle.rglob("*"))
         if path.is_file()
     }
     atomic.write_text(bundle / "cell.json", json.dumps(index, indent=1))
 
 
-def _sha256(path: Path) -> str:
+def _seal(path: Path) -> Json:
+    """A file's length and digest at one moment: who is not captured may still be writing to it."""
+    left = size = path.stat().st_size
+    digest = hashlib.sha256()
     with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+        while left > 0 and (block := source.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}

@@ -25,6 +25,7 @@ from conformance.model import NS
 
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
+GAPS = "gaps.jsonl"
 # The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
 PATIENCE_SECONDS = 10.0
@@ -61,7 +62,8 @@ def cut(
     started_ns: int,
     ended_ns: int,
 ) -> list[str]:
-    """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap.
+    """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap;
+    gaps.jsonl too, where the runtime's events were not watched all the time.
 
     evidence: the cluster's folder. pods: whose packets as the node saw them are wanted, by name,
     with their addresses. started_ns, ended_ns: of the cell. Waits PATIENCE_SECONDS at most.
@@ -70,6 +72,9 @@ def cut(
     node, bundle = evidence / NODE_FOLDER, evidence / namespace
     until = time.monotonic() + PATIENCE_SECONDS
     missing = _deaths(node, ended_ns)
+    gaps = _gaps(node, started_ns, ended_ns)
+    if gaps:
+        (bundle / GAPS).write_bytes(b"".join(gaps))
 
     def sandboxes() -> set[str]:
         return {one.sandbox for one in _captures(bundle) if one.deleting} & set(sandbox_ids)
@@ -99,6 +104,15 @@ def _deaths(node: Path, ended_ns: int) -> list[str]:
     """Collectors that died before the cell's end, in their own words."""
     lines = _Growing(node / DEATHS, lambda _: True).lines()
     return [death["what"] for line in lines if (death := json.loads(line))["ns"] <= ended_ns]
+
+
+def _gaps(node: Path, started_ns: int, ended_ns: int) -> list[bytes]:
+    """The gaps in the runtime's events that touch the cell's time."""
+    return [
+        line
+        for line in _Growing(node / GAPS, lambda _: True).lines()
+        if (gap := json.loads(line))["ns"] <= ended_ns and gap["until_ns"] >= started_ns
+    ]
 
 
 def _come(condition: Callable[[], bool], until: float) -> bool:

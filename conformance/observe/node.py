@@ -7,7 +7,6 @@ process, and write into `<evidence>/.node/`; each cell's part is taken out by `c
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -21,12 +20,13 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from conformance import process
 from conformance.errors import EnvironmentProblem
 from conformance.observe.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.cut import DEATHS, NODE_FOLDER, cut
+from conformance.observe.cut import DEATHS, GAPS, NODE_FOLDER, cut
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut"]
 
 CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
 TEND_EVERY_SECONDS = 1.0
+TAKE_UP_SECONDS = 30.0  # patience with a service that a collector listens to, and that restarts
 CHUNKS_BYTES = 2 << 30  # what all of them may take; the oldest go first
 
 # In the node. The process that takes the place of this shell keeps the lock on descriptor 9, so
@@ -51,13 +51,17 @@ true
 
 @dataclass(frozen=True)
 class _Collector:
-    """name: of its lock and of its file of complaints. attached: whether it collects by now."""
+    """name: of its lock and of its file of complaints. attached: whether it collects by now.
+
+    again: taken up again when it ends, as it must when what it listens to is restarted.
+    """
 
     name: str
     what: str
     out: str
     command: Sequence[str]
     attached: Callable[[], bool]
+    again: bool = False
 
 
 class NodeCollectors:
@@ -92,6 +96,7 @@ class NodeCollectors:
                 "runtime.log",
                 ["ctr", "-n", "k8s.io", "events"],
                 self._sees_events,
+                again=True,
             ),
             _Collector(
                 "journal",
@@ -188,7 +193,7 @@ class NodeCollectors:
 
     def _sees_events(self) -> bool:
         """Make containerd publish an event of its own, and look for it in the stream."""
-        name = f"sidecar-conformance-{os.getpid()}"
+        name = f"sidecar-conformance-{time.time_ns()}"
         script = 'ctr namespaces create "$1" && ctr namespaces remove "$1"'
         process.run(
             self._exec("sh", "-c", script, "sh", name),
@@ -214,15 +219,18 @@ class NodeCollectors:
         ]
 
     def _tend(self) -> None:
-        """Once a second: read the clock, note who has died, keep the captures in their bounds."""
+        """Once a second: read the clock, see who has died, keep the captures in their bounds."""
         alive = list(self._collectors)
+        seen_ns = time.time_ns()  # all collectors were last seen alive
         try:
             with (self._folder / "clock.jsonl").open("a", buffering=1) as clock:
                 while True:
                     clock.write(json.dumps(asdict(read_clock())) + "\n")
                     for collector in [one for one in alive if not self._lives(one)]:
-                        alive.remove(collector)
-                        self._note_death(collector)
+                        if not (collector.again and self._take_up(collector, seen_ns)):
+                            alive.remove(collector)
+                            self._note_death(collector)
+                    seen_ns = time.time_ns()
                     self._prune()
                     if self._ended.wait(TEND_EVERY_SECONDS):
                         return
@@ -231,6 +239,32 @@ class NodeCollectors:
 
     def _lives(self, collector: _Collector) -> bool:
         return self._children[collector.name].poll() is None
+
+    def _take_up(self, collector: _Collector, seen_ns: int) -> bool:
+        """Launch a collector anew and note since when it had not been watching; whether it came."""
+
+        def attached() -> bool:
+            if self._ended.is_set():
+                return True
+            if not self._lives(collector):
+                self._launch(collector)
+            try:
+                return collector.attached()
+            except EnvironmentProblem:
+                return False
+
+        waiting = Retrying(
+            stop=stop_after_delay(TAKE_UP_SECONDS),
+            wait=wait_fixed(0.2),
+            retry=retry_if_result(lambda come: not come),
+            retry_error_callback=lambda _: False,
+        )
+        if not waiting(attached):
+            return False
+        gap = {"ns": seen_ns, "until_ns": time.time_ns(), "what": collector.what}
+        with (self._folder / GAPS).open("a") as gaps:
+            gaps.write(json.dumps(gap) + "\n")
+        return True
 
     def _note_death(self, collector: _Collector) -> None:
         """For the workers, in a file: they have no other way to this object."""

@@ -6,10 +6,8 @@ the Deployment's own rolling update; the scenario only changes the pod template.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from kubernetes import client as k8s
 
@@ -70,21 +68,8 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
 def _as_former(stage: Stage, document: Manifest) -> Manifest:
     """The Deployment whose pods go; what they write goes by the name of the former."""
     made = workloads.place_images(document, stage.images)
-    template = copy.deepcopy(made["spec"]["template"])
-    template["metadata"]["labels"]["app"] = FORMER
-    return {**made, "spec": {**made["spec"], "template": _renamed(template)}}
-
-
-def _renamed(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.get("name") == "SC_ROLE":
-            return {**value, "value": FORMER}
-        return {key: _renamed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_renamed(item) for item in value]
-    if isinstance(value, str):
-        return value.replace(f"/stamps/{SUBJECT}.", f"/stamps/{FORMER}.")
-    return value
+    template = workloads.as_role(made["spec"]["template"], FORMER)
+    return {**made, "spec": {**made["spec"], "template": template}}
 
 
 def _await_ready(stage: Stage, role: str) -> str:

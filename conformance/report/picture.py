@@ -76,7 +76,11 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
     verdicts: the report's entries about this cell (their evidence marks leaks and answers).
     """
     diary = list(lines(bundle / "steps.jsonl"))
-    steps = {one["step"]: one["ns"] for one in diary}
+    steps = {
+        one["step"]: one["ns"]
+        for one in diary
+        if not one["step"].startswith("delete.") or one.get("pod", "subject") == "subject"
+    }
     if not steps:
         return None
     app = list(lines(bundle / "stamps/subject.app.jsonl"))

@@ -24,7 +24,7 @@ class Registration:
     and an injector of the cell's own, to be taken down), "flip" (a next control plane with another
     default pattern),
     "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
-    carries nothing and costs little: for scenarios that need many pods and no traffic),
+    carries nothing and costs little, and does wrong what it is asked to: fixtures/app/sidecar.py),
     "quit-url" (a request from inside the pod makes it end: Facts.quit_url),
     "logs" (it ships what the app writes to a file to the sink), "ails" (it can be made to fail its
     liveness probe).

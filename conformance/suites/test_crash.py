@@ -45,3 +45,8 @@ def test_repeated_crashes_lengthen_the_window(evidence: CellEvidence) -> None:
 @behaviour("crash.oom")
 def test_a_sidecar_over_its_memory_limit_is_killed_alone(evidence: CellEvidence) -> None:
     evidence.must_show("crash.oom")
+
+
+@behaviour("crash.terminating")
+def test_a_sidecar_that_dies_in_a_terminating_pod_stays_dead(evidence: CellEvidence) -> None:
+    evidence.must_show("crash.terminating")

@@ -33,3 +33,48 @@ def test_the_sidecars_own_hook_leaves_the_app_its_proxy(evidence: CellEvidence) 
 @behaviour("stop.keepalive")
 def test_open_connections_live_through_the_drain(evidence: CellEvidence) -> None:
     evidence.must_show("stop.keepalive")
+
+
+@behaviour("stop.prestop-concurrent")
+def test_all_hooks_start_when_the_deletion_starts(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.prestop-concurrent")
+
+
+@behaviour("stop.prestop-workaround")
+def test_a_hook_that_only_waits_loses_nothing(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.prestop-workaround")
+
+
+@behaviour("stop.stale-prestop-quit")
+def test_the_articles_first_hook_leaves_the_app_its_sidecar(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.stale-prestop-quit")
+
+
+@behaviour("stop.stale-prestop-sleep")
+def test_the_articles_second_hook_leaves_the_app_its_sidecar(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.stale-prestop-sleep")
+
+
+@behaviour("stop.short-grace")
+def test_a_longer_grace_period_heals_what_a_short_one_cuts(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.short-grace")
+
+
+@behaviour("stop.total-time")
+def test_a_deletion_ends_in_time(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.total-time")
+
+
+@behaviour("stop.exit-code")
+def test_a_killed_sidecar_fails_no_job(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.exit-code")
+
+
+@behaviour("stop.endpoints")
+def test_a_pod_leaves_its_service_before_it_refuses(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.endpoints")
+
+
+@behaviour("stop.eviction")
+def test_eviction_and_preemption_keep_the_order(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.eviction")

@@ -12,6 +12,7 @@ import worlds_crash
 import worlds_jobs
 import worlds_logs
 import worlds_mesh
+import worlds_stop
 
 import conformance.judges.stop as stop_judges
 from conformance import judges
@@ -31,6 +32,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         "webhook": worlds_jobs.webhook,
         **worlds_crash.WORLDS,
         **worlds_logs.WORLDS,
+        **worlds_stop.WORLDS,
     }  # fmt: skip
     return made.get(scenario, worlds.lifecycle)(pattern)
 

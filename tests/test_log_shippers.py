@@ -82,6 +82,8 @@ def test_modes_of_the_collector() -> None:
     durable, lazy = driver.settings("durable"), driver.settings("lazy")
     assert durable["exporters"]["otlphttp"]["sending_queue"]["storage"] == "file_storage"
     assert "processors" not in durable["service"]["pipelines"]["logs"]
+    (its,) = subject("otel-collector", mode="durable")["spec"]["initContainers"]
+    assert its["command"][-1] == "--feature-gates=stanza.synchronousLogEmitter"
     assert lazy["receivers"]["filelog"]["start_at"] == "end"
     # Longer than the drain of an app that is told to end when lines have just come.
     assert lazy["receivers"]["filelog"]["poll_interval"] == "10s"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from conformance.bootstrap import image_cache, image_docker, images
+from conformance.bootstrap import image_cache, image_docker, image_prune, images
 from conformance.bootstrap.image_docker import Engine
 from conformance.bootstrap.image_pull import pull
 from conformance.bootstrap.images import FixtureImage, Image
@@ -78,4 +78,5 @@ def archived(engine: Engine, image: Image, maker: str) -> FixtureImage:
     with image_cache.locked(f"archive-{archive.stem}"):
         if not archive.is_file():
             images.save(engine, image.name, archive)
+    image_prune.mark_used(archive.name)
     return FixtureImage(image, archive)

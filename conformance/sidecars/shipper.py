@@ -75,7 +75,7 @@ class Shipper:
         """The shipper beside the app, with its volumes."""
         if role in ROLES_WITHOUT:
             return pod
-        pod = place(pod, self.container(), native=cell.pattern == "native")
+        pod = place(pod, self.container(cell.mode), native=cell.pattern == "native")
         pod["spec"]["volumes"] += [
             {"name": CONFIG, "configMap": {"name": CONFIG}},
             {"name": STATE, "emptyDir": {}},
@@ -89,7 +89,11 @@ class Shipper:
                 container["lifecycle"] = {"postStart": {"exec": {"command": ["sleep", HOOK]}}}
         return pod
 
-    def container(self) -> Manifest:
+    def arguments(self, mode: str) -> Sequence[str]:  # noqa: ARG002
+        """What its program is told besides, in a mode."""
+        return ()
+
+    def container(self, mode: str) -> Manifest:
         """The shipper's container, the same for both patterns."""
         environment = {
             "SC_HEALTH_HOST": "0.0.0.0",
@@ -101,7 +105,7 @@ class Shipper:
             "name": self.name,
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
-            "command": list(self.command),
+            "command": [*self.command, *self.arguments(mode)],
             "env": [{"name": key, "value": value} for key, value in environment.items()],
             "startupProbe": {
                 "httpGet": {"path": self.health_path, "port": self.health_port},

@@ -23,6 +23,7 @@ from conformance.bootstrap import (
     image_fetch,
     image_go,
     image_oci,
+    image_official,
     image_pin,
     image_prune,
     image_pull,
@@ -524,3 +525,48 @@ def test_layers_are_reproducible(tmp_path: Path) -> None:
     os.utime(tmp_path / "a", (1, 1))
     second = image_oci.layer_of_files({"/a": tmp_path / "a"}, {}, tmp_path / "2.gz")
     assert (first.digest, first.diff_id) == (second.digest, second.diff_id)
+
+
+# -- images by their official names -----------------------------------------------------------
+
+OFFICIAL = "docker.io/maker/thing:1.2"
+PRESENT = '[{"Id": "sha256:%s", "Config": {"Labels": %s}}]'
+BUILT = '{"io.sidecar-conformance.built": "packages"}'
+
+
+def official(tmp_path: Path, labels: str, pulled: str) -> FakeEngine:
+    """An engine that has the image with these labels; pulling prints something, or fails."""
+    return client(
+        tmp_path,
+        f"""[ "$1" = image ] && {{ echo '{PRESENT % ("0" * 64, labels)}'; exit 0; }}
+        {pulled}""",
+    )
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_official_image_that_is_there_is_not_pulled(tmp_path: Path) -> None:
+    found = image_official.obtain(official(tmp_path, "null", "exit 9"), OFFICIAL, "auto")
+    assert isinstance(found, images.Image) and found.source == "present"
+
+
+@pytest.mark.usefixtures("cache")
+def test_one_that_was_built_here_gives_way_to_the_makers(tmp_path: Path) -> None:
+    found = image_official.obtain(official(tmp_path, BUILT, "exit 0"), OFFICIAL, "auto")
+    assert isinstance(found, images.Image) and found.source == "pulled"
+
+
+@pytest.mark.usefixtures("cache")
+def test_one_that_cannot_be_pulled_says_why(tmp_path: Path) -> None:
+    engine = official(tmp_path, BUILT, f"echo '{NO_NETWORK[0]}' >&2; exit 1")
+    said = image_official.obtain(engine, OFFICIAL, "auto")
+    assert isinstance(said, str) and "no such host" in said
+    with pytest.raises(Unobtainable):
+        image_official.obtain(engine, OFFICIAL, "pull")
+    assert image_official.obtain(engine, OFFICIAL, "build") == "IMAGES=build"
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_registry_that_refuses_is_no_reason_to_build(tmp_path: Path) -> None:
+    engine = official(tmp_path, BUILT, "echo 'toomanyrequests: slow down' >&2; exit 1")
+    with pytest.raises(EnvironmentProblem):
+        image_official.obtain(engine, OFFICIAL, "auto")

@@ -50,6 +50,7 @@ __all__ = [
     "create",
     "delete",
     "delete_all",
+    "load",
     "publish",
     "publish_state",
     "versions",
@@ -93,13 +94,7 @@ def create(
         with board.phase(f"creating the cluster for Kubernetes {minor}") as phase:
             _ensure_inotify()
             _ensure_network(run)
-            env = {
-                **engine.env,
-                "KIND_EXPERIMENTAL_PROVIDER": "docker",
-                "KIND_EXPERIMENTAL_DOCKER_NETWORK": run.network,
-            }
-            config_file, log = folder / "kind.yaml", folder / "kind.log"
-            cluster = KindCluster(config_file, handle.kubeconfig, log, env)
+            cluster = _kind(run, engine, handle)
             try:
                 with timing.span(run.results, "kind", k8s=minor):
                     cluster.create(timeout=_READY_PATIENCE)
@@ -122,6 +117,23 @@ def create(
             run.unregister(handle.name)
         raise problem from error
     return handle
+
+
+def load(run: Run, engine: Engine, handle: ClusterHandle, archives: Sequence[Path]) -> None:
+    """Load image archives into the nodes of a cluster that is up. Raises EnvironmentProblem."""
+    if archives:
+        with board.phase(f"loading {len(archives)} more images into Kubernetes {handle.minor}"):
+            _kind(run, engine, handle).load_archives(archives)
+
+
+def _kind(run: Run, engine: Engine, handle: ClusterHandle) -> KindCluster:
+    folder = handle.kubeconfig.parent
+    env = {
+        **engine.env,
+        "KIND_EXPERIMENTAL_PROVIDER": "docker",
+        "KIND_EXPERIMENTAL_DOCKER_NETWORK": run.network,
+    }
+    return KindCluster(folder / "kind.yaml", handle.kubeconfig, folder / "kind.log", env)
 
 
 def delete(handle: ClusterHandle) -> None:

@@ -25,16 +25,13 @@ from kubernetes import config as k8s_config
 from conformance import atomic, clusters, plan, process, runs, timing
 from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
-from conformance.context import Context
-from conformance.errors import EnvironmentProblem, Problem, Unobtainable
-from conformance.observe import rootfs
+from conformance.errors import EnvironmentProblem, Problem
 from conformance.observe.node import NodeCollectors
 from conformance.options import Options
 from conformance.progress import board
-from conformance.sidecars.driver import BringsImages, CompilesImages, load
+from conformance.sidecars.driver import CompilesImages, load
+from conformance.supplies import Supplies, Supply
 
-# Fixture images that every run needs: the workload, and the observer's tools.
-ALWAYS = ("app", "observer")
 # Clusters created at once: three took 32 s on two quiet cores, one alone 18 s.
 CREATED_AT_ONCE = 3
 # Clusters alive at once: one that has nothing to do still takes a seventh of a core. The next one
@@ -58,6 +55,7 @@ class Preparation:
         self._announced = False
         self.run: runs.Run
         self._engine: Engine
+        self._supplies: Supplies
 
     def __enter__(self) -> Preparation:
         began = time.time_ns()
@@ -69,6 +67,7 @@ class Preparation:
                 runs.start(self.options.results, host=self._engine.host, keep=self.options.keep)
             )
             timing.note(self.run.results, "engine", began, time.time_ns())
+            self._supplies = Supplies(self.run, self._engine, self.options, self._told)
             self._stack.callback(self._take_down)
         except BaseException:
             self._stack.close()
@@ -103,22 +102,23 @@ class Preparation:
             tools.kind()
             tools.kubectl()
             self._announce(versions)
-            with timing.span(self.run.results, "images"):
-                context, archives, failed = self._images()
-            context.write()
+            self._supplies.make_base()
         except Exception as error:
             for k8s in versions:
                 self._failed(k8s, error)
             return
+        first, *others = self.options.selection.sidecars
+        self._supplies.make(first)
         for place, k8s in enumerate(versions):
             try:
                 self._announce(versions[place:])
                 with timing.span(self.run.results, "node-image", k8s=k8s):
                     node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
+                self._pool.submit(self._cluster, k8s, node_image)
             except Exception as error:
                 self._failed(k8s, error)
-                continue
-            self._pool.submit(self._cluster, k8s, node_image, archives, context, failed)
+            for name in others if place == 0 else ():  # the first cluster is under way by now
+                self._supplies.make(name)
 
     def _announce(self, versions: Sequence[str]) -> None:
         """Say once what will be built: before the first build, when it is known to be needed."""
@@ -139,55 +139,16 @@ class Preparation:
         if said:
             board.say(said)
 
-    def _images(self) -> tuple[Context, Sequence[Path], dict[str, str]]:
-        """The context, the images to load, and sidecar → why its images could not be made."""
-        policy = self.options.images
-        built = {name: images.ensure_fixture(self._engine, name, policy) for name in ALWAYS}
-        unobtainable: dict[str, str] = {}
-        failed: dict[str, str] = {}
-        for name in self.options.selection.sidecars:
-            try:
-                driver = load(name)
-                for folder in driver.fixture_images():
-                    if folder not in built:
-                        built[folder] = images.ensure_fixture(self._engine, folder, policy)
-                if isinstance(driver, BringsImages):
-                    built |= driver.images(self._engine, policy)
-            except Unobtainable as error:
-                unobtainable[name] = str(error)
-            except Exception as error:
-                failed[name] = self._told(name, f"{name}.error.log", error)
-        observer = built["observer"].image
-        root = rootfs.export(self._engine.docker, self._engine.env, observer.name, observer.digest)
-        context = Context(
-            run_id=self.run.id,
-            results=self.run.results,
-            docker=self._engine.docker,
-            docker_env=dict(self._engine.env),
-            rootfs=root,
-            images={name: one.image for name, one in built.items()},
-            take_away=self.options.take_away,
-            unobtainable=unobtainable,
-        )
-        archives = [one.archive for name, one in built.items() if name != "observer"]
-        return context, archives, failed
-
-    def _cluster(
-        self,
-        k8s: str,
-        node_image: images.Image,
-        archives: Sequence[Path],
-        context: Context,
-        failed: dict[str, str],
-    ) -> None:
+    def _cluster(self, k8s: str, node_image: images.Image) -> None:
         while not self.options.keep and not self._alive.acquire(timeout=1):
             if self._over.is_set():
                 return
         try:
             self._must_go_on()
+            base, tools_root = self._supplies.base, self._supplies.rootfs
             with timing.span(self.run.results, "cluster", k8s=k8s):
                 handle = clusters.create(
-                    self.run, self._engine, k8s, node_image.name, archives, context.rootfs
+                    self.run, self._engine, k8s, node_image.name, base, tools_root
                 )
             with self._lock:
                 self._handles[k8s] = handle
@@ -198,33 +159,42 @@ class Preparation:
             with self._lock:
                 self._collectors[k8s] = collectors
             collectors.start()
-            self._install(handle, node_image, dict.fromkeys(context.unobtainable, "") | failed)
+            self._install(handle, node_image)
         except Exception as error:
             self._failed(k8s, error)
             if k8s not in self._handles:  # else it is removed like any other
                 self._alive.release()
 
-    def _install(
-        self, handle: clusters.ClusterHandle, node_image: images.Image, settled: dict[str, str]
-    ) -> None:
-        """Install one sidecar after the other, and publish each: nobody waits for another's.
-
-        settled: those of which nothing is to be installed, and why ("" for no reason).
-        """
+    def _install(self, handle: clusters.ClusterHandle, node_image: images.Image) -> None:
+        """Install one sidecar after the other, and publish each: nobody waits for another's."""
         client = k8s_config.new_client_from_config(str(handle.kubeconfig))
         found = self._versions(handle, node_image)
         target = handle.kubeconfig.with_name("versions.json")
+        settled: dict[str, str] = {}  # sidecar → why it cannot be had here, or ""
+        loaded: set[Path] = set()
         for name in self.options.selection.sidecars:
-            if name not in settled:
+            supply = self._supply(name)
+            settled[name] = supply.reason
+            if not supply.reason and not supply.unobtainable:
+                about = {"k8s": handle.minor, "sidecar": name}
                 try:
-                    with timing.span(self.run.results, "install", k8s=handle.minor, sidecar=name):
+                    with timing.span(self.run.results, "load", **about):
+                        wanted = [one for one in supply.archives if one not in loaded]
+                        clusters.load(self.run, self._engine, handle, wanted)
+                        loaded |= {*wanted}
+                    with timing.span(self.run.results, "install", **about):
                         found["sidecars"][name] = dict(load(name).install(handle, client))
-                    settled[name] = ""
                 except Exception as error:
                     what = f"{name} on Kubernetes {handle.minor}"
                     settled[name] = self._told(what, f"{handle.minor}/{name}.error.log", error)
             atomic.write_text(target, json.dumps(found, indent=1))
             clusters.publish(self.run, handle, settled)
+
+    def _supply(self, name: str) -> Supply:
+        """A sidecar's images, which may still be in the making."""
+        while (found := self._supplies.of(name, patience=1.0)) is None:
+            self._must_go_on()
+        return found
 
     def _versions(self, handle: clusters.ClusterHandle, node_image: images.Image) -> dict[str, Any]:
         """What the cluster says of itself; the sidecars' versions have their place in it."""

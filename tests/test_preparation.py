@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conformance import cluster_state, preparation, runs
+from conformance import cluster_state, preparation, runs, supplies
 from conformance.bootstrap import images
 from conformance.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
@@ -63,9 +63,11 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         )
         stand_ins = {
             (preparation, "load"): lambda name: Driver(name, fails),
-            (preparation.images, "ensure_fixture"): lambda *_: image,
-            (preparation.rootfs, "export"): lambda *_: tmp_path,
+            (supplies, "load"): lambda name: Driver(name, fails),
+            (supplies.images, "ensure_fixture"): lambda *_: image,
+            (supplies.rootfs, "export"): lambda *_: tmp_path,
             (preparation.clusters, "create"): lambda *_: handle,
+            (preparation.clusters, "load"): lambda *_: None,
             (preparation.clusters, "versions"): lambda _: VERSIONS,
             (preparation.k8s_config, "new_client_from_config"): lambda _: None,
             (preparation, "NodeCollectors"): lambda *_: SimpleNamespace(start=lambda: None),
@@ -75,12 +77,34 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         with runs.start(tmp_path) as run:
             made.run = run
             made._engine = SimpleNamespace(docker=Path("docker"), env={})  # type: ignore[assignment]
-            context, archives, failed = made._images()
-            context.write()
-            made._cluster("1.33", image.image, archives, context, failed)
+            made._supplies = supplies.Supplies(run, made._engine, options, made._told)
+            made._supplies.make_base()
+            for name in options.selection.sidecars:
+                made._supplies.make(name)
+            made._cluster("1.33", image.image)
             return run.results
 
     return start
+
+
+def test_nobody_waits_for_the_images_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = SimpleNamespace(image=images.Image("i", "", "built"), archive=tmp_path / "i.tar")
+    monkeypatch.setattr(supplies, "load", lambda name: Driver(name, "images"))
+    monkeypatch.setattr(supplies.images, "ensure_fixture", lambda *_: image)
+    monkeypatch.setattr(supplies.rootfs, "export", lambda *_: tmp_path)
+    options = Options.check({"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)})
+    with runs.start(tmp_path) as run:
+        engine: Any = SimpleNamespace(docker=Path("docker"), env={})
+        made = supplies.Supplies(run, engine, options, lambda *_: "the build failed")
+        made.make_base()
+        assert made.base == [image.archive] and made.of("fixture", 0) is None
+        made.make("fixture")
+        found = made.of("fixture", 0)
+        assert found and not found.reason and made.of("istio", 0) is None
+        made.make("istio")
+        assert made.of("istio", 0) == supplies.Supply(reason="the build failed")
 
 
 def made_in(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from conformance.report.table import SEEN, STYLE
 Json = dict[str, Any]
 SIGNS = {"holds": "✓", "broken": "✗", "measured": "·", "inconclusive": "?", "not-verified": "-"}
 FEW = 3  # tables or cells that a page shows open
+LANES = 3  # fewer tell nothing: the pods of some scenarios are not one subject
 
 
 def write(results: Path, report: Json) -> Path:
@@ -61,6 +62,7 @@ def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
         cell = Cell(*played)
         members = list(group)
         bundle = next((entry["bundle"] for entry in members if entry["bundle"]), None)
+        drawn = picture.draw(results / bundle, members) if bundle else None
         yield {
             "id": cell.id,
             "twins": replace(cell, pattern="classic"),
@@ -69,7 +71,7 @@ def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
             "entries": members,
             "hazards": sum(entry["observed"] == "broken" for entry in members),
             "bad": any(entry["verdict"] in summary.BAD for entry in members),
-            "picture": picture.draw(results / bundle, members) if bundle else None,
+            "picture": drawn if drawn and len(drawn.lanes) >= LANES else None,
         }
 
 

@@ -47,6 +47,7 @@ SAME_AS = {
     "runtime": "lifecycle",
     "killed": "job",
     "endpoints": "lifecycle",
+    "unready": "lifecycle",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

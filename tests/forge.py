@@ -64,6 +64,8 @@ class World:
     logs: dict[str, list[Json]] = field(default_factory=dict)
     runtime: list[tuple[int, str, Json]] = field(default_factory=list)
     journal: list[tuple[int, str]] = field(default_factory=list)
+    commands: list[Json] = field(default_factory=list)
+    answers: list[Json] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
     extra: dict[str, str] = field(default_factory=dict)  # other files, as they are
     port: int = 40000
@@ -192,12 +194,13 @@ class World:
         return its
 
     def probe(
-        self, at: float, status: str, agent: str = "kube-probe/1.33", source: str = GATEWAY
-    ) -> None:
-        """A probe of the health port, and its answer."""
+        self, at: float, status: str, agent: str = "kube-probe/1.33", source: str = GATEWAY,
+        port: int = 15021,
+    ) -> None:  # fmt: skip
+        """A probe of a health port, and its answer."""
         ask = f"GET /healthz/ready HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\n\r\n".encode()
         answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
-        self.talk(at, (source, self.next_port()), (POD, 15021), (0, ask), (1, answer), end="fin")
+        self.talk(at, (source, self.next_port()), (POD, port), (0, ask), (1, answer), end="fin")
 
     def leak(self, at: float, its: str, **how: Any) -> list[Frame]:
         """A request in clear from the app to the peer; returns its frames."""
@@ -279,6 +282,8 @@ class World:
         texts = {
             "steps.jsonl": jsonl(self.steps),
             "watch.jsonl": jsonl(self.watch),
+            **({"commands.jsonl": jsonl(self.commands)} if self.commands else {}),
+            **({"answers.jsonl": jsonl(self.answers)} if self.answers else {}),
             f"capture/{name}/agent.jsonl": jsonl(self.agent),
             "runtime.log": "".join(
                 f"{stamp_text(at, ' ')} +0000 UTC k8s.io {topic} {json.dumps(body)}\n"

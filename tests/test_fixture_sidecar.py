@@ -40,8 +40,12 @@ class Run:
             time.sleep(0.02)
 
     def ask(self, method: str, path: str) -> int:
+        """The answer's status; 0 when nobody listens yet."""
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
-        connection.request(method, path)
+        try:
+            connection.request(method, path)
+        except ConnectionRefusedError:
+            return 0
         return connection.getresponse().status
 
 
@@ -93,6 +97,37 @@ def test_it_does_wrong_when_asked_to(tmp_path: Path) -> None:
         asking = [sys.executable, str(APP / "ask.py"), str(PORT), "/quit"]
         assert subprocess.run(asking, capture_output=True).stdout == b"200\n"
         assert its.process.wait(10) == 0
+
+
+def test_it_is_not_ready_before_what_it_waits_for_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "configuration"
+    with running(tmp_path, SC_WAITS_FOR=str(file)) as its:
+        its.wait(lambda: "sidecar.exec" in its.events())
+        its.wait(lambda: its.ask("GET", "/healthz/ready") == 503)
+        file.touch()
+        its.wait(lambda: its.ask("GET", "/healthz/ready") == 200)
+        assert its.ask("POST", "/unready") == 200
+        assert its.ask("GET", "/healthz/ready") == 503
+        assert its.ask("POST", "/ready") == 200
+        assert its.ask("GET", "/healthz/ready") == 200
+
+
+def test_a_signal_ends_it_while_it_waits(tmp_path: Path) -> None:
+    with running(tmp_path, SC_WAITS_FOR=str(tmp_path / "never")) as its:
+        its.wait(lambda: "sidecar.exec" in its.events())
+        its.process.send_signal(signal.SIGTERM)
+        assert its.process.wait(10) == 0
+        assert "sidecar.ready" not in its.events()
+
+
+def test_without_what_it_needs_it_fails_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "configuration"
+    with running(tmp_path, SC_NEEDS=str(file), SC_FAIL_CODE="3") as its:
+        assert its.process.wait(10) == 3
+        assert its.events() == ["sidecar.started", "sidecar.last"]
+    file.touch()
+    with running(tmp_path, SC_NEEDS=str(file)) as its:
+        its.wait(lambda: "sidecar.ready" in its.events())
 
 
 def test_it_ends_by_itself_when_told_so_beforehand(tmp_path: Path) -> None:

@@ -218,8 +218,9 @@ def spec(pattern: str) -> Json:
     envoy: Json = {"name": "envoy"}
     if pattern == "native":
         inits = [{"name": "rules"}, {**envoy, "restartPolicy": "Always"}]
-        return {"initContainers": inits, "containers": [{"name": "app"}]}
-    return {"initContainers": [{"name": "rules"}], "containers": [{"name": "app"}, envoy]}
+        return {"nodeName": "node", "initContainers": inits, "containers": [{"name": "app"}]}
+    own = [{"name": "app"}, envoy]
+    return {"nodeName": "node", "initContainers": [{"name": "rules"}], "containers": own}
 
 
 def status(pattern: str, *ready: str) -> Json:

@@ -145,6 +145,14 @@ class Bundle:
         """All files of stamps, as names in the bundle."""
         return sorted(f"stamps/{path.name}" for path in (self.root / "stamps").glob("*.jsonl"))
 
+    def commands(self) -> Iterator[Line]:
+        """Commands that the scenario ran, with their output; ns is when each had ended."""
+        return self._json("commands.jsonl")
+
+    def answers(self) -> Iterator[Line]:
+        """What the API server answered to pods that were sent to it, most as a dry run."""
+        return self._json("answers.jsonl")
+
     def agent(self) -> Iterator[Line]:
         """The diary of the capture agent of the pod under test."""
         return self._json(self.agent_file)

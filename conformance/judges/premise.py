@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conformance.evidence.bundle import Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.records import Line
 from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
@@ -32,7 +33,7 @@ def require_premise(bundle: Bundle, *, gaps: bool = False) -> None:
         raise Unjudgeable("sidecar never injected: cell.json names none")
     if index.subject not in index.pods:
         raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
-    _require_admitted(bundle)
+    require_admitted(bundle, dict.fromkeys(index.sidecars, index.cell.pattern))
     _require_accepted(bundle)
     if not gaps:
         _require_watched(bundle)
@@ -66,23 +67,35 @@ def _require_accepted(bundle: Bundle) -> None:
         )
 
 
-def _require_admitted(bundle: Bundle) -> None:
-    index = bundle.index
-    uid = index.subject_pod.uid
+def require_admitted(
+    bundle: Bundle, patterns: Mapping[str, str], role: str = SUBJECT_ROLE
+) -> Mapping[str, Any]:
+    """The spec of a pod as the API server first sent it. patterns: sidecar → classic or native.
+
+    Raises Unjudgeable when a sidecar in it is not what it should be.
+    """
+    line = next(versions(bundle, role))
+    spec: Mapping[str, Any] = line["object"]["spec"]
+    for sidecar, wanted in patterns.items():
+        seen = pattern_of(spec, sidecar)
+        if seen != wanted:
+            raise Unjudgeable(
+                f"sidecar never injected as {wanted}: {sidecar} is {seen} in the pod that the API "
+                "server sent",
+                evidence=(Evidence("watch.jsonl", line=line.number, ns=line.ns),),
+            )
+    return spec
+
+
+def versions(bundle: Bundle, role: str = SUBJECT_ROLE) -> Iterator[Line]:
+    """Every version of a pod that the watch brought, at least one. Raises Unjudgeable."""
+    pod, found = bundle.pod(role), False
     for line in bundle.watch():
-        if line.get("kind") != "Pod" or line["object"]["metadata"]["uid"] != uid:
-            continue
-        spec = line["object"]["spec"]
-        for sidecar in index.sidecars:
-            seen = pattern_of(spec, sidecar)
-            if seen != index.cell.pattern:
-                raise Unjudgeable(
-                    f"sidecar never injected as {index.cell.pattern}: {sidecar} is {seen} in the "
-                    "pod that the API server sent",
-                    evidence=(Evidence("watch.jsonl", line=line.number, ns=line.ns),),
-                )
-        return
-    raise Unjudgeable(f"the pod {index.subject} (uid {uid}) is not in watch.jsonl")
+        if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == pod.uid:
+            found = True
+            yield line
+    if not found:
+        raise Unjudgeable(f"the pod {pod.name} (uid {pod.uid}) is not in watch.jsonl")
 
 
 def pattern_of(spec: Mapping[str, Any], name: str) -> str:

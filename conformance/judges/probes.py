@@ -21,19 +21,20 @@ _KUBELET = re.compile(rb"^(?:GET|HEAD) [^\r\n]* HTTP/1\.[01]\r\n(?:.*\r\n)?User-
 _HEAD = 4096  # bytes of a request or answer that are looked at
 
 
-def first_success(bundle: Bundle) -> tuple[Event | None, Coverage]:
+def first_success(bundle: Bundle, port: int | None = None) -> tuple[Event | None, Coverage]:
     """The 200 that opened the gate: from its first byte's frame to the frame that ends its head.
 
-    None when there is none in the capture.
+    port: where the probe goes, the sidecar's health port by default. None when there is none in the
+    capture.
     """
-    found, watched = successes(bundle)
+    found, watched = successes(bundle, port)
     return min(found, key=lambda one: one.earliest, default=None), watched
 
 
-def successes(bundle: Bundle) -> tuple[list[Event], Coverage]:
-    """Every 200 to a probe of the kubelet's."""
+def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Coverage]:
+    """Every 200 to a probe of the kubelet's (port: as for first_success)."""
     index = bundle.index
-    port = index.ports.get("health")
+    port = port or index.ports.get("health")
     gateways = index.addresses.get("gateway", frozenset())
     if port is None or not gateways:
         raise Unjudgeable("cell.json does not say where probes come from and go to")

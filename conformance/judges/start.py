@@ -27,7 +27,7 @@ def order(bundle: Bundle) -> Finding:
     """
     require_premise(bundle)
     probe, watched = first_success(bundle)
-    app = _app_begins(bundle)
+    app = app_begins(bundle)
     if probe is not None:
         held = happens_before(probe, app)
         if held.answer == "yes":
@@ -64,16 +64,19 @@ def order(bundle: Bundle) -> Finding:
 _SOURCES = "capture (probe), containerd /tasks/create (app, earliest), app.started (app, latest)"
 
 
-def _app_begins(bundle: Bundle) -> Event:
+def app_begins(bundle: Bundle, role: str = SUBJECT_ROLE) -> Event:
     """The app's first instruction, of its first run if it had several."""
-    created = [event for life in lives(bundle)[bundle.index.app] if (event := life.created_event)]
-    started = stamp_events(bundle, bundle.index.app, "app.started")
+    name = bundle.index.app
+    created = [
+        event for life in lives(bundle, bundle.pod(role))[name] if (event := life.created_event)
+    ]
+    started = stamp_events(bundle, name, "app.started", role=role)
     if not created:
-        raise Unjudgeable(f"no /tasks/create of {bundle.index.app} is in runtime.log")
+        raise Unjudgeable(f"no /tasks/create of {name} is in runtime.log")
     if not started:
         raise Unjudgeable(
             "the app never started",
-            evidence=(Evidence(stamps_file(SUBJECT_ROLE, bundle.index.app)),),
+            evidence=(Evidence(stamps_file(role, name)),),
         )
     if len(started) > len(created):
         raise Unjudgeable(

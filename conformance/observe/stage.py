@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from kubernetes.utils import create_from_dict
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance import process, workloads
+from conformance.bootstrap import tools
 from conformance.clusters import ClusterHandle
 from conformance.context import Context
 from conformance.model import Cell
@@ -116,9 +120,9 @@ class Stage:
         """The steps so far."""
         return [json.loads(line) for line in (self.bundle / "steps.jsonl").open()]
 
-    def without_capture(self) -> None:
-        """No pod from now on is captured: for scenarios of many pods, judged without packets."""
-        (self.bundle / "capture.off").write_text("*\n")
+    def without_capture(self, *pods: str) -> None:
+        """No pod from now on is captured, or none of these: for what is judged without packets."""
+        (self.bundle / "capture.off").write_text("".join(f"{one}\n" for one in pods or "*"))
 
     def documents(self, name: str) -> Sequence[Manifest]:
         """The documents of one manifest of this cell's scenario, without a sidecar."""
@@ -137,12 +141,13 @@ class Stage:
 
         alter: changes a document at the last moment, sidecar included (see sidecar_in).
         """
+        naked = self.take_away == "sidecar" and role == "subject"
         for document in self.documents(name):
-            if role and not (self.take_away == "sidecar" and role == "subject"):
+            if role and not naked:
                 document = workloads.with_sidecar(document, self.driver, self.cell, role)
-                document = workloads.place_images(document, self.images)
-                if alter:
-                    alter(document)
+            if alter and not naked:
+                alter(document)
+            document = workloads.place_images(document, self.images)
             create_from_dict(self.client, document, namespace=self.namespace)
 
     def create_pod(self, pod: Manifest, *, dry_run: bool = False) -> Json:
@@ -168,15 +173,21 @@ class Stage:
             self.await_ready(pod)
 
     def wait(
-        self, what: str, until: Callable[[], Any], *, seconds: float, seen: Callable[[], str]
+        self,
+        what: str,
+        until: Callable[[], Any],
+        *,
+        seconds: float,
+        seen: Callable[[], str],
+        every: float = _POLL,
     ) -> Any:
-        """Wait until ``until`` returns something true, and return it.
+        """Wait until ``until``, asked ``every`` so many seconds, returns something true; return it.
 
         Raises Stuck: "<what> did not come within … s; last seen: <seen()>".
         """
         waiting = Retrying(
             stop=stop_after_delay(seconds),
-            wait=wait_fixed(_POLL),
+            wait=wait_fixed(every),
             retry=retry_if_result(lambda value: not value),
         )
         try:
@@ -210,6 +221,40 @@ class Stage:
             return []
         *whole, _ = path.read_text().split("\n")
         return [json.loads(line) for line in whole]
+
+    def give(self, name: str) -> None:
+        """Put a file into the bundle that a fixture waits for (SC_WAITS_FOR, SC_NEEDS)."""
+        (self.bundle / name).touch()
+
+    def containers(self, pod: str) -> Mapping[str, Json]:
+        """The newest status of each container of a pod, init containers included, by name."""
+        status = (self.watch.newest("Pod", pod) or {}).get("status", {})
+        groups = ("initContainerStatuses", "containerStatuses")
+        return {one["name"]: one for group in groups for one in status.get(group) or ()}
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the cell's namespace; its output, which commands.jsonl keeps too."""
+        began = time.time_ns()
+        child = process.start(
+            self.kubectl_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = (text.decode(errors="replace") for text in child.communicate(timeout=60))
+        record = {
+            "ns": time.time_ns(),
+            "began_ns": began,
+            "command": f"kubectl {shlex.join(arguments)}",
+            "code": process.finish(child),
+            "out": out,
+            "err": err,
+        }
+        with (self.bundle / "commands.jsonl").open("a") as sink:
+            sink.write(json.dumps(record) + "\n")
+        return out
+
+    def kubectl_command(self, *arguments: str) -> Sequence[str]:
+        """The command line of a kubectl in the cell's namespace."""
+        where = ["--kubeconfig", str(self.handle.kubeconfig), "-n", self.namespace]
+        return [str(_kubectl()), *where, *arguments]
 
     def capture_ended(self, pod: str) -> bool:
         """Whether the capture agent of a pod has written its last line, or never was there."""
@@ -295,6 +340,11 @@ class Stage:
             seconds=60,
             seen=lambda: "no service account named default",
         )
+
+
+@cache
+def _kubectl() -> Path:
+    return tools.kubectl()
 
 
 def role_of(pod: Json) -> str:

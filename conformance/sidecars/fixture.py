@@ -114,3 +114,14 @@ def container(
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "volumeMounts": [{"name": "evidence", "mountPath": "/evidence"}],
     }
+
+
+def add(pod: Manifest, sidecar: Manifest, *, native: bool, at: int = 0) -> None:
+    """Put one more plain sidecar into a pod, in place: at this place of its init containers
+    (native), or last of its containers."""
+    if native:
+        pod["spec"].setdefault("initContainers", []).insert(
+            at, {**sidecar, "restartPolicy": "Always"}
+        )
+    else:
+        pod["spec"]["containers"].append(sidecar)

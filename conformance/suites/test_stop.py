@@ -78,3 +78,8 @@ def test_a_pod_leaves_its_service_before_it_refuses(evidence: CellEvidence) -> N
 @behaviour("stop.eviction")
 def test_eviction_and_preemption_keep_the_order(evidence: CellEvidence) -> None:
     evidence.must_show("stop.eviction")
+
+
+@behaviour("stop.reverse-order")
+def test_several_sidecars_are_signalled_in_reverse_order(evidence: CellEvidence) -> None:
+    evidence.must_show("stop.reverse-order")

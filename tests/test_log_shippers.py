@@ -85,8 +85,10 @@ def test_modes_of_the_collector() -> None:
     (its,) = subject("otel-collector", mode="durable")["spec"]["initContainers"]
     assert its["command"][-1] == "--feature-gates=stanza.synchronousLogEmitter"
     assert lazy["receivers"]["filelog"]["start_at"] == "end"
-    # Longer than the drain of an app that is told to end when lines have just come.
+    # Far longer than the app's end, which begins when lines have just come.
     assert lazy["receivers"]["filelog"]["poll_interval"] == "10s"
+    app = subject("otel-collector", mode="lazy")["spec"]["containers"][0]
+    assert variables(app)["SC_DRAIN_SECONDS"] == "2"
 
 
 def test_modes_of_fluent_bit() -> None:

@@ -26,7 +26,9 @@ CONFIG_FOLDER = "/etc/log-shipper"
 LOGS, LOGS_FOLDER = "app-logs", "/var/log/app"
 STATE, STATE_FOLDER = "shipper-state", "/var/lib/shipper"
 BUSY = 10_000  # lines a second
-HOOK = "2"  # seconds that the app's postStart hook takes in mode lazy
+# In mode lazy, in seconds: the app's postStart hook, and its drain.
+HOOK = "2"
+LAZY_DRAIN = "2"
 ROLES_WITHOUT = ("peer", "sink")
 
 
@@ -81,12 +83,16 @@ class Shipper:
             {"name": STATE, "emptyDir": {}},
         ]
         for container in pod["spec"]["containers"]:
-            if container["name"] != self.name and cell.mode == "busy":
+            if container["name"] == self.name:
+                continue
+            if cell.mode == "busy":
                 set_variable(container, "SC_RATE", str(BUSY))
-            if container["name"] != self.name and cell.mode == "lazy":
+            if cell.mode == "lazy":
                 # The kubelet starts the next container, a classic shipper, behind the hook: so the
                 # file is there when the shipper comes, whoever was quicker.
                 container["lifecycle"] = {"postStart": {"exec": {"command": ["sleep", HOOK]}}}
+                # All of the app's end fits between two looks at the file, on a busy machine too.
+                set_variable(container, "SC_DRAIN_SECONDS", LAZY_DRAIN)
         return pod
 
     def arguments(self, mode: str) -> Sequence[str]:  # noqa: ARG002

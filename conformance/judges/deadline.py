@@ -13,7 +13,7 @@ _BEHAVIOUR = "job.deadline"
 BOUNDED, UNBOUNDED = "bounded", "unbounded"
 # The controllers' own timers, and behind the deadline the end of the pod that waits (its grace
 # period is 5 s, which a pod that is deleted while its sidecar starts may use up before 1.29.8).
-LATE_NS = 30 * NS
+LATE_NS = 60 * NS
 _LIMITS = ("activeDeadlineSeconds", "ttlSecondsAfterFinished")
 _FOREVER = 1 << 62
 

@@ -44,7 +44,7 @@ def _wait_out(stage: Stage) -> None:
     stage.wait(
         f"the removal of Job {BOUNDED}",
         lambda: stage.watch.gone("Job", BOUNDED),
-        seconds=DEADLINE + TTL + 60,
+        seconds=DEADLINE + TTL + 90,
         seen=lambda: batch.describe(stage, [BOUNDED]),
     )
     stage.step("job.gone", job=BOUNDED)

@@ -7,7 +7,6 @@ told to quit, and the Jobs move on, which proves what held them.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +29,18 @@ class _Plan:
 
 _FAILS = {"SC_EXIT_CODE": CODE}
 _PAIR = {"completions": 2, "parallelism": 2}
-# A file of the bundle, which every pod has as /evidence: until it is there the mains whose sidecars
-# are crashed go on.
-RELEASED = "released"
-_UNTIL_RELEASED = {"SC_UNTIL": f"/evidence/{RELEASED}"}
+CRASHED, CRASHED_UNDER_NEVER = "crashed-on-failure", "crashed-never"
+
+
+def _until_released(job: str) -> Mapping[str, object]:
+    """Its main goes on until a file of the bundle is there, which every pod has as /evidence."""
+    return {"SC_UNTIL": f"/evidence/{_release_of(job)}"}
+
+
+def _release_of(job: str) -> str:
+    return f"{job}.released"
+
+
 JOBS = {
     "fails": _Plan({"backoffLimit": 1}, _FAILS),
     "fails-indexed": _Plan(
@@ -44,8 +51,10 @@ JOBS = {
     "restarts-and-completes": _Plan(
         {"backoffLimit": 3}, {**_FAILS, "SC_FAIL_STARTS": 1}, "OnFailure"
     ),
-    "crashed-on-failure": _Plan({"backoffLimit": 1}, _UNTIL_RELEASED, "OnFailure", "native"),
-    "crashed-never": _Plan({"backoffLimit": 1}, _UNTIL_RELEASED, "Never", "native"),
+    CRASHED: _Plan({"backoffLimit": 1}, _until_released(CRASHED), "OnFailure", "native"),
+    CRASHED_UNDER_NEVER: _Plan(
+        {"backoffLimit": 1}, _until_released(CRASHED_UNDER_NEVER), "Never", "native"
+    ),
 }
 
 
@@ -57,9 +66,8 @@ def observe(stage: Stage) -> str:
         batch.submit(stage, job, spec=plan.spec, policy=plan.policy, main=plan.main)
     subject = batch.await_pod(stage, "fails")
     try:
-        crashed = [job for job in plans if "crashed" in job]
-        if crashed:
-            _crash_sidecars(stage, crashed)
+        if CRASHED in plans:
+            _crash_sidecars(stage)
         held = batch.await_settled(stage, tuple(plans), seconds=180)
         if held:
             _free(stage, held)
@@ -68,9 +76,11 @@ def observe(stage: Stage) -> str:
     return subject
 
 
-def _crash_sidecars(stage: Stage, jobs: Sequence[str]) -> None:
-    """Crash the sidecars of these Jobs beside their mains, and let the mains end when the sidecars
-    run again and the job controller has had the time to count that."""
+def _crash_sidecars(stage: Stage) -> None:
+    """Crash two sidecars beside their mains, and let each main end when its sidecar runs again;
+    under OnFailure only when the job controller had its time to fail the Job for that, and did not.
+    """
+    jobs = (CRASHED, CRASHED_UNDER_NEVER)
     pods = [batch.await_pod(stage, job) for job in jobs]
     for pod in pods:
         batch.crash_sidecar(stage, pod)
@@ -80,15 +90,21 @@ def _crash_sidecars(stage: Stage, jobs: Sequence[str]) -> None:
         seconds=60,
         seen=lambda: batch.describe(stage, jobs),
     )
-    with contextlib.suppress(Stuck):  # then nobody was failed
+    _release(stage, CRASHED_UNDER_NEVER)
+    try:
         stage.wait(
-            "a Job that is failed by its sidecar",
-            lambda: any(batch.ended(stage, job) for job in jobs),
-            seconds=batch.BOUND_SECONDS,
+            f"the end of Job {CRASHED}",
+            lambda: batch.ended(stage, CRASHED),
+            seconds=3 * batch.BOUND_SECONDS,
             seen=lambda: "",
         )
-    stage.step(RELEASED)
-    (stage.bundle / RELEASED).touch()
+    except Stuck:
+        _release(stage, CRASHED)
+
+
+def _release(stage: Stage, job: str) -> None:
+    stage.step("job.released", job=job)
+    (stage.bundle / _release_of(job)).touch()
 
 
 def _restarted(stage: Stage, pod: str) -> bool:

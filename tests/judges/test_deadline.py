@@ -39,7 +39,7 @@ def never_failed(world: World) -> None:
 def test_what_does_not_come_in_time_is_broken(tmp_path: Path, broken: Break, said: str) -> None:
     world = worlds_jobs.deadline()
     broken(world)
-    world.step(60.0, "stuck", why="the removal did not come")
+    world.step(90.0, "stuck", why="the removal did not come")
     found = world.judged(DEADLINE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "late")
     assert said in found.reason

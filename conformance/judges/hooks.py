@@ -159,7 +159,10 @@ def _stale(bundle: Bundle, behaviour: str, role: str) -> Finding:
     early = happens_before(gone, over)
     if early.answer == "yes":
         signal = told(bundle, going.lives[sidecar], going.asked.ns, role)
-        if signal.earliest < gone.earliest and "signal" in signal.name:
+        hook_over = stamp_events(bundle, sidecar, "hook.quit", role=role)
+        # Where nobody waits for a turn, the signal comes as soon as the hook is over.
+        until = hook_over[0].earliest if hook_over else gone.earliest
+        if "signal" in signal.name and signal.earliest < min(until, gone.earliest):
             return Finding(
                 behaviour,
                 "broken",

@@ -158,6 +158,16 @@ def test_the_articles_hooks_take_a_plain_sidecar(tmp_path: Path, behaviour: str,
     assert shown(judged(behaviour, world, tmp_path)) == ("broken", "sidecar-gone")
 
 
+def test_a_signal_behind_the_hook_is_not_the_cause(tmp_path: Path) -> None:
+    """Where there is no order, the kubelet signals as soon as the hook is over."""
+    world = worlds.hooks("classic")
+    move(world, "quit", "envoy", "hook.quit", 10.3)
+    signalled(world, "quit", "envoy", 10.32)
+    exited(world, "quit", "envoy", 10.5)
+    lose(world, "quit", 10.5)
+    assert shown(judged(QUIT, world, tmp_path)) == ("broken", "lost-request")
+
+
 def test_a_sidecar_that_was_signalled_is_no_doing_of_its_hook(tmp_path: Path) -> None:
     world = worlds.hooks()
     signalled(world, "quit", "envoy", 10.2)

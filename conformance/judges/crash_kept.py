@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.crashes import crashes
+from conformance.evidence.requests import OK
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges import kept
 from conformance.judges.crash import require_killed
@@ -18,8 +18,6 @@ _BEHAVIOUR = "crash.connections"
 # Raw TCP goes end to end: what a proxy does for HTTP (answer for the other side, and keep the
 # connection) it cannot do there.
 _CERTAIN = "raw"
-# What had come through before the sidecar's end may be read a little later.
-_READ_LATE_NS = NS // 10
 # Connections are tried anew five times a second. One that is not there by then does not come.
 NEVER_NS = 30 * NS
 
@@ -28,7 +26,8 @@ def dropped(bundle: Bundle) -> Finding:
     """To hold: connections of every kind are in use again after the sidecar's return, and raw ones
     of both pods, which went through it, ended when it did.
 
-    To be broken: a kind is not in use again, or a connection was of use while no sidecar was there.
+    To be broken: a kind is not in use again, or what was sent while no sidecar was there was
+    answered.
     """
     require_premise(bundle)
     found = crashes(bundle)
@@ -38,12 +37,16 @@ def dropped(bundle: Bundle) -> Finding:
     assert over is not None
     connections = kept.connections(bundle)
     before = kept.in_use_at(connections, one.asked.ns, "when the sidecar was killed")
-    gone = replace(one.gone, start=one.gone.start + _READ_LATE_NS)
-    past = [each for each in connections if each.used_in(gone)]
+    # Not streams: what the peer's own proxy says in the sidecar's place comes in pieces, too.
+    past = [
+        each
+        for each in kept.sent(bundle, one.gone)
+        if each.kind != "long" and each.outcome == OK and (each.end_ns or 0) in one.gone
+    ]
     if past:
         return _broken(
             "bypassed",
-            f"{len(past)} connections were of use while there was no sidecar.",
+            f"{len(past)} messages were answered while there was no sidecar.",
             [each.evidence for each in past],
         )
     after = Window("after the return", one.window.end, over.ns)
@@ -57,7 +60,7 @@ def dropped(bundle: Bundle) -> Finding:
         "connections": len(before),
         "connections_dropped": len(ended),
         "connections_dropped_how": kept.by_end(ended),
-        "messages_lost": len(lost),
+        "failed": len(lost),
         "away_seconds": round(one.away.seconds, 3),
         "in_use_again_after_seconds": _again_after(again, one.died.latest, after),
     }
@@ -86,7 +89,7 @@ def dropped(bundle: Bundle) -> Finding:
         _BEHAVIOUR,
         "holds",
         f"{len(ended)} of {len(before)} connections were dropped when the sidecar was killed, and "
-        f"{len(lost)} messages lost; every kind was in use again "
+        f"{len(lost)} uses and new connections failed; every kind was in use again "
         f"{measured['in_use_again_after_seconds']} s after its end.",
         measured=measured,
         evidence=[*one.died.evidence, *(each.evidence for each in ended)],

@@ -20,7 +20,7 @@ def test_they_are_dropped_and_in_use_again(tmp_path: Path, pattern: str) -> None
     assert found.observed == "holds", found.reason
     assert found.measured["connections"] == 6
     assert found.measured["connections_dropped"] == 5
-    assert found.measured["messages_lost"] == 10
+    assert found.measured["failed"] == 10
     assert found.measured["in_use_again_after_seconds"] == pytest.approx(5.1, abs=0.2)
 
 
@@ -44,6 +44,12 @@ def never_again(world: World) -> None:
 
 def of_use_without_a_sidecar(world: World) -> None:
     world.attempt(10.6, "subject.app", "raw", 700, "ok", connection="raw.subject.0")
+
+
+def test_a_proxys_answer_in_its_place_is_no_use(tmp_path: Path) -> None:
+    world = worlds_crash.kept()
+    worlds_mesh.keep(world, "peer", "long", 10.3, 11.0, how="finished", number=9)
+    assert world.judged(CONNECTIONS, tmp_path).observed == "holds"
 
 
 @pytest.mark.parametrize(

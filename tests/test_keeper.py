@@ -53,6 +53,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 def test_connections_are_kept_until_the_app_itself_has_drained(pair: Pair) -> None:
     pair.start("peer")
+    pair.programs.wait_for("peer", "app.listening", count=3)
     subject = pair.start("subject", SC_DRAIN_SECONDS=1)
     until(lambda: all(len(pair.used(r, k)) > 3 for r in ("subject", "peer") for k in KEPT))
     assert pair.programs.end(subject) == 0

@@ -18,8 +18,8 @@ NEW = "touch"  # a connection for one line, made new each time
 OWN, TOLD = "own", "told"
 # A connection in use is used five times a second, and a piece of a stream comes four times.
 MIN_USES = 3
-# How long the fixture waits for an answer (2 s), with some air for a crowded machine.
-PATIENCE_NS = 2_500_000_000
+# How long the fixture waits for an answer (3 s).
+PATIENCE_NS = 3_200_000_000
 _SHOWN = 50
 
 

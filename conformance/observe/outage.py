@@ -18,14 +18,14 @@ from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
 from conformance import workloads
-from conformance.observe.lifecycle import SUBJECT
+from conformance.observe.lifecycle import SUBJECT, await_steady
 from conformance.observe.stage import ROLE_LABEL, Stage, Stuck, role_of
 from conformance.sidecars.driver import Manifest, OwnsPlane
 
 RUNNING = "running"
 # What must have been answered before anything happens, and again at the end.
-STEADY = {("running.app", "steady"): 20, ("peer.app", "quick"): 20}
-BACK = {("subject.app", "steady"): 10}
+STEADY = {("running.app", "steady", "ok"): 20, ("peer.app", "quick", "ok"): 20}
+BACK = {("subject.app", "steady", "ok"): 10}
 PROBES = 4  # startup probes that fail before a pod counts as one that waits
 _SHELTERED = ("ReplicaSet", "Job")  # owners whose pods must not be made without a sidecar
 
@@ -42,14 +42,15 @@ def observe(stage: Stage) -> str:
         stage.core.create_namespaced_pod(stage.namespace, _pod(stage, driver, plane, name))
     for name in ("peer", RUNNING):
         stage.await_ready(name)
-    _await_answered(stage, STEADY, since=0)
+    stage.step("running.ready")
+    await_steady(stage, STEADY, since="running.ready")
     planned = driver.past_the_injector(
         stage.create_pod(_pod(stage, driver, plane, SUBJECT), dry_run=True)
     )
 
     stage.step("plane.down-asked")
     driver.plane_down(stage.client, plane)
-    down = stage.step("plane.down")
+    stage.step("plane.down")
     _create_sheltered(stage, driver, plane)
     _create_naked(stage, driver, plane)
     stage.step("subject.create")
@@ -57,14 +58,14 @@ def observe(stage: Stage) -> str:
     _await_waiting(stage)
     made_by = {role_of(pod): driver.control_plane_of(pod) for pod in stage.watch.all("Pod")}
     stage.step("control-planes", wanted=plane, **made_by)
-    _await_answered(stage, STEADY, since=down)
+    await_steady(stage, STEADY, since="plane.down")
 
     stage.step("plane.up-asked")
     driver.plane_up(stage.client, plane)
-    back = stage.step("plane.up")
+    stage.step("plane.up")
     stage.await_ready(SUBJECT, seconds=120)
     stage.step("subject.ready")
-    _await_answered(stage, {**STEADY, **BACK}, since=back)
+    await_steady(stage, {**STEADY, **BACK}, since="plane.up")
     return SUBJECT
 
 
@@ -167,25 +168,3 @@ def _await_waiting(stage: Stage) -> None:
         seen=lambda: f"{failed()} of {PROBES}; {stage.describe(SUBJECT)}",
     )
     stage.step("subject.waits", probes=failed())
-
-
-def _await_answered(stage: Stage, wanted: Mapping[tuple[str, str], int], since: int) -> None:
-    def counts() -> dict[tuple[str, str], int]:
-        stamps = {name: stage.stamps(name) for name in {name for name, _ in wanted}}
-        return {
-            (name, kind): sum(
-                stamp["event"] == "request.end"
-                and stamp["kind"] == kind
-                and stamp["outcome"] == "ok"
-                and stamp["ns"] > since
-                for stamp in stamps[name]
-            )
-            for name, kind in wanted
-        }
-
-    stage.wait(
-        "answers to the requests of all pods that are up",
-        lambda: all(count >= wanted[key] for key, count in counts().items()),
-        seconds=60,
-        seen=lambda: ", ".join(f"{count} {key[1]} of {key[0]}" for key, count in counts().items()),
-    )

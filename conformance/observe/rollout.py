@@ -6,13 +6,13 @@ the Deployment's own rolling update; the scenario only changes the pod template.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kubernetes import client as k8s
 
 from conformance import workloads
-from conformance.observe.lifecycle import SUBJECT, leak_on_purpose
+from conformance.observe.lifecycle import SUBJECT, await_steady, leak_on_purpose
 from conformance.observe.stage import Stage, condition, role_of
 from conformance.observe.watching import Json
 from conformance.sidecars.driver import Manifest
@@ -20,8 +20,8 @@ from conformance.sidecars.driver import Manifest
 FORMER = "former"
 DEPLOYMENT = "subject"
 # What must have been answered before the move, and again after it.
-STEADY = {("peer.app", "quick"): 20, ("peer.app", "inflight"): 1}
-OWN = {"steady": 20}
+STEADY = {("peer.app", "quick", "ok"): 20, ("peer.app", "inflight", "ok"): 1}
+OWN = 20  # of the pod's own
 
 
 def observe(stage: Stage) -> str:
@@ -42,9 +42,9 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
     stage.step("former.create")
     apps.create_namespaced_deployment(stage.namespace, _as_former(stage, before))
     former = _await_ready(stage, FORMER)
-    began = stage.step("former.ready", pod=former)
+    stage.step("former.ready", pod=former)
     leak_on_purpose(stage, former, FORMER)
-    _await_steady(stage, FORMER, began)
+    await_steady(stage, _steady(FORMER), since="former.ready")
 
     stage.step("rollout.begin")
     moved = workloads.place_images(after(), stage.images)
@@ -57,9 +57,9 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
         seconds=120,
         seen=lambda: stage.describe(former),
     )
-    gone = stage.step("former.gone")
+    stage.step("former.gone")
     leak_on_purpose(stage, subject)
-    _await_steady(stage, SUBJECT, gone)
+    await_steady(stage, _steady(SUBJECT), since="former.gone")
     stage.step("rollout.end")
     _scale_to_nothing(stage, apps, subject)
     return subject
@@ -90,28 +90,9 @@ def _await_ready(stage: Stage, role: str) -> str:
     return str(pod["metadata"]["name"])
 
 
-def _await_steady(stage: Stage, role: str, since: int) -> None:
-    wanted = {**STEADY, **{(f"{role}.app", kind): number for kind, number in OWN.items()}}
-
-    def counts() -> dict[tuple[str, str], int]:
-        stamps = {name: stage.stamps(name) for name in {name for name, _ in wanted}}
-        return {
-            (name, kind): sum(
-                stamp["event"] == "request.end"
-                and stamp["kind"] == kind
-                and stamp["outcome"] == "ok"
-                and stamp["ns"] > since
-                for stamp in stamps[name]
-            )
-            for name, kind in wanted
-        }
-
-    stage.wait(
-        f"a steady life of {role} (requests answered in both directions)",
-        lambda: all(count >= wanted[key] for key, count in counts().items()),
-        seconds=60,
-        seen=lambda: ", ".join(f"{count} {key[1]}" for key, count in counts().items()),
-    )
+def _steady(role: str) -> Mapping[tuple[str, str, str], int]:
+    """What must have been answered of the peer and of the pod with the role."""
+    return {**STEADY, (f"{role}.app", "steady", "ok"): OWN}
 
 
 def _scale_to_nothing(stage: Stage, apps: k8s.AppsV1Api, subject: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import worlds
 import worlds_crash
 import worlds_logs
+import worlds_mesh
 from forge import World, token
 from rich.console import Console
 
@@ -67,6 +68,22 @@ def test_log_lines_are_seen_where_they_were_written_and_where_they_came(tmp_path
     lanes = {lane.name: lane for lane in drawn.lanes}
     (wrote,), (got,) = lanes["app writes"].marks, lanes["sink gets"].marks
     assert wrote.x < got.x and got.x + got.width < wrote.x + wrote.width  # the last lines are lost
+
+
+def test_kept_connections_are_seen_to_their_end(tmp_path: Path) -> None:
+    for pattern, kind in (("native", "request ok"), ("classic", "request reset")):
+        drawn = picture.draw(worlds_mesh.keepalive(pattern).write(tmp_path / pattern), [])
+        assert drawn is not None
+        lanes = {lane.name: lane for lane in drawn.lanes}
+        for name in ("app keeps", "peer keeps"):
+            assert [mark.kind for mark in lanes[name].marks] == [kind] * 3
+
+
+def test_an_outage_is_a_window(tmp_path: Path) -> None:
+    drawn = picture.draw(worlds_mesh.outage().write(tmp_path / "cell"), [])
+    assert drawn is not None
+    titles = [mark.title for lane in drawn.lanes if lane.name == "windows" for mark in lane.marks]
+    assert any(title.startswith("no control plane") for title in titles)
 
 
 def test_the_page_shows_the_verdict_and_escapes_what_it_quotes(

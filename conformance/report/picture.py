@@ -20,6 +20,8 @@ _MARGIN_NS = NS // 2  # a little air before the first and behind the last event
 _EGRESS = ("first", "steady", "drain", "job")
 _INGRESS = ("inflight", "stream")
 _DIALS = ("dial", "dial-tls")
+# How a kept connection ended, in the words of requests.
+_ENDED = {"own": "ok", "finished": "ok", "told": "closed", "fin": "closed"}
 _SUNK = {"sink.received": "ok", "sink.refused": "refused", "sink.dropped": "closed"}
 # Log lines that follow each other this closely make one bar.
 _TOGETHER_NS = NS // 2
@@ -118,6 +120,8 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
         ),
         _requests(scale, "app sends", app, _EGRESS),
         _requests(scale, "app answers peer", lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
+        _kept(scale, "app keeps", app),
+        _kept(scale, "peer keeps", lines(bundle / "stamps/peer.app.jsonl")),
         _requests(scale, "outsider dials", lines(bundle / "stamps/dialer.dialer.jsonl"), _DIALS),
         _logged(scale, "app writes", app, {"lines": "ok"}),
         _logged(scale, "sink gets", lines(bundle / "stamps/sink.sink.jsonl"), _SUNK),
@@ -140,6 +144,9 @@ def _windows(scale: _Scale, steps: Mapping[str, int], end: int) -> Lane:
     if exited:
         done = steps.get("job.complete", end)
         lane.marks.append(scale.mark(exited, done, "shutdown", "main exited, Job active"))
+    if down := steps.get("plane.down"):
+        up = steps.get("plane.up", end)
+        lane.marks.append(scale.mark(down, up, "shutdown", "no control plane"))
     if quit_asked := steps.get("sidecar.quit-asked"):
         lane.marks.append(scale.mark(quit_asked, None, "signal", "the sidecar is told to quit"))
     return lane
@@ -203,6 +210,24 @@ def _requests(scale: _Scale, name: str, stamps: Iterable[Json], kinds: Sequence[
         scale.mark(one["ns"], scale.end, f"request {_never(one)}", f"{one['kind']}: never ended")
         for one in open_ones.values()
         if scale.start <= one["ns"] <= scale.end
+    ]
+    return lane
+
+
+def _kept(scale: _Scale, name: str, stamps: Iterable[Json]) -> Lane:
+    """Connections that are kept, each from its beginning to whoever ended it."""
+    lane = Lane(name)
+    open_ones: dict[str, int] = {}
+    for stamp in stamps:
+        if stamp["event"] == "kept.open":
+            open_ones[stamp["connection"]] = stamp["ns"]
+        elif stamp["event"] == "kept.closed" and stamp["connection"] in open_ones:
+            begin, how = open_ones.pop(stamp["connection"]), stamp["how"]
+            kind = f"request {_ENDED.get(how, how)}"
+            lane.marks.append(scale.mark(begin, stamp["ns"], kind, f"{stamp['connection']}: {how}"))
+    lane.marks += [
+        scale.mark(begin, scale.end, "request ok", f"{connection}: open")
+        for connection, begin in open_ones.items()
     ]
     return lane
 

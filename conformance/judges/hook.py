@@ -15,6 +15,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.connections import Connection, Connections
+from conformance.judges.crowd import blamable
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Finding, Value, Window
@@ -40,11 +41,12 @@ def stale_prestop(bundle: Bundle) -> Finding:
     steady = windows.steady(bundle)
     sent = _sent(bundle, steady)
     tried = [one for one in sent if one.begin_ns in after]
-    lost = [one for one in tried if one.outcome != OK]
+    lost: Sequence[Attempt] = [one for one in tried if one.outcome != OK]
     wire = Connections(bundle)
     from_inside(bundle, wire.see)
     wire.finish()
     measured = _measured(hook, sigterm, (steady, after), sent, wire.with_peer)
+    lost = blamable(lost, sent, measured)
     if lost:
         return Finding(
             _BEHAVIOUR,

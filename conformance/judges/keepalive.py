@@ -50,7 +50,7 @@ def drain(bundle: Bundle) -> Finding:
     window = _window(bundle)
     found = kept.connections(bundle)
     open_then = kept.in_use_at(found, window.start, "at the deletion")
-    ended = [one for one in open_then if one.ended_in(window)]
+    ended: Sequence[kept.Kept] = [one for one in open_then if one.ended_in(window)]
     sent = kept.sent(bundle, window)
     lost = kept.lost((one for one in sent if one.kind != kept.NEW), window)
     wire, ends = Connections(bundle), _Ends(bundle.index.subject_pod.ips)
@@ -75,6 +75,7 @@ def drain(bundle: Bundle) -> Finding:
         "new_connections_by_outcome": dict(by_outcome(one for one in sent if one.kind == kept.NEW)),
         **_between_the_proxies(bundle, window, wire.with_peer, ends),
     }
+    ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
         hazard = kept.hazard(ended, lost)
         return Finding(

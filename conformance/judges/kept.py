@@ -10,7 +10,8 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, Attempt, attempts
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import NS, Evidence, Value, Window
+from conformance.judges import crowd
+from conformance.model import NS, Evidence, Measured, Value, Window
 
 ROLES = (SUBJECT_ROLE, "peer")
 KINDS = ("pool", "long", "raw")  # pooled HTTP/1.1, a streamed answer without end, raw TCP
@@ -129,6 +130,16 @@ def require_used(kept: Iterable[Kept], window: Window) -> None:
                 f"({one.used_in(window)} times)",
                 evidence=(one.evidence,),
             )
+
+
+def blamable(
+    ended: Sequence[Kept], lost_: Sequence[Attempt], sent_: Sequence[Attempt], measured: Measured
+) -> tuple[Sequence[Kept], Sequence[Attempt]]:
+    """Of the ends and losses those that cannot be a crowded machine's: see crowd.blamable."""
+    sure = crowd.blamable(lost_, sent_, measured)
+    if len(sure) < len(lost_):
+        ended = [one for one in ended if one.how != crowd.TIMEOUT]
+    return ended, sure
 
 
 def hazard(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> str:

@@ -14,6 +14,7 @@ from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import blamable
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
@@ -33,7 +34,7 @@ def plane(bundle: Bundle) -> Finding:
     _require_own_plane(bundle)
     window = Window("outage", _step(bundle, "plane.down").ns, _step(bundle, "plane.up-asked").ns)
     sent = _sent_by_the_running(bundle)
-    lost = [one for one in sent if one.outcome != OK]
+    lost: Sequence[Attempt] = [one for one in sent if one.outcome != OK]
     ready = bundle.step("subject.ready")
     started = stamp_events(bundle, bundle.index.app, "app.started")
     outcomes: dict[str, Value] = dict(by_outcome(sent))
@@ -47,6 +48,7 @@ def plane(bundle: Bundle) -> Finding:
         ),
         "ready_after_the_plane_seconds": _seconds(bundle, "plane.up", ready.ns if ready else None),
     }
+    lost = blamable(lost, sent, measured)
     if lost:
         return Finding(
             _PLANE,

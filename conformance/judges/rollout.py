@@ -19,6 +19,7 @@ from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
+from conformance.judges.crowd import blamable
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.judges.view import from_inside, identity
@@ -111,6 +112,8 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
             measured=measured,
             evidence=[one.evidence for one in sent[:1]],
         )
+    sure = blamable([one.attempt for one in lost], sent, measured)
+    lost = [one for one in lost if one.attempt in sure]
     own = [one for one in lost if not one.classic]
     told = own or lost
     causes = ", ".join(f"{number} {cause}" for cause, number in _by_cause(told).items())

@@ -32,7 +32,9 @@ def unnoticed(bundle: Bundle) -> Finding:
     found = kept.connections(bundle)
     sent = kept.sent(bundle, window)
     lost = kept.lost(sent, window)
-    ended = [one for one in found if one.opened.ns < window.start and one.ended_in(window)]
+    ended: Sequence[kept.Kept] = [
+        one for one in found if one.opened.ns < window.start and one.ended_in(window)
+    ]
     measured: dict[str, Value | dict[str, Value]] = {
         "watched_seconds": round(window.seconds, 3),
         **{f"{role}_certificates": len(its) for role, its in shown.items()},
@@ -50,6 +52,7 @@ def unnoticed(bundle: Bundle) -> Finding:
             f"{len(shown[SUBJECT_ROLE])}",
             measured=measured,
         )
+    ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
         return Finding(
             _BEHAVIOUR,

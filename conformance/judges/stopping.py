@@ -8,6 +8,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import blamable
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -42,7 +43,7 @@ def in_flight(bundle: Bundle) -> Finding:
         if one.begin.ns < moment
     }
     reached = [one for one in found if one.token in there]
-    lost = [one for one in reached if one.outcome != OK]
+    lost: Sequence[Attempt] = [one for one in reached if one.outcome != OK]
     measured: Measured = {
         "in_flight": len(found),
         "reached_the_app": len(reached),
@@ -55,6 +56,7 @@ def in_flight(bundle: Bundle) -> Finding:
             f"no request was being answered when the pod was deleted ({len(found)} were under way)",
             measured=measured,
         )
+    lost = blamable(lost, attempts(bundle, "peer", "app"), measured)
     if lost:
         gone = _app_gone_ns(bundle)
         if all(one.end_ns is None or one.end_ns >= gone for one in lost):
@@ -97,7 +99,9 @@ def app_egress(bundle: Bundle) -> Finding:
         for one in attempts(bundle, SUBJECT_ROLE, app)
         if one.kind == "drain" and one.begin_ns >= begin and (end is None or one.begin_ns <= end)
     ]
-    lost = [one for one in found if one.outcome != OK and (end is not None or one.end_ns)]
+    lost: Sequence[Attempt] = [
+        one for one in found if one.outcome != OK and (end is not None or one.end_ns)
+    ]
     span = (max(one.begin_ns for one in found) - begin) / NS if found else 0.0
     measured: Measured = {
         "requests": len(found),
@@ -112,6 +116,7 @@ def app_egress(bundle: Bundle) -> Finding:
             f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
             measured=measured,
         )
+    lost = blamable(lost, found, measured)
     if lost:
         return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]

@@ -1,0 +1,52 @@
+"""A crowded machine: where answers come late all around, an answer that did not come in time is no
+proof that it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from conformance.evidence.requests import OK, UNENDED, Attempt
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import NS, Measured
+
+# What is answered at once. It takes 2 to 20 ms on two quiet cores, and 100 to 700 at a load of 50,
+# when nothing times out (2 s, or 3).
+_QUICK = ("first", "steady", "drain", "quick", "job", "init", "pool", "raw", "touch")
+LATE_NS = NS
+# Seen: 2 to 37 % where requests timed out (a load of 130 on two cores); up to 1.4 % where none did.
+LATE_SHARE = 0.02
+LEAST = 2
+TIMEOUT = "timeout"  # the outcome, as senders record it
+
+
+def crowded(sent: Iterable[Attempt]) -> int:
+    """How many quick requests were answered late; 0 unless so many that the machine was crowded."""
+    took = [
+        one.end_ns - one.begin_ns
+        for one in sent
+        if one.kind in _QUICK and one.outcome == OK and one.end_ns is not None
+    ]
+    late = sum(ns > LATE_NS for ns in took)
+    return late if late >= max(LEAST, LATE_SHARE * len(took)) else 0
+
+
+def blamable(
+    lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
+) -> Sequence[Attempt]:
+    """Of the lost requests those that cannot be the machine's: all, unless it was crowded, and then
+    those that did not merely time out.
+
+    sent: requests around them. Raises Unjudgeable when every loss may be the machine's.
+    """
+    late = crowded(sent) if lost else 0
+    if not late:
+        return lost
+    sure = [one for one in lost if one.outcome not in (TIMEOUT, UNENDED)]
+    if not sure:
+        raise Unjudgeable(
+            f"{len(lost)} requests timed out while {late} were answered after more than a second: "
+            "the machine was too crowded to tell a loss from a late answer",
+            evidence=[one.evidence for one in lost[:50]],
+            measured=measured,
+        )
+    return sure

@@ -1,0 +1,72 @@
+"""A crowded machine makes requests time out that nobody lost; it closes no connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import worlds
+import worlds_mesh
+from forge import World
+
+# (a world, whose losses at what time its judge looks at)
+WORLDS = {
+    "stop.app-egress": (worlds.lifecycle, "subject.app", "drain", 12.0),
+    "stop.stale-prestop": (worlds.lifecycle, "subject.app", "drain", 12.0),
+    "stop.keepalive": (worlds_mesh.keepalive, "subject.app", "pool", 12.0),
+    "plane.rotation": (worlds_mesh.keepalive, "peer.app", "touch", 7.5),
+    "plane.outage": (worlds_mesh.outage, "running.app", "steady", 5.0),
+    "move.rollout": (worlds.move, "subject.app", "steady", 7.0),
+}
+
+
+def crowd(world: World, who: str, kind: str, at: float, late: int) -> None:
+    """Answers that come, but late."""
+    for seq in range(late):
+        world.attempt(at + seq / 100, who, kind, 7000 + seq, "ok", took=1.5)
+
+
+def world_of(behaviour: str, outcome: str, late: int) -> World:
+    made, who, kind, at = WORLDS[behaviour]
+    world: World = made()
+    world.attempt(at, who, kind, 8000, outcome, took=2.0)
+    crowd(world, who, kind, at, late)
+    return world
+
+
+@pytest.mark.parametrize("behaviour", WORLDS)
+class TestCrowd:
+    def test_a_timeout_among_late_answers_is_nobodys(self, tmp_path: Path, behaviour: str) -> None:
+        found = world_of(behaviour, "timeout", late=12).judged(behaviour, tmp_path)
+        assert found.observed == "inconclusive", found.reason
+        assert "too crowded" in found.reason
+
+    @pytest.mark.parametrize("late", [0, 1])
+    def test_a_timeout_on_a_machine_that_had_time_is_a_loss(
+        self, tmp_path: Path, behaviour: str, late: int
+    ) -> None:
+        found = world_of(behaviour, "timeout", late).judged(behaviour, tmp_path)
+        assert found.observed == "broken", found.reason
+
+    @pytest.mark.parametrize("outcome", ["reset", "closed", "refused", "wrong"])
+    def test_what_did_not_merely_time_out_is_a_loss(
+        self, tmp_path: Path, behaviour: str, outcome: str
+    ) -> None:
+        found = world_of(behaviour, outcome, late=12).judged(behaviour, tmp_path)
+        assert found.observed == "broken", found.reason
+
+
+def test_late_answers_alone_are_answers(tmp_path: Path) -> None:
+    world = worlds_mesh.outage()
+    crowd(world, "running.app", "steady", 5.0, 12)
+    assert world.judged("plane.outage", tmp_path).observed == "holds"
+
+
+def test_connections_that_timed_out_in_a_crowd_are_nobodys(tmp_path: Path) -> None:
+    world = worlds_mesh.keepalive()
+    for one in world.stamps["subject.app"]:
+        if one["event"] == "kept.closed" and one["kind"] == "pool":
+            one.update(how="timeout", ns=one["ns"] - 2_000_000_000)
+    world.attempt(11.0, "subject.app", "pool", 8000, "timeout", took=2.0)
+    crowd(world, "subject.app", "pool", 10.5, 12)
+    assert world.judged("stop.keepalive", tmp_path).observed == "inconclusive"

@@ -6,8 +6,8 @@
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
 # make clean-all     the cache and .venv too
 #
-# Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR=; RESULTS= names another folder
-# for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
+# Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL=; RESULTS= names another
+# folder for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
 # STRICT=1, ISTIO_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
@@ -25,6 +25,7 @@ flag = $(if $(filter-out 0 no false,$(strip $(2))),--$(1))
 CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
 	$(call option,pattern,$(PATTERN)) $(call option,mode,$(MODE)) \
 	$(call option,scenario,$(SCENARIO)) $(call option,behaviour,$(BEHAVIOUR)) \
+	$(call option,level,$(LEVEL)) \
 	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
 	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT))
 OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \

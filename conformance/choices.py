@@ -22,6 +22,7 @@ DEFAULT_K8S = ("1.29", "1.33", "newest")
 DEFAULT_SIDECARS = ("envoy",)
 PATTERNS = ("classic", "native")
 IMAGES = ("auto", "pull", "build")
+LEVELS = ("core", "extended")
 TAKE_AWAY = ("beacon", "capture", "sidecar")
 
 
@@ -61,8 +62,8 @@ def minor_number(k8s: str) -> int:
 def select(given: Mapping[str, str | None]) -> Selection:
     """The selection that the options ask for; an absent or empty option means its default.
 
-    given: option name (k8s, sidecar, pattern, mode, scenario, behaviour) → comma-separated values;
-    repeat → a number.
+    given: option name (k8s, sidecar, pattern, mode, scenario, behaviour, level) → comma-separated
+    values; repeat → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
@@ -73,7 +74,11 @@ def select(given: Mapping[str, str | None]) -> Selection:
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
-    chosen = _choose("BEHAVIOUR", given.get("behaviour"), behaviours())
+    levels = _choose("LEVEL", given.get("level"), LEVELS)
+    asked = _choose("BEHAVIOUR", given.get("behaviour"), behaviours())
+    chosen = tuple(id_ for id_ in asked if behaviours()[id_].level in levels)
+    if not chosen:
+        raise UsageProblem(f"Nothing to run: none of {', '.join(asked)} is {levels[0]}.")
     wanted = {name for id_ in chosen for name in behaviours()[id_].scenarios}
     named = _choose("SCENARIO", given.get("scenario"), scenarios())
     picked = tuple(name for name in named if name in wanted)
@@ -140,7 +145,7 @@ def _choose(
 def main(argv: Sequence[str] | None = None) -> int:
     """The check that make does first. Exit code 0 or 2."""
     parser = argparse.ArgumentParser(prog="conformance.choices")
-    for name in ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour"):
+    for name in ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour", "level"):
         parser.add_argument(f"--{name}")
     for name in ("repeat", "images", "take-away", "workers"):
         parser.add_argument(f"--{name}")

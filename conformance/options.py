@@ -32,6 +32,7 @@ OPTIONS = (
     Option("mode", "a sidecar's modes, comma-separated"),
     Option("scenario", "scenarios, comma-separated"),
     Option("behaviour", "behaviours by id, comma-separated"),
+    Option("level", "core, extended"),
     Option("repeat", "how many times each cell is played"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),

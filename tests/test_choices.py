@@ -22,6 +22,7 @@ from conformance.paths import CHECKOUT
         ({"mode": "x"}, "fallback"),
         ({"scenario": "x"}, "lifecycle"),
         ({"behaviour": "x"}, "start.order"),
+        ({"level": "x"}, "core, extended"),
         ({"pattern": ","}, "classic, native"),
     ],
 )
@@ -37,6 +38,13 @@ def test_options_that_exclude_each_other_are_refused() -> None:
         choices.select({"scenario": "job", "behaviour": "start.order"})
     with pytest.raises(UsageProblem, match="Nothing to run"):
         plan.cells(choices.select({"scenario": "job", "mode": "fallback"}))
+
+
+def test_a_level_narrows_the_behaviours() -> None:
+    core, both = (choices.select({"level": level}).behaviours for level in ("core", None))
+    assert set(core) < set(both) and "move.rollout" not in core
+    with pytest.raises(UsageProblem, match="is core"):
+        choices.select({"level": "core", "behaviour": "move.rollout"})
 
 
 def test_a_selection_narrows_the_plan() -> None:

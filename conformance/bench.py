@@ -7,6 +7,7 @@ come from the runs' own records (timing.jsonl); only the whole is measured from 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -47,6 +48,11 @@ class Measured:
     whole: float
     busy: float
     profile: Json
+
+    @property
+    def work(self) -> float:
+        """Processor seconds of the whole machine meanwhile: of this run alone where it was idle."""
+        return round(self.busy * self.whole * (os.cpu_count() or 1), 1)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -99,6 +105,7 @@ def show(runs: Sequence[Measured]) -> None:
     row("exit code", [one.exit_code for one in runs])
     row("whole, as make sees it", [one.whole for one in runs], ratio=True)
     row("processors busy", [f"{one.busy:.0%}" for one in runs])
+    row("all processors' work", [one.work for one in runs], ratio=True)
     if len(profiles) == len(runs):
         for key, name in CLOCK.items():
             row(name, [one[key] for one in profiles], ratio=key == "whole")

@@ -16,6 +16,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from conformance import workloads
 from conformance.model import Cell
 from conformance.paths import FIXTURES
 from conformance.sidecars import REGISTRY
@@ -326,20 +327,25 @@ def test_a_reused_source_port_does_not_lead_past_the_proxy() -> None:
     assert "0 at the proxy" in done.stdout.splitlines(), done.stdout
 
 
+WITH_PODS = ("Pod", "Job", "CronJob", "Deployment", "ReplicaSet")
+
+
 @pytest.mark.parametrize("path", sorted((FIXTURES / "manifests").glob("*/*.yaml")), ids=str)
 def test_manifests_hold_placeholders_and_no_sidecar(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
-        assert document["metadata"]["namespace"] == "NAMESPACE"
-        if document["kind"] == "Service":
-            # Some are about endpoints; everything else is about the pod.
-            about = path.parent.name in ("rollout", "endpoints")
-            moved = about and document["metadata"]["name"] != "peer"
-            assert document["spec"].get("publishNotReadyAddresses", False) is not moved
+        kind, metadata = document["kind"], document["metadata"]
+        if not kind.endswith("WebhookConfiguration"):  # no namespace has it
+            assert metadata["namespace"] == "NAMESPACE"
+        if kind == "Service" and metadata["name"] == "peer":
+            # Else its client's proxy answers for a peer that is not ready.
+            assert document["spec"]["publishNotReadyAddresses"] is True
+        if kind not in WITH_PODS:
             continue
-        spec = document["spec"]
-        spec = spec["template"]["spec"] if "template" in spec else spec
+        spec = workloads.pod_of(document)["spec"]
         assert spec["automountServiceAccountToken"] is False
         assert [one["image"] for one in spec["containers"]] == ["app"]
-        assert spec["volumes"][0]["hostPath"]["path"] == "/evidence/NAMESPACE"
+        for volume in spec.get("volumes") or ():
+            if volume["name"] == "evidence":
+                assert volume["hostPath"]["path"] == "/evidence/NAMESPACE"
         own = [one["name"] for one in spec.get("initContainers") or ()]
-        assert own in ([], ["init"], ["before", "between", "after"])
+        assert own in ([], ["init"], ["migrate"], ["before", "between", "after"])

@@ -28,7 +28,8 @@ class Claim:
     column: where it stands in its table. about: the behaviours that measure it; None for a remark
     that nothing can measure. contradicted_by: the observation (holds, broken) that proves it wrong
     wherever it is made; shown_by: of a claim that something can happen, the one that shows that it
-    does. At most one of the two. pattern, sidecar, mode, k8s: which cells it speaks of, "" for any
+    does; same_as: the pattern whose measured values it says are the same. At most one of the three.
+    pattern, sidecar, mode, k8s: which cells it speaks of, "" for any
     (k8s as in expectations.toml). stage: of the feature gate in that version (alpha, beta, ga),
     which the API server itself tells, and no behaviour.
     """
@@ -38,6 +39,7 @@ class Claim:
     about: Sequence[str] | None = None
     contradicted_by: str = ""
     shown_by: str = ""
+    same_as: str = ""
     pattern: str = ""
     sidecar: str = ""
     mode: str = ""
@@ -86,8 +88,9 @@ def _claim(raw: dict[str, Any], table: Any, row: Any, known: Collection[str]) ->
         "column": claim.column not in table["columns"],
         "about": bool(unknown),
         "contradicted_by": claim.contradicted_by not in ("", *JUDGED),
-        "shown_by": claim.shown_by not in ("", *JUDGED)
-        or bool(claim.shown_by and claim.contradicted_by),
+        "shown_by": claim.shown_by not in ("", *JUDGED),
+        "same_as": claim.same_as not in ("", *PATTERNS),
+        "test": sum(map(bool, (claim.contradicted_by, claim.shown_by, claim.same_as))) > 1,
         "pattern": claim.pattern not in ("", *PATTERNS),
         "stage": claim.stage not in ("", *STAGES) or bool(claim.stage and not claim.k8s),
     }

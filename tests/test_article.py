@@ -69,6 +69,26 @@ def test_marks_follow_from_verdicts(claim: Claim, entries: list[Json], mark: str
     assert compared(claim, *entries)["mark"] == mark
 
 
+@pytest.mark.parametrize(
+    ("classic", "mark"),
+    [
+        ({"milli": 500}, held.CONTRADICTS),
+        ({"milli": 600}, held.AGREES),
+        (None, held.UNDECIDED),
+    ],
+)
+def test_values_are_compared_with_those_of_the_other_pattern(
+    classic: Json | None, mark: str
+) -> None:
+    claim = Claim("native", "just as much", ("stop.order",), pattern="native", same_as="classic")
+    entries = [entry("holds") | {"measured": {"milli": 600}}]
+    if classic:
+        entries.append(entry("holds", pattern="classic") | {"measured": classic})
+        entries.append(entry("holds", pattern="classic", k8s="1.29") | {"measured": {"milli": 1}})
+    assert compared(claim, *entries)["mark"] == mark
+    assert compared(claim)["mark"] == held.ABSENT
+
+
 def test_the_measurement_that_contradicts_is_the_one_that_is_told() -> None:
     found = compared(NEVER, entry("holds"), entry("broken", k8s="1.29"))
     assert found["reason"].startswith("1.29: broken.")
@@ -162,7 +182,8 @@ says = "so"
     [
         ('about = ["stop.everything"]', "unknown stop.everything"),
         ('contradicted_by = "measured"', "contradicted_by"),
-        ('contradicted_by = "broken"\nshown_by = "holds"', "shown_by"),
+        ('contradicted_by = "broken"\nshown_by = "holds"', "test"),
+        ('same_as = "others"', "same_as"),
         ('pattern = "mixed"', "pattern"),
         ('stage = "ga"', "stage"),
     ],

@@ -62,25 +62,47 @@ def _held(claim: Claim, entries: Sequence[Json], clusters: Mapping[str, Json]) -
     if claim.stage:
         return held | _stage(claim, clusters)
     spoken_of = [entry for entry in entries if _speaks_of(claim, entry)]
+    seen = [
+        {
+            "behaviour": line.behaviour.id,
+            "scenario": line.scenario,
+            "name": line.name,
+            "pattern": line.pattern,
+            "who": line.who,
+            "observed": {k8s: entry["observed"] for k8s, entry in line.entries.items()},
+        }
+        for line in groups.lines(spoken_of)
+    ]
+    if claim.same_as and spoken_of:
+        return held | {"seen": seen} | _compared(claim.same_as, spoken_of, entries)
     decisive = claim.contradicted_by or claim.shown_by
     told = [entry for entry in spoken_of if entry["observed"] == decisive] or _decided(spoken_of)
     shown = _plainest(told or spoken_of)
     return held | {
         "mark": _mark(claim, spoken_of),
-        "seen": [
-            {
-                "behaviour": line.behaviour.id,
-                "scenario": line.scenario,
-                "name": line.name,
-                "pattern": line.pattern,
-                "who": line.who,
-                "observed": {k8s: entry["observed"] for k8s, entry in line.entries.items()},
-            }
-            for line in groups.lines(spoken_of)
-        ],
+        "seen": seen,
         "reason": shown["reason"] if shown else "",
         "reason_from": _cell(shown) if shown else "",
     }
+
+
+def _compared(pattern: str, spoken_of: Sequence[Json], entries: Sequence[Json]) -> Json:
+    """Measured values of cells beside those of their twins in the other pattern."""
+    twins = {_twin(entry): entry for entry in _decided(entries) if entry["pattern"] == pattern}
+    pairs = [entry for entry in _decided(spoken_of) if _twin(entry) in twins]
+    differing = [one for one in pairs if one["measured"] != twins[_twin(one)]["measured"]]
+    shown = _plainest(differing or pairs)
+    if shown is None:
+        return {"mark": UNDECIDED, "reason": "", "reason_from": ""}
+    return {
+        "mark": CONTRADICTS if differing else AGREES,
+        "reason": f"{shown['reason']} In the {pattern} pattern: {twins[_twin(shown)]['reason']}",
+        "reason_from": _cell(shown),
+    }
+
+
+def _twin(entry: Json) -> tuple[str, ...]:
+    return tuple(entry[name] for name in ("k8s", "sidecar", "mode", "scenario", "behaviour"))
 
 
 def _speaks_of(claim: Claim, entry: Json) -> bool:

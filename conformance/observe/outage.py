@@ -26,7 +26,7 @@ RUNNING = "running"
 # What must have been answered before anything happens, and again at the end.
 STEADY = {("running.app", "steady", "ok"): 20, ("peer.app", "quick", "ok"): 20}
 BACK = {("subject.app", "steady", "ok"): 10}
-PROBES = 4  # startup probes that fail before a pod counts as one that waits
+PROBES = 3  # startup probes that fail before a pod counts as one that waits
 _SHELTERED = ("ReplicaSet", "Job")  # owners whose pods must not be made without a sidecar
 
 
@@ -55,7 +55,7 @@ def observe(stage: Stage) -> str:
     _create_naked(stage, driver, plane)
     stage.step("subject.create")
     stage.core.create_namespaced_pod(stage.namespace, planned)
-    _await_waiting(stage)
+    _await_waiting(stage, driver)
     made_by = {role_of(pod): driver.control_plane_of(pod) for pod in stage.watch.all("Pod")}
     stage.step("control-planes", wanted=plane, **made_by)
     await_steady(stage, STEADY, since="plane.down")
@@ -149,8 +149,8 @@ def _answer(stage: Stage, pod: Manifest) -> Mapping[str, Any]:
     return {"status": 201, "message": ""}
 
 
-def _await_waiting(stage: Stage) -> None:
-    """Until the new pod's sidecar has failed its startup probe a few times."""
+def _await_waiting(stage: Stage, driver: OwnsPlane) -> None:
+    """Until the new pod's sidecar has failed its startup probe a few times, and says why."""
 
     def failed() -> int:
         return sum(
@@ -161,10 +161,15 @@ def _await_waiting(stage: Stage) -> None:
             and event["message"].startswith("Startup probe failed")
         )
 
+    def output() -> str:
+        (sidecar,) = stage.sidecars(SUBJECT)
+        log = stage.bundle / "logs" / f"{SUBJECT}.{sidecar}.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     stage.wait(
-        "a startup probe of the new pod's sidecar that fails",
-        lambda: failed() >= PROBES,
+        "a sidecar of the new pod that fails its probe, and misses its control plane",
+        lambda: failed() >= PROBES and driver.misses_plane(output()),
         seconds=60,
-        seen=lambda: f"{failed()} of {PROBES}; {stage.describe(SUBJECT)}",
+        seen=lambda: f"{failed()} of {PROBES} probes; {stage.describe(SUBJECT)}",
     )
     stage.step("subject.waits", probes=failed())

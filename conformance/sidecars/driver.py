@@ -211,6 +211,10 @@ class OwnsPlane(Protocol):
         """As inject, by the control plane of that name."""
         ...
 
+    def misses_plane(self, log: str) -> bool:
+        """Whether a sidecar's output says that its control plane does not answer."""
+        ...
+
     def past_the_injector(self, pod: Manifest) -> Manifest:
         """A pod as it was injected in a dry run, to be created as it is."""
         ...

@@ -41,6 +41,7 @@ CONTAINER = "istio-proxy"
 ROLES = ("subject", "peer")
 TRUST_DOMAIN = "cluster.local"  # meshConfig.trustDomain's default
 STATUS = "sidecar.istio.io/status"  # written by the injector, and by nobody else
+UNSERVED = "failed to sign CSR"  # security/pkg/nodeagent/caclient/providers/citadel/client.go
 INJECT = "sidecar.istio.io/inject"
 NATIVE = "sidecar.istio.io/nativeSidecar"
 
@@ -207,6 +208,10 @@ class Driver:
         from conformance.sidecars.istio_outage import on_failure
 
         on_failure(client, name, policy)
+
+    def misses_plane(self, log: str) -> bool:
+        """The agent asks for a certificate before anything else, and says that it gets none."""
+        return UNSERVED in log
 
     def past_the_injector(self, pod: Manifest) -> Manifest:
         """The label that sends a pod to the injector says "false", as for any pod injected by hand

@@ -16,6 +16,7 @@ from conformance import process
 from conformance.bootstrap import image_istio
 from conformance.errors import EnvironmentProblem
 from conformance.model import NS
+from conformance.sidecars.istio import UNSERVED
 from conformance.sidecars.istio_control_plane import NAMESPACE, istiods
 from conformance.sidecars.istio_release import Release
 
@@ -32,7 +33,7 @@ _NACK_BY_PROXY = re.compile(r"gRPC config for \S+ rejected|DeltaAggregatedResour
 _SAID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z\t\w+\t(.*)")
 _STAMPS = (
     ("Envoy command: ", "sidecar.exec"),
-    ("citadelclient\tfailed to sign CSR", "sidecar.unserved"),
+    (f"citadelclient\t{UNSERVED}", "sidecar.unserved"),
     ("Envoy proxy is ready", "sidecar.ready"),
     ("handling /drain, starting drain", "sidecar.drain"),
     ("Agent draining Proxy for termination", "sidecar.sigterm"),

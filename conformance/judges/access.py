@@ -35,6 +35,7 @@ class Record:
     tls_version: str
     code: int
     start: int | None
+    path: str
     attempts: int
 
     @property
@@ -136,6 +137,7 @@ def _record(file: str, number: int, raw: Mapping[str, Any]) -> Record:
         tls_version=_said(raw.get("tls_version")),
         code=int(_said(raw.get("response_code")) or 0),
         start=_start(_said(raw.get("start"))),
+        path=_said(raw.get("token_path")),
         attempts=int(_said(raw.get("attempts")) or 0),
     )
 

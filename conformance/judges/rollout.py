@@ -249,12 +249,17 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
 
 
 def _retried(bundle: Bundle, window: Window) -> dict[str, Value]:
-    """How many requests a proxy had to send again: what a mesh without retries would have lost.
-    None where the proxies do not count."""
+    """How many requests that are meant to be answered a proxy had to send again: what a mesh
+    without retries would have lost. None where the proxies do not count."""
+    meant = tuple(f".{kind}." for kind in _MEANT)
     counted: list[Record] = []
     for role in ("peer", FORMER, SUBJECT_ROLE):
         with suppress(Unjudgeable):  # no log, or none of its requests in it: nothing is counted
-            counted += [one for one in records(bundle, role).sent if (one.start or 0) in window]
+            counted += [
+                one
+                for one in records(bundle, role).sent
+                if (one.start or 0) in window and any(kind in one.path for kind in meant)
+            ]
     retried = sum(one.attempts > 1 for one in counted)
     return {"retried_by_the_proxies": retried if counted else None}
 

@@ -116,7 +116,7 @@ def app_egress(bundle: Bundle) -> Finding:
             f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
             measured=measured,
         )
-    lost = blamable(lost, found, measured)
+    lost = blamable(lost, attempts(bundle, SUBJECT_ROLE, app), measured)
     if lost:
         return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]

@@ -175,8 +175,11 @@ def test_what_the_proxies_sent_again_is_counted(tmp_path: Path) -> None:
     none = worlds.upgrade().judged("move.upgrade", tmp_path / "none").measured
     assert none["retried_by_the_proxies"] is None
     world = worlds.upgrade()
+    path = f"/echo/{token('steady', 1)}"
     for attempts in (1, 1, 2, 3):
-        world.mesh(8.0, outbound=True, attempts=attempts)
-    world.mesh(-3.0, outbound=True, attempts=2)  # before the move
+        world.mesh(8.0, outbound=True, path=path, attempts=attempts)
+    world.mesh(-3.0, outbound=True, path=path, attempts=2)  # before the move
+    witness = f"/echo/{token('mesh-witness', 1)}"  # which never answers, and is always asked again
+    world.mesh(8.0, outbound=True, path=witness, attempts=3)
     found = world.judged("move.upgrade", tmp_path / "some")
     assert found.measured["retried_by_the_proxies"] == 2, found.reason

@@ -85,7 +85,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def until(look: Callable[[], object], seconds: float = 15):
+def until(look: Callable[[], object], seconds: float = 60):
     waiting = retry(
         stop=stop_after_delay(seconds),
         wait=wait_fixed(0.02),

@@ -76,7 +76,7 @@ class Preparation:
 
     def begin(self) -> None:
         """Start to prepare in the background."""
-        for k8s in self.options.selection.k8s:
+        for k8s in {cell.k8s for cell in plan.cells(self.options.selection)}:
             clusters.publish_state(self.run, k8s, "creating")
         self._pool.submit(self._prepare)
         threading.Thread(target=self._tend, name="tend", daemon=True).start()

@@ -70,6 +70,15 @@ def test_another_kind_of_breakage_is_a_difference() -> None:
     assert "1.29 ✗ expected (wrong-order)" in said and "1.33 ✗ broken (late)" in said
 
 
+def test_hazards_that_are_expected_beside_each_other_are_no_difference() -> None:
+    both = [
+        {**entry(k8s, "init-rules", "broken", hazard, pattern="classic"), "verdict": "reproduced"}
+        for k8s, hazard in (("1.29", "refused"), ("1.33", "reset"))
+    ]
+    (line,) = groups.lines(both)
+    assert not line.differs
+
+
 def test_a_pattern_shares_no_line_with_the_other() -> None:
     entries = [*side_by_side(), entry("1.33", "fallback", "broken", "late", pattern="classic")]
     assert [line.pattern for line in groups.lines(entries)] == ["native", "classic"]

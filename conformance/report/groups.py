@@ -74,8 +74,9 @@ class Line:
 
 
 def observed(entry: Json) -> tuple[str, str]:
-    """What a verdict stands on: observed, and the hazard. Numbers always differ a little."""
-    return entry["observed"], entry["hazard"]
+    """What a verdict stands on: observed, and the hazard. Numbers always differ a little, and of
+    hazards that are expected beside each other it is chance which comes first."""
+    return entry["observed"], "" if entry["verdict"] == "reproduced" else entry["hazard"]
 
 
 def named(behaviour: Behaviour, scenario: str) -> str:

@@ -50,7 +50,7 @@ def start(results: Path, *arguments: str) -> Run:
 
 
 def test_both_patterns_show_what_the_table_expects(tmp_path: Path) -> None:
-    code, report, folder = start(tmp_path, "--mode=fallback").end()
+    code, report, folder = start(tmp_path, "--mode=fallback", "--scenario=lifecycle").end()
     cells = {(cell["pattern"], cell["behaviour"]): cell for cell in report["cells"]}
     native = {cell["verdict"] for (pattern, _), cell in cells.items() if pattern == "native"}
     assert code == 0, report["summary"]

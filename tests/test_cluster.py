@@ -54,7 +54,7 @@ def test_both_patterns_show_what_the_table_expects(tmp_path: Path) -> None:
     cells = {(cell["pattern"], cell["behaviour"]): cell for cell in report["cells"]}
     native = {cell["verdict"] for (pattern, _), cell in cells.items() if pattern == "native"}
     assert code == 0, report["summary"]
-    assert native == {"pass"}
+    assert native == {"pass", "measured"}  # what a start costs is no promise
     leak = cells["classic", "start.no-plaintext"]
     assert leak["verdict"] == "reproduced" and leak["measured"]["leaked_bytes"] > 0
     for one in leak["evidence"]:

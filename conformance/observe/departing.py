@@ -8,7 +8,7 @@ pod is captured, which leaves the machine to the pods.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from conformance import workloads
 from conformance.observe.lifecycle import SUBJECT
@@ -76,6 +76,17 @@ def delete(stage: Stage, role: str, grace: int | None = None) -> None:
     )
     stage.core.delete_namespaced_pod(role, stage.namespace, grace_period_seconds=grace)
     stage.step("delete.accepted", pod=role)
+
+
+def delete_together(stage: Stage, pods: Mapping[str, Callable[[Manifest], None]]) -> None:
+    """Create pods (role → what makes it another pod), await them all, and delete them at the same
+    moment, to the end. Raises Stuck."""
+    for role, alter in pods.items():
+        create(stage, role, alter)
+    await_ready(stage, *pods)
+    for role in pods:
+        delete(stage, role)
+    await_gone(stage, *pods)
 
 
 def own_grace(stage: Stage, role: str) -> int:

@@ -41,11 +41,5 @@ def observe(stage: Stage) -> str:
         workloads.set_variable(stage.sidecar_in(document), "SC_DRAIN", "0")
         departing.add_second(stage, document, start_delay=0, drain=0)
 
-    pods = {SUBJECT: short, HEALED: long, PROMPT: at_once}
-    for role, alter in pods.items():
-        departing.create(stage, role, alter)
-    departing.await_ready(stage, *pods)
-    for role in pods:
-        departing.delete(stage, role)
-    departing.await_gone(stage, *pods)
+    departing.delete_together(stage, {SUBJECT: short, HEALED: long, PROMPT: at_once})
     return SUBJECT

@@ -41,11 +41,5 @@ def observe(stage: Stage) -> str:
         hook(stage.sidecar_in(document), begin, quit_, asked, "sleep 30")
         hook(app_in(document), begin, "kill -TERM 1", "sleep 25")
 
-    pods = {SUBJECT: waits, QUIT: quits, ASLEEP: quits_and_sleeps}
-    for role, alter in pods.items():
-        departing.create(stage, role, alter)
-    departing.await_ready(stage, *pods)
-    for role in pods:
-        departing.delete(stage, role)
-    departing.await_gone(stage, *pods)
+    departing.delete_together(stage, {SUBJECT: waits, QUIT: quits, ASLEEP: quits_and_sleeps})
     return SUBJECT

@@ -100,9 +100,9 @@ def _crash(bundle: Bundle, asked: Line, old: Life, new: Life | None) -> Crash:
     if old.exited_latest < asked.ns:
         raise Unjudgeable(
             f"{old.name} had ended before it was made to ({asked['crash']})",
-            evidence=(_step(asked), exit_of(old)),
+            evidence=(_step(asked), old.exit_evidence()),
         )
-    died = Event(f"the end of {old.name}", asked.ns, old.exited_latest, (exit_of(old),))
+    died = Event(f"the end of {old.name}", asked.ns, old.exited_latest, (old.exit_evidence(),))
     ready = None
     if new is not None and new.created is not None:
         until = new.exited.ns if new.exited else 1 << 62
@@ -133,13 +133,6 @@ def versions(bundle: Bundle) -> Iterator[tuple[Line, Json]]:
     for line in bundle.watch():
         if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == uid:
             yield line, line["object"].get("status") or {}
-
-
-def exit_of(life: Life) -> Evidence:
-    """Where the end of a container is written."""
-    assert life.exited is not None
-    text = f"{life.name} exited with {life.exited.status}"
-    return Evidence("runtime.log", life.exited.number, ns=life.exited_latest, text=text)
 
 
 def _over_ns(bundle: Bundle) -> int:

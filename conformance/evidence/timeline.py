@@ -90,6 +90,12 @@ class Life:
         evidence = Evidence("runtime.log", self.created.number, ns=ns, text=f"{self.name} created")
         return Event(f"{self.name} created", ns - PUBLISH_LAG_NS, ns, (evidence,))
 
+    def exit_evidence(self, pod: str = "") -> Evidence:
+        """Where its end is written. pod: which one's it is, where there are several."""
+        assert self.exited is not None
+        text = f"{pod}: " * bool(pod) + f"{self.name} exited with {self.exited.status}"
+        return Evidence("runtime.log", self.exited.number, ns=self.exited_latest, text=text)
+
     @property
     def exited_latest(self) -> int | None:
         """The latest moment at which it can have ended (ns)."""

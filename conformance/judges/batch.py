@@ -229,15 +229,7 @@ def held(bundle: Bundle, job: Job) -> Held:
 def exits_of(job: Job) -> tuple[Evidence, ...]:
     """The exits of its mains, as evidence."""
     return tuple(
-        Evidence(
-            "runtime.log",
-            life.exited.number,
-            ns=life.exited_latest,
-            text=f"{one.name}: {MAIN} exited with {life.exited.status}",
-        )
-        for one in job.tries
-        for life in one.exits
-        if life.exited
+        life.exit_evidence(one.name) for one in job.tries for life in one.exits if life.exited
     )
 
 

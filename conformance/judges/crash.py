@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.crashes import Crash, Json, crashes, exit_of, versions
+from conformance.evidence.crashes import Crash, Json, crashes, versions
 from conformance.evidence.records import Line
 from conformance.evidence.timeline import Event, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -85,10 +85,13 @@ def _others_ended(bundle: Bundle, found: Sequence[Crash]) -> tuple[Evidence, str
     for app in bundle.index.apps:
         for life in its[app.name]:
             if life.exited and begin < (life.exited_latest or 0) < over.ns:
-                return exit_of(life), f"{app.name} ended when the sidecar alone was made to."
+                return life.exit_evidence(), f"{app.name} ended when the sidecar alone was made to."
     for life in its.get("", ()):
         if life.exited and (life.exited_latest or 0) < over.ns:
-            return exit_of(life), "The whole pod's sandbox ended when the sidecar was made to."
+            return (
+                life.exit_evidence(),
+                "The whole pod's sandbox ended when the sidecar was made to.",
+            )
     main = bundle.index.app
     if not its[main] or its[main][0].created is None:
         raise Unjudgeable(f"no /tasks/create of {main} is in runtime.log")

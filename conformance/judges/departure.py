@@ -46,8 +46,7 @@ class Departure:
         life = self.last(container)
         if life.exited is None:
             raise Unjudgeable(f"no exit of {container} of {self.role} is in runtime.log")
-        text = f"{self.role}: {container} exited with {life.exited.status}"
-        return Evidence("runtime.log", life.exited.number, ns=life.exited_latest, text=text)
+        return life.exit_evidence(self.role)
 
     def since(self, ns: int) -> float:
         """Seconds from the deletion to a moment."""

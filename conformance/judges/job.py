@@ -210,13 +210,4 @@ def _complete(line: Line) -> Evidence:
 
 
 def _exits(course: _Course) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(
-            "runtime.log",
-            life.exited.number,
-            ns=life.exited_latest,
-            text=f"{life.name} exited with {life.exited.status}",
-        )
-        for life in (course.app, course.sidecar)
-        if life.exited
-    )
+    return tuple(life.exit_evidence() for life in (course.app, course.sidecar) if life.exited)

@@ -24,7 +24,7 @@ def exit_code(bundle: Bundle) -> Finding:
     job = _finished(bundle)
     phase, pod = _phase(bundle)
     measured: Measured = {"exit_codes": codes, "job": _condition(job), "pod_phase": phase}
-    evidence = (*(_exit(life) for life in (app, *sidecars)), _seen(job), _seen(pod))
+    evidence = (*(life.exit_evidence() for life in (app, *sidecars)), _seen(job), _seen(pod))
     if codes[app.name] != 0 or not all(codes[life.name] for life in sidecars):
         raise Unjudgeable(
             f"the main was to exit with 0, and each sidecar with another code: {codes}",
@@ -60,12 +60,6 @@ def _ended(bundle: Bundle, name: str) -> Life:
 
 def _code(life: Life) -> int:
     return (life.exited.status or 0) if life.exited else 0
-
-
-def _exit(life: Life) -> Evidence:
-    assert life.exited is not None
-    text = f"{life.name} exited with {life.exited.status}"
-    return Evidence("runtime.log", life.exited.number, ns=life.exited_latest, text=text)
 
 
 def _finished(bundle: Bundle) -> Line:

@@ -53,8 +53,7 @@ def ended(bundle: Bundle, life: Life, role: str = SUBJECT_ROLE) -> Event:
         evidence.append(Evidence(file, last.number, ns=last.ns, text=last.event))
     latest = life.exited_latest
     if life.exited is not None:
-        text = f"{life.name} exited with {life.exited.status}"
-        evidence.append(Evidence("runtime.log", life.exited.number, ns=latest, text=text))
+        evidence.append(life.exit_evidence())
     name = f"the exit of {life.name}"
     return Event(name, earliest, NEVER if latest is None else latest, tuple(evidence))
 

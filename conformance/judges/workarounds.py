@@ -151,7 +151,4 @@ def _crashed(bundle: Bundle, job: Job) -> tuple[dict[str, Value], str, tuple[Evi
 
 
 def _exit_of(life: Life) -> tuple[Evidence, ...]:
-    if life.exited is None:
-        return ()
-    text = f"{life.name} exited with {life.exited.status}"
-    return (Evidence("runtime.log", life.exited.number, ns=life.exited_latest, text=text),)
+    return (life.exit_evidence(),) if life.exited else ()

@@ -79,6 +79,22 @@ def test_kept_connections_are_seen_to_their_end(tmp_path: Path) -> None:
             assert [mark.kind for mark in lanes[name].marks] == [kind] * 3
 
 
+def test_requests_too_close_to_be_told_apart_are_one_mark_and_no_other_hides_in_it() -> None:
+    def mark(x: float, width: float, kind: str) -> picture.Mark:
+        return picture.Mark(x, width, kind, f"at {x}")
+
+    crowd = [mark(10 + n / 10, 0.05, "request ok") for n in range(50)]
+    lone, long, refused = (
+        mark(20, 0.05, "request ok"),
+        mark(11, 3, "request ok"),
+        mark(12, 0.05, "request refused"),
+    )
+    one, *others = picture._merged([*crowd, lone, long, refused])
+    assert (one.x, one.width) == (10, pytest.approx(4.95))
+    assert one.title == "50 together: at 10.0 … at 14.9"
+    assert others == [long, refused, lone]
+
+
 def test_an_outage_is_a_window(tmp_path: Path) -> None:
     drawn = picture.draw(worlds_mesh.outage().write(tmp_path / "cell"), [])
     assert drawn is not None

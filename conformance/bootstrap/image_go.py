@@ -22,6 +22,9 @@ GO_NEEDED = (1, 26)
 PLENTY_OF_MEMORY = 12 * 2**30
 """Bytes. Without garbage collection a compile of Kubernetes peaks at some 8 GiB on 2 cores."""
 
+LAST_IN_LINE = ("nice", "-n", "10")
+"""Cells of versions that are ready are observed meanwhile, and must not be late for a compiler."""
+
 RECIPE = "1"
 """Counts changes of the build commands below, which invalidate what older ones made."""
 
@@ -133,7 +136,7 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
     with _counting(phase, log, recipe.packages):
         for package, binary in recipe.targets.items():
             process.run(
-                ["go", "build", *common, "-o", result / binary, package],
+                [*LAST_IN_LINE, "go", "build", *common, "-o", result / binary, package],
                 what=f"compiling {recipe.name}",
                 log=log,
                 env=_environment(),

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from conformance.catalogue import behaviours
+from conformance.choices import PATTERNS
 from conformance.model import Cell
 from conformance.report import groups, picture, summary
 from conformance.report.table import SEEN, STYLE
@@ -46,6 +47,7 @@ def write(results: Path, report: Json) -> Path:
         article=report["article"],
         signs=SIGNS,
         behaviours=behaviours(),
+        patterns=PATTERNS,
         marks={outcome: mark for outcome, (mark, _) in STYLE.items()},
         seen=SEEN,
         bad=summary.BAD,

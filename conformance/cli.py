@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from rich.console import Console
 
-from conformance import catalogue
+from conformance import catalogue, rejudge
 from conformance.errors import Problem
 from conformance.options import OPTIONS, Options
-from conformance.report import summary
+from conformance.report import comparison, document, story, summary, table
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -69,6 +70,40 @@ def run(**given: Any) -> None:
     code = int(pytest.main([*arguments, str(SUITES)]))
     # Interrupted before there was anything to report on: pytest says 2, which means wrong use here.
     end(130 if code == pytest.ExitCode.INTERRUPTED else code)
+
+
+@main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def compare(before: Path, after: Path) -> None:
+    """Say what the run AFTER lost, won and measured beside the run BEFORE.
+
+    Both are folders of runs. Exit code 0: nothing is lost; 1: something is; 5: something that was
+    decided is not any more; 4: the runs have nothing in common.
+    """
+    found = comparison.compare(comparison.read(before), comparison.read(after))
+    for text in table.compared(found):
+        Console().print(text, soft_wrap=True)
+    sys.exit(found.exit_code)
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--strict-promises", is_flag=True, help="judge native cells by the promise alone")
+def judge(path: Path, strict_promises: bool) -> None:
+    """Judge again what is kept in PATH: a run's folder, or one bundle. Needs no cluster.
+
+    Nothing is written. The exit codes are those of a run.
+    """
+    found = list(rejudge.judged(path, strict_promises=strict_promises))
+    console = Console()
+    for one in found:
+        console.print(table.line(one.verdict).append(one.told), soft_wrap=True)
+    for one in [one for one in found if one.verdict.outcome in summary.BAD][: story.STORIES]:
+        console.print(story.tell(one.results, document.entry(one.verdict, one.bundle)))
+    counted = summary.counts(one.verdict for one in found)
+    console.print(summary.sentence(counted))
+    end(summary.exit_code(counted))
 
 
 @main.command("list")

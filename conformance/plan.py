@@ -43,7 +43,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                         continue
                     for pattern in selection.patterns:
                         cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
-                        if driver.has(mode, pattern) and _judged_in(cell, selection):
+                        if driver.has(mode, pattern) and judged_in(cell, selection.behaviours):
                             found.append(cell)
     found.sort(key=lambda cell: (versions.index(cell.k8s), scenarios()[cell.scenario].alone))
     if not found:
@@ -55,7 +55,11 @@ def cells(selection: Selection) -> Sequence[Cell]:
 
 def items(selection: Selection) -> Sequence[Item]:
     """Every verdict of a selection, cell by cell."""
-    return [Item(cell, id_) for cell in cells(selection) for id_ in _judged_in(cell, selection)]
+    return [
+        Item(cell, id_)
+        for cell in cells(selection)
+        for id_ in judged_in(cell, selection.behaviours)
+    ]
 
 
 def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:
@@ -66,12 +70,12 @@ def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:
     return [mode for mode in driver.modes if scenario.modes == "all" or mode in named]
 
 
-def _judged_in(cell: Cell, selection: Selection) -> Sequence[str]:
-    """The behaviours that mean something in a cell."""
+def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
+    """Those of the behaviours that mean something in a cell."""
     driver = REGISTRY[cell.sidecar]
     return [
         id_
-        for id_ in selection.behaviours
+        for id_ in asked
         if cell.scenario in behaviours()[id_].scenarios
         and driver.can(behaviours()[id_].needs)
         and behaviours()[id_].pattern in ("", cell.pattern)

@@ -36,7 +36,7 @@ def entry(
     hazard = "wrong-order" if observed == "broken" else ""
     finding = Finding("stop.order", observed, f"{k8s}: {observed}.", hazard)  # type: ignore[arg-type]
     expected = expectations.expected("stop.order", cell)
-    return document._cell(expectations.hold(cell, finding, expected), None)
+    return document.entry(expectations.hold(cell, finding, expected), None)
 
 
 def compared(claim: Claim, *entries: Json, gates: dict[str, str] | None = None) -> Json:

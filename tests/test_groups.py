@@ -29,7 +29,7 @@ def entry(
     cell = Cell(k8s, "envoy", pattern, mode, "lifecycle", turn)  # type: ignore[arg-type]
     finding = Finding("stop.order", observed, "As told.", hazard)  # type: ignore[arg-type]
     expected = expectations.expected("stop.order", cell)
-    return document._cell(expectations.hold(cell, finding, expected), None)
+    return document.entry(expectations.hold(cell, finding, expected), None)
 
 
 def side_by_side() -> list[Json]:

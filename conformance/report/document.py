@@ -62,7 +62,7 @@ def document(
 ) -> Json:
     """The whole report. run: what the controlling process knows (id, options, start, duration)."""
     counted = summary.counts(verdict for verdict, _ in found)
-    cells = [_cell(verdict, bundle) for verdict, bundle in found]
+    cells = [entry(verdict, bundle) for verdict, bundle in found]
     clusters = _clusters(results, found)
     return {
         "schema": SCHEMA,
@@ -112,7 +112,8 @@ def iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _cell(verdict: Verdict, bundle: str | None) -> Json:
+def entry(verdict: Verdict, bundle: str | None) -> Json:
+    """A verdict as an entry of report.json (cells)."""
     cell, finding, expectation = verdict.cell, verdict.finding, verdict.expectation
     return {
         "k8s": cell.k8s,

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from conformance.plugin import Session
 
-STORIES = 4  # told in full in the terminal; a run in which all is bad has one cause
-
 
 class Reporter:
     """Prints each verdict as it falls; writes report.json and the page; sets the exit code."""
@@ -121,21 +119,20 @@ class Reporter:
         for line in table.contradictions(report["article"]):
             board.console.print(line)
         bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
-        for entry in bad[:STORIES]:
+        for entry in bad[: story.STORIES]:
             board.console.print(story.tell(self._results, entry))
-        if len(bad) > STORIES:
-            board.say(f"… and {len(bad) - STORIES} more like these; report.html shows them all.")
-        counted = ", ".join(
-            f"{report['summary'][outcome]} {outcome}"
-            for outcome in summary.OUTCOMES
-            if report["summary"][outcome]
-        )
+        if len(bad) > story.STORIES:
+            board.say(
+                f"… and {len(bad) - story.STORIES} more like these; report.html shows them all."
+            )
         attempts = report["run"]["attempts"]
         if attempts["turns"] > 1:
             board.say(f"{attempts['turns']} turns; unstable: {len(attempts['unstable'])}")
         for one in attempts["unstable"]:
             board.say(f"unstable: {one}")
-        board.say(f"{counted}; {report['run']['duration_seconds']:.0f} s")
+        board.say(
+            f"{summary.sentence(report['summary'])}; {report['run']['duration_seconds']:.0f} s"
+        )
         for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
             board.say(f"substituted: {note}")
         board.say(f"report: {target} (and report.html, junit.xml beside it)")

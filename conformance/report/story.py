@@ -17,6 +17,7 @@ from conformance.model import NS
 from conformance.report.diary import lines
 
 Json = dict[str, Any]
+STORIES = 4  # told in full in the terminal; a run in which all is bad has one cause
 _PACKETS = 3  # shown for each verdict; the report names them all
 _BYTES = 240  # shown of each packet's payload
 # Stamps that tell a pod's life; requests are too many, and the picture shows them.

@@ -35,6 +35,11 @@ def counts(verdicts: Iterable[Verdict]) -> Mapping[str, int]:
     return {outcome: found[outcome] for outcome in OUTCOMES}
 
 
+def sentence(counted: Mapping[str, int]) -> str:
+    """ "3 pass, 2 reproduced": what there is, in the order of OUTCOMES."""
+    return ", ".join(f"{counted[one]} {one}" for one in OUTCOMES if counted[one]) or "no verdict"
+
+
 def exit_code(counted: Mapping[str, int], *, clusters_failed: bool = False) -> int:
     """The command's exit code.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from conformance.model import Verdict
 from conformance.report import article, groups, summary
+from conformance.report.comparison import MEANING, Change, Comparison
 from conformance.report.groups import Json, Line, Place
 
 STYLE = {
@@ -74,6 +75,29 @@ def contradictions(compared: Sequence[Json]) -> Iterator[Text]:
         yield Text(f"{row} ({claim['column']}): “{claim['says']}”. {claim['reason']}").append(
             f"  {claim['reason_from']}", style="dim"
         )
+
+
+_CHANGED: Mapping[Change, str] = {
+    "lost": "bold red", "other hazard": "bold red", "undecided": "yellow", "gone": "yellow",
+    "won": "green", "new": "cyan", "measured": "blue",
+}  # fmt: skip
+
+
+def compared(comparison: Comparison) -> Iterator[Text]:
+    """Two runs side by side: what differs, each with its sentence of before and after."""
+    for what, before, after in comparison.versions:
+        yield Text(f"{what}: {before} → {after}", style="dim")
+    for change, style in _CHANGED.items():
+        pairs = comparison.of(change)
+        if pairs:
+            yield Text(f"\n{change} ({MEANING[change]}): {len(pairs)}", style=style)
+        for pair in pairs:
+            yield Text(f"{pair.name}", style="bold")
+            for when, entry in (("before", pair.before), ("after ", pair.after)):
+                if entry is not None:
+                    yield Text(f"  {when}  {SEEN[entry['verdict']]}: {entry['reason']}")
+    counted = {change: len(comparison.of(change)) for change in MEANING}
+    yield Text("\n" + ", ".join(f"{count} {change}" for change, count in counted.items() if count))
 
 
 def line(verdict: Verdict) -> Text:

@@ -95,9 +95,10 @@ def judge(path: Path, strict_promises: bool) -> None:
 
     Nothing is written. The exit codes are those of a run.
     """
-    found = list(rejudge.judged(path, strict_promises=strict_promises))
+    found = []
     console = Console()
-    for one in found:
+    for one in rejudge.judged(path, strict_promises=strict_promises):
+        found.append(one)
         console.print(table.line(one.verdict).append(one.told), soft_wrap=True)
     for one in [one for one in found if one.verdict.outcome in summary.BAD][: story.STORIES]:
         console.print(story.tell(one.results, document.entry(one.verdict, one.bundle)))

@@ -93,14 +93,22 @@ def compare(before: Path, after: Path) -> None:
 def judge(path: Path, strict_promises: bool) -> None:
     """Judge again what is kept in PATH: a run's folder, or one bundle. Needs no cluster.
 
-    Nothing is written. The exit codes are those of a run.
+    A bundle is told whole: its timeline, its verdicts, and the packets that they stand on. Nothing
+    is written. The exit codes are those of a run.
     """
     found = []
     console = Console()
+    alone = rejudge.is_bundle(path)
+    for moment in story.timeline(path) if alone else ():
+        console.print(moment, style="dim", soft_wrap=True)
     for one in rejudge.judged(path, strict_promises=strict_promises):
         found.append(one)
         console.print(table.line(one.verdict).append(one.told), soft_wrap=True)
-    for one in [one for one in found if one.verdict.outcome in summary.BAD][: story.STORIES]:
+        if alone:
+            for packet in story.packets(path, document.entry(one.verdict, None)["evidence"]):
+                console.print(f"    {packet}", style="dim", soft_wrap=True, markup=False)
+    bad = [one for one in found if one.verdict.outcome in summary.BAD and not alone]
+    for one in bad[: story.STORIES]:
         console.print(story.tell(one.results, document.entry(one.verdict, one.bundle)))
     counted = summary.counts(one.verdict for one in found)
     console.print(summary.sentence(counted))

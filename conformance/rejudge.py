@@ -38,7 +38,7 @@ class Judged:
 
 def judged(path: Path, *, strict_promises: bool = False) -> Iterator[Judged]:
     """Every verdict that the folder's evidence gives now. Raises UsageProblem."""
-    if (path / "cell.json").is_file():
+    if is_bundle(path):
         yield from _bundle(path, strict_promises)
     elif (path / "verdicts").is_dir():
         yield from _run(path, strict_promises)
@@ -47,6 +47,11 @@ def judged(path: Path, *, strict_promises: bool = False) -> Iterator[Judged]:
             f"{path} is neither a run's folder (with verdicts/) nor a bundle (with cell.json); "
             "name one, such as results/latest."
         )
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether the folder is one cell's evidence."""
+    return (path / "cell.json").is_file()
 
 
 def _run(results: Path, strict: bool) -> Iterator[Judged]:

@@ -72,6 +72,13 @@ def test_the_command_tells_the_story_of_what_is_no_success(tmp_path: Path) -> No
     assert "delete.accepted" in shown.output
 
 
+def test_a_bundle_is_told_with_its_timeline_and_its_packets(tmp_path: Path) -> None:
+    folder = kept_run(tmp_path, leaks=True)
+    shown = CliRunner().invoke(cli.main, ["judge", str(folder)])
+    assert "app.sigterm" in shown.output and "frame" in shown.output
+    assert token("drain", 999) in shown.output
+
+
 def test_a_folder_with_neither_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="neither a run's folder"):
         list(rejudge.judged(tmp_path))

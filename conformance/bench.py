@@ -32,7 +32,7 @@ CLOCK = {
     "closing": "report and removal",
     "longest_cell": "longest cell",
     "bound": "creation + longest cell",
-    "waited": "cells waited for a free worker, in sum",
+    "waited": "cells waited for a free worker and for room, in sum",
 }
 
 

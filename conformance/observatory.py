@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Cell, Finding
 from conformance.observe import cell as cell_observer
+from conformance.room import room
 
 # Cold, a node image is built from source first; on two cores several minors take long. The
 # controlling process reports a cluster that cannot come much earlier than this.
@@ -79,12 +81,14 @@ class Observatory:
         # What was taken away on purpose does not come back at a second attempt.
         last = first if context.take_away else max(first, ATTEMPTS)
         for attempt in range(first, last + 1):
-            with (
-                _turn(cell, handle),
-                timing.span(self._results, "observe", cell=cell.id, k8s=cell.k8s),
-            ):
+            about = {"cell": cell.id, "k8s": cell.k8s}
+            with ExitStack() as stack:
+                with timing.span(self._results, "room", **about):
+                    stack.enter_context(_turn(cell, handle))
+                    stack.enter_context(room(self._results))
+                stack.enter_context(timing.span(self._results, "observe", **about))
                 bundle = cell_observer.observe(cell, attempt, handle, context)
-            with timing.span(self._results, "judge", cell=cell.id, k8s=cell.k8s):
+            with timing.span(self._results, "judge", **about):
                 opened = Bundle.open(bundle)
                 findings = {id_: judge(id_, opened) for id_ in behaviours}
             if not any(finding.retry for finding in findings.values()):

@@ -18,6 +18,7 @@ KINDS = {
     "system": "CoreDNS and kube-proxy come up",
     "install": "a sidecar is installed",
     "await": "a worker waits for a cluster",
+    "room": "a cell waits for room on the machine",
     "observe": "a cell is observed",
     "judge": "a cell is judged",
     "remove": "clusters are removed",
@@ -31,7 +32,8 @@ def profile(spans: Sequence[Span]) -> Json:
     whole = setup + creation + cells + closing, one after the other on the clock: until the first
     cluster is begun, until the last one is ready, until the last verdict, and the rest. bound is
     creation + longest_cell: no run of these cells on these clusters can be shorter. waited is, over
-    all cells, the time from their cluster's readiness to their own beginning: for a free worker.
+    all cells, the time from their cluster's readiness to their own beginning: for a free worker,
+    and for room.
     """
     cells = _cells(spans)
     clusters = [one for one in spans if one.name == "cluster"]

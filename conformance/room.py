@@ -2,39 +2,40 @@
 
 Waiting is most of a cell, so cells overlap; but a pod's first seconds want every processor. Six
 cells that began at once on two processors were late all around, and a late answer cannot be told
-from a lost one. So they begin one after the other, each when few processes wait for a processor,
-and a machine that others keep busy observes fewer at once, down to one.
+from a lost one. So they begin one after the other, each when the machine is quick enough, and one
+that others keep busy observes fewer at once, down to one.
 """
 
 from __future__ import annotations
 
-import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, wait_fixed
 
 from conformance import locks
 
-# Processes that run or could, for each processor. A kind cluster at rest has less than one, and a
-# compiler as many as there are processors.
+# How many times longer than on an idle machine a little work may take. A compiler that stands last
+# in line is hardly felt, and the processes that want to run are too many to be a measure.
 CROWDED = 4.0
 # How long the machine is looked at: a cell that has just begun is felt within a second.
-_LOOKS, _EVERY = 15, 0.1
+_LOOKS, _EVERY = 12, 0.1
+_WORK = 0.01  # processor seconds
 
 
-def runnable() -> float:
-    """Processes that run or wait for a processor just now, for each processor; 0 when unknown."""
-    with suppress(OSError, ValueError, IndexError):  # no Linux here
-        told = Path("/proc/stat").read_text().partition("\nprocs_running ")[2]
-        return int(told.split()[0]) / (os.cpu_count() or 1)
-    return 0.0
+def stretched() -> float:
+    """How many times longer than its processor time a little work takes just now: 1 and more."""
+    began, worked = time.perf_counter(), time.thread_time()
+    while time.thread_time() - worked < _WORK:
+        pass
+    return (time.perf_counter() - began) / (time.thread_time() - worked)
 
 
 @contextmanager
-def room(results: Path, measure: Callable[[], float] = runnable) -> Iterator[None]:
+def room(results: Path, measure: Callable[[], float] = stretched) -> Iterator[None]:
     """Wait for room, and hold a place inside the block. Any process of the run may call it."""
     observed = results / "clusters" / ".observed.lock"
     looks: deque[float] = deque(maxlen=_LOOKS)

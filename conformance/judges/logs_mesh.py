@@ -16,7 +16,7 @@ from conformance.judges.logs import MIN_LINES, shipper_of
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, identity
-from conformance.model import NS, Evidence, Finding, Measured, Window
+from conformance.model import NS, Finding, Measured, Window
 
 _BEHAVIOUR = "logs.behind-mesh"
 PROXY = "envoy"
@@ -57,11 +57,7 @@ def encrypted(bundle: Bundle) -> Finding:
             measured=measured,
             evidence=sights,
         )
-    exits = [
-        Evidence("runtime.log", one.exited.number, ns=one.exited_latest, text=f"{one.name} exited")
-        for one in (shipper, proxy[-1])
-        if one.exited
-    ]
+    exits = [one.exit_evidence() for one in (shipper, proxy[-1])]
     if lost:
         return Finding(
             _BEHAVIOUR,

@@ -8,7 +8,7 @@ from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.logs import look, shipper_of, signal_to_shipper
 from conformance.judges.premise import pattern_of
-from conformance.model import NS, Evidence, Finding, Measured
+from conformance.model import NS, Finding, Measured
 
 _BEHAVIOUR = "logs.starved"
 _KILLED = 137
@@ -46,19 +46,13 @@ def delivers(bundle: Bundle) -> Finding:
         "app_lived_on_seconds": round(((app.exited_latest or 0) - wrote.sigterm.ns) / NS, 3),
         "came_twice": got.lines - got.count,
     }
-    exit_ = Evidence(
-        "runtime.log",
-        shipper.exited.number,
-        ns=shipper.exited_latest,
-        text=f"the shipper exited with {shipper.exited.status}",
-    )
     if not lost:
         return Finding(
             _BEHAVIOUR,
             "holds",
             f"All {wrote.count} lines arrived; the shipper had {had:.1f} s.",
             measured=measured,
-            evidence=(exit_, wrote.evidence(wrote.count - 1)),
+            evidence=(shipper.exit_evidence(), wrote.evidence(wrote.count - 1)),
         )
     starved = not patient_lost and shipper.exited.status == _KILLED and _tail(lost, wrote)
     return Finding(
@@ -69,7 +63,7 @@ def delivers(bundle: Bundle) -> Finding:
         "were.",
         hazard="starved" if starved else "lost-last",
         measured=measured,
-        evidence=(exit_, told, wrote.evidence(lost[0][0])),
+        evidence=(shipper.exit_evidence(), told, wrote.evidence(lost[0][0])),
     )
 
 

@@ -20,7 +20,7 @@ from conformance.sidecars.shipper import set_variable
 SINK = "sink"
 SINK_STAMPS = "sink.sink"
 DOOR = 8081  # the sink's port for the scenario
-STEADY_SECONDS = 2.0  # of lines that the sink must hold before the pod is deleted
+STEADY_SECONDS = 2.0  # of lines that must be there before the pod is deleted
 
 
 def observe(stage: Stage) -> str:
@@ -67,16 +67,25 @@ def settle(stage: Stage) -> None:
 
 def await_steady(stage: Stage, role: str) -> None:
     """Wait until some seconds' worth of a writer's lines have arrived. Raises Stuck."""
-    wanted = STEADY_SECONDS * rate(stage, role)
+    _await_lines(stage, role, "at the sink", arrived)
+
+
+def await_written(stage: Stage, role: str) -> None:
+    """Wait until as many are written, where the shipper holds them back. Raises Stuck."""
+    _await_lines(stage, role, "written", written)
+
+
+def _await_lines(stage: Stage, role: str, where: str, count: Callable[[Stage, str], int]) -> None:
+    wanted = STEADY_SECONDS * _rate(stage, role)
     stage.wait(
-        f"{wanted:.0f} lines of {role} at the sink",
-        lambda: arrived(stage, role) >= wanted,
+        f"{wanted:.0f} lines of {role} {where}",
+        lambda: count(stage, role) >= wanted,
         seconds=60,
-        seen=lambda: f"{arrived(stage, role)} lines",
+        seen=lambda: f"{count(stage, role)} lines",
     )
 
 
-def rate(stage: Stage, role: str) -> float:
+def _rate(stage: Stage, role: str) -> float:
     """The lines a second that a writer was told to write. Raises Stuck."""
     started = stage.wait(
         f"the first stamp of {role}",

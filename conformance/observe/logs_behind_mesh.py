@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from conformance import workloads
 from conformance.observe.lifecycle import SUBJECT, delete
-from conformance.observe.logs import STEADY_SECONDS, have_sink, rate, settle, written
+from conformance.observe.logs import await_written, have_sink, settle
 from conformance.observe.stage import Stage
 from conformance.sidecars import envoy
 from conformance.sidecars.driver import Manifest
@@ -52,13 +52,7 @@ def play(stage: Stage, *, mesh_first: bool) -> str:
     stage.create("subject", role=SUBJECT, alter=both)
     stage.await_ready(SUBJECT, seconds=120)
     stage.step("subject.ready")
-    wanted = STEADY_SECONDS * rate(stage, SUBJECT)
-    stage.wait(
-        f"{wanted:.0f} lines written",
-        lambda: written(stage, SUBJECT) >= wanted,
-        seconds=30,
-        seen=lambda: f"{written(stage, SUBJECT)} lines",
-    )
+    await_written(stage, SUBJECT)
     delete(stage)
     settle(stage)
     return SUBJECT

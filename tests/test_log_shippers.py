@@ -17,7 +17,7 @@ from conformance.catalogue import scenarios
 from conformance.errors import Unobtainable
 from conformance.model import Cell, Pattern
 from conformance.observe import logs, logs_behind_mesh, logs_gate
-from conformance.paths import FIXTURES
+from conformance.paths import CHECKOUT, FIXTURES
 from conformance.sidecars import fluent_bit, otel_collector
 from conformance.sidecars.driver import load
 from conformance.sidecars.shipper import LOGS_FOLDER, STATE_FOLDER, Shipper, unheard
@@ -80,13 +80,13 @@ def test_busy_is_a_busy_app_and_no_other_shipper(name: str) -> None:
 def test_modes_of_the_collector() -> None:
     driver = otel_collector.Driver()
     durable, lazy = driver.settings("durable"), driver.settings("lazy")
-    assert durable["exporters"]["otlphttp"]["sending_queue"]["storage"] == "file_storage"
+    assert durable["exporters"]["otlp_http"]["sending_queue"]["storage"] == "file_storage"
     assert "processors" not in durable["service"]["pipelines"]["logs"]
     (its,) = subject("otel-collector", mode="durable")["spec"]["initContainers"]
     assert its["command"][-1] == "--feature-gates=stanza.synchronousLogEmitter"
-    assert lazy["receivers"]["filelog"]["start_at"] == "end"
+    assert lazy["receivers"]["file_log"]["start_at"] == "end"
     # Far longer than the app's end, which begins when lines have just come.
-    assert lazy["receivers"]["filelog"]["poll_interval"] == "10s"
+    assert lazy["receivers"]["file_log"]["poll_interval"] == "10s"
     app = subject("otel-collector", mode="lazy")["spec"]["containers"][0]
     assert variables(app)["SC_DRAIN_SECONDS"] == "2"
 
@@ -141,6 +141,8 @@ def test_the_built_collector_is_laid_out_as_the_official_image() -> None:
     assert f"COPY {BINARY} {program}" in dockerfile
     version = (collector_build().stamps or {})["main.version"]
     assert version == f"v{otel_collector.VERSION}"
+    told = (CHECKOUT / "docs/logs.md").read_text()
+    assert f"`{otel_collector.IMAGE.removeprefix('docker.io/')}`" in told
 
 
 def test_fluent_bit_that_cannot_be_pulled_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The OpenTelemetry Collector's image: pulled by its official name, or built under that name.
 
-What is built is the program of fixtures/otel-collector/module, which has just the components that
-the suite uses, from pinned modules.
+What is built is the program of fixtures/otel-collector/module, which has just the components of a
+log shipper, from pinned modules.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from conformance.paths import FIXTURES
 RECIPE = FIXTURES / "otel-collector"
 BINARY = "otelcol-contrib"
 NOTE = (
-    "{name} built from {core}@{version} with the components that are used, in place of the "
-    "official image ({why})"
+    "{name} built from {module}@{version} and the other components of a log shipper, in place of "
+    "the official image ({why})"
 )
-CORE = "go.opentelemetry.io/collector/otelcol"
+# Its release is told as that of the image; the core's may lag behind it.
+CONTRIB = "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 
 
 def ensure(engine: Engine, reference: str, policy: str) -> Mapping[str, FixtureImage]:
@@ -47,7 +48,7 @@ def collector_build() -> GoBuild:
         name="otel-collector",
         module=RECIPE / "module",
         targets={".": BINARY},
-        stamps={"main.version": image_go.required_version(RECIPE / "module", CORE)},
+        stamps={"main.version": image_go.required_version(RECIPE / "module", CONTRIB)},
         packages=870,
         cpu_minutes=2.2,
     )
@@ -65,6 +66,6 @@ def _built(engine: Engine, reference: str, why: str) -> Image:
 
     recipe = image_cache.digest_of(dockerfile.read_bytes(), program.digest)
     digest = image_official.build(engine, reference, recipe, fill)
-    version = image_go.required_version(RECIPE / "module", CORE)
-    note = NOTE.format(name=reference, core=CORE, version=version, why=why)
+    version = image_go.required_version(RECIPE / "module", CONTRIB)
+    note = NOTE.format(name=reference, module=CONTRIB, version=version, why=why)
     return Image(reference, digest, "built", note)

@@ -1,4 +1,4 @@
-"""The OpenTelemetry Collector as a log shipper: filelog receiver, OTLP over HTTP to the sink.
+"""The OpenTelemetry Collector as a log shipper: file_log receiver, OTLP over HTTP to the sink.
 
 Modes:
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from conformance.bootstrap.image_go import GoBuild
     from conformance.bootstrap.images import FixtureImage
 
-VERSION = "0.149.0"
+VERSION = "0.165.1"
 IMAGE = f"docker.io/otel/opentelemetry-collector-contrib:{VERSION}"
 
 
@@ -56,7 +56,7 @@ class Driver(Shipper):
 
     def adjust(self, settings: Manifest, mode: str) -> None:
         if mode == "durable":
-            settings["exporters"]["otlphttp"]["sending_queue"] = {
+            settings["exporters"]["otlp_http"]["sending_queue"] = {
                 "storage": "file_storage",
                 # As the batch processor does it, which would forget in a crash what it waits with.
                 "batch": {"flush_timeout": "200ms", "min_size": 8192, "sizer": "items"},
@@ -64,4 +64,4 @@ class Driver(Shipper):
             del settings["processors"]
             del settings["service"]["pipelines"]["logs"]["processors"]
         elif mode == "lazy":
-            settings["receivers"]["filelog"] |= {"start_at": "end", "poll_interval": "10s"}
+            settings["receivers"]["file_log"] |= {"start_at": "end", "poll_interval": "10s"}

@@ -28,7 +28,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from conformance import locks, process, timing
+from conformance import conflists, locks, process, timing
 from conformance.bootstrap import tools
 from conformance.bootstrap.engine import Engine
 from conformance.cluster_state import ClusterHandle, await_cluster, publish, publish_state
@@ -38,9 +38,8 @@ from conformance.kind_provider import (
     kind_error,
     read_config,
     render,
-    render_conflist,
 )
-from conformance.paths import FIXTURES, KIND_CONFIGS
+from conformance.paths import KIND_CONFIGS
 from conformance.progress import board
 from conformance.runs import Record, Run, shielded
 
@@ -56,9 +55,9 @@ __all__ = [
     "versions",
 ]
 
-PLUGIN = FIXTURES / "observer" / "sidecar-capture"
 TOOLS_IN_NODE = "/opt/sidecar-conformance"
 EVIDENCE_IN_NODE = "/evidence"
+REDIRECT_IN_NODE = "/opt/sidecar-redirect"
 _CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 # kind's known issues ask for 512 instances (systemd, containerd and kubelet of each node watch).
 _INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
@@ -81,7 +80,7 @@ def create(
     """
     handle = _plan(run, minor, engine.host)
     folder = handle.kubeconfig.parent
-    mounts = _mounts(handle, folder, tools_root)
+    mounts = _mounts(handle, tools_root)
     config = render(
         read_config(KIND_CONFIGS / f"v{minor}.yaml"),
         name=handle.name,
@@ -210,21 +209,25 @@ def _plan(run: Run, minor: str, host: str) -> ClusterHandle:
     )
 
 
-def _mounts(handle: ClusterHandle, folder: Path, tools_root: Path) -> list[dict[str, Any]]:
+def _mounts(handle: ClusterHandle, tools_root: Path) -> list[dict[str, Any]]:
     """extraMounts of every node. They exist when the node's containerd starts, which wants the
     conflist and every plugin that it names at once."""
-    if not PLUGIN.is_file():
-        raise EnvironmentProblem(f"{PLUGIN} is missing; the checkout is not whole: clone it again.")
-    conflists = folder / "cni"
-    conflists.mkdir(exist_ok=True)
-    for conflist in (KIND_CONFIGS / "cni").glob("*.conflist"):
-        made = render_conflist(conflist.read_text(), PLUGIN.name)
-        (conflists / conflist.name).write_text(made)
+    plugins = (conflists.CAPTURE, conflists.REDIRECT)
+    for plugin in plugins:
+        if not plugin.is_file():
+            raise EnvironmentProblem(
+                f"{plugin} is missing; the checkout is not whole: clone it again."
+            )
+    chains = conflists.folder_of(handle.kubeconfig)
+    chains.mkdir(exist_ok=True)
+    conflists.write(chains)
     places = [
         (handle.evidence, EVIDENCE_IN_NODE, False),
         (tools_root, TOOLS_IN_NODE, True),
-        (conflists, "/etc/cni/net.d", True),
-        (PLUGIN, f"/opt/cni/bin/{PLUGIN.name}", True),
+        (chains, "/etc/cni/net.d", True),
+        # In no chain before a scenario puts it there.
+        (conflists.REDIRECT.parent, REDIRECT_IN_NODE, True),
+        *((plugin, f"/opt/cni/bin/{plugin.name}", True) for plugin in plugins),
     ]
     return [
         {"hostPath": str(here.resolve()), "containerPath": there, "readOnly": fixed}

@@ -164,10 +164,10 @@ def kind_error(log: str) -> str:
     return errors[-1].removeprefix("ERROR: ").partition(': command "')[0][:400]
 
 
-def render_conflist(conflist: str, plugin: str) -> str:
-    """A CNI conflist (JSON) with a plugin put at the end of its chain."""
+def render_conflist(conflist: str, *plugins: str) -> str:
+    """A CNI conflist (JSON) with plugins put at the end of its chain."""
     made = json.loads(conflist)
-    made["plugins"] = [*made["plugins"], {"type": plugin}]
+    made["plugins"] += [{"type": plugin} for plugin in plugins]
     return json.dumps(made, indent=2) + "\n"
 
 

@@ -48,6 +48,7 @@ SAME_AS = {
     "killed": "job",
     "endpoints": "lifecycle",
     "unready": "lifecycle",
+    "cni-race": "init",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

@@ -196,6 +196,8 @@ def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
         "/opt/sidecar-conformance",
         "/etc/cni/net.d",
         "/opt/cni/bin/sidecar-capture",
+        "/opt/cni/bin/sidecar-redirect",
+        "/opt/sidecar-redirect",
     }
 
 

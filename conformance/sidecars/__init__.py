@@ -27,7 +27,7 @@ class Registration:
     carries nothing and costs little, and does wrong what it is asked to: fixtures/app/sidecar.py),
     "quit-url" (a request from inside the pod makes it end: Facts.quit_url),
     "logs" (it ships what the app writes to a file to the sink), "ails" (it can be made to fail its
-    liveness probe).
+    liveness probe), "cni" (a CNI plugin can set its redirection, in place of an init container).
     wants: what a scenario must need to mean anything for it.
     """
 
@@ -61,7 +61,7 @@ REGISTRY = {
             "envoy",
             "conformance.sidecars.envoy",
             ("init-rules", "sidecar-rules", "fallback"),
-            gives=("mesh", "spec", "quit-url", "ails"),
+            gives=("mesh", "spec", "quit-url", "ails", "cni"),
         ),
         Registration(
             "fixture",

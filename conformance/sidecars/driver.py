@@ -183,6 +183,16 @@ class FlipsPattern(Upgrades, Protocol):
 
 
 @runtime_checkable
+class RedirectedByCni(Protocol):
+    """What a driver has besides when a CNI plugin (fixtures/envoy) can set its redirection."""
+
+    def by_cni(self, pod: Manifest, role: str, *, validated: bool) -> Manifest:
+        """The injected pod without the container that sets its redirection; validated: with one in
+        its place that ends badly as long as there is none."""
+        ...
+
+
+@runtime_checkable
 class OwnsPlane(Protocol):
     """What a driver has besides when a cell can have a control plane and an injector of its own,
     to take them down. They are known by a name that the cell chooses."""

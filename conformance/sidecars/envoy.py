@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONTAINER = "envoy"
 RULES_CONTAINER = "rules"
+VALIDATION_CONTAINER = "validation"
 IMAGE = "envoy"  # a folder below fixtures/
 ROLES = ("subject", "peer")
 
@@ -87,6 +88,17 @@ class Driver:
                     variable = {"name": "SC_EGRESS", "value": "proxy-fallback"}
                     container.setdefault("env", []).append(variable)
         return pod
+
+    def by_cni(self, pod: Manifest, role: str, *, validated: bool) -> Manifest:
+        """The same pod with what stands in the place of its rules: nothing, or the validation."""
+        instead = [validation_container(role)] if validated else []
+        spec = pod["spec"]
+        found = [
+            container
+            for one in spec["initContainers"]
+            for container in (instead if one["name"] == RULES_CONTAINER else [one])
+        ]
+        return {**pod, "spec": {**spec, "initContainers": found}}
 
     def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
         """Read from the pod's spec."""
@@ -189,14 +201,25 @@ def envoy_container(role: str, mode: str, *, start_delay: float, drain: float) -
 
 def rules_container(role: str, mode: str) -> Manifest:
     """The init container that sets the redirection, and ends."""
-    stamps = f"/evidence/stamps/{role}.{RULES_CONTAINER}.jsonl"
+    made = _init_container(role, RULES_CONTAINER, "rules.py", "set")
+    made["env"] += _variables({"SC_MODE": mode})
+    return {**made, "securityContext": _may_set_rules()}
+
+
+def validation_container(role: str) -> Manifest:
+    """The init container that ends well only where the pod is redirected; it needs no rights."""
+    made = _init_container(role, VALIDATION_CONTAINER, "validate.py")
+    return {**made, "securityContext": {"capabilities": {"drop": ["ALL"]}}}
+
+
+def _init_container(role: str, name: str, *program: str) -> Manifest:
+    """An init container that runs one of the mesh's programs."""
     return {
-        "name": RULES_CONTAINER,
+        "name": name,
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": [*_PYTHON, "/sidecar/rules.py", "set"],
-        "env": _variables({"SC_MODE": mode, "SC_STAMPS": stamps}),
-        "securityContext": _may_set_rules(),
+        "command": [*_PYTHON, f"/sidecar/{program[0]}", *program[1:]],
+        "env": _variables({"SC_STAMPS": f"/evidence/stamps/{role}.{name}.jsonl"}),
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "volumeMounts": [{"name": "evidence", "mountPath": "/evidence"}],
     }

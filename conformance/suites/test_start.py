@@ -55,6 +55,16 @@ def test_a_pod_deleted_while_its_sidecar_starts_ends_promptly(evidence: CellEvid
     evidence.must_show("start.delete-during-init")
 
 
+@behaviour("start.cni-race")
+def test_the_app_waits_for_a_cni_plugin_that_comes_late(evidence: CellEvidence) -> None:
+    evidence.must_show("start.cni-race")
+
+
+@behaviour("start.cni-validation")
+def test_a_validating_init_container_keeps_what_is_not_redirected(evidence: CellEvidence) -> None:
+    evidence.must_show("start.cni-validation")
+
+
 @behaviour("start.cost")
 def test_what_the_start_costs_is_measured(evidence: CellEvidence) -> None:
     evidence.must_show("start.cost")

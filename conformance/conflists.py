@@ -1,0 +1,29 @@
+"""The nodes' CNI configuration: made with the cluster, and changed while it is up.
+
+It lies on the host, in a folder that the nodes see as /etc/cni/net.d. containerd reads all of it
+again when a file in there is written or renamed (internal/cri/server/cni_conf_syncer.go), so a file
+is replaced as a whole, by a rename.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance import atomic
+from conformance.kind_provider import render_conflist
+from conformance.paths import FIXTURES, KIND_CONFIGS
+
+CAPTURE = FIXTURES / "observer" / "sidecar-capture"
+REDIRECT = FIXTURES / "envoy" / "sidecar-redirect"
+
+
+def folder_of(kubeconfig: Path) -> Path:
+    """The folder of a cluster's conflists, by its kubeconfig."""
+    return kubeconfig.with_name("cni")
+
+
+def write(folder: Path, *plugins: str) -> None:
+    """Write the suite's conflists, with these plugins before the capture, which stands last."""
+    for conflist in (KIND_CONFIGS / "cni").glob("*.conflist"):
+        made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name)
+        atomic.write_text(folder / conflist.name, made)

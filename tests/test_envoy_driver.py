@@ -98,6 +98,21 @@ def test_who_sets_the_rules_may_set_them() -> None:
     assert "securityContext" not in container(by_init)
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_cni_plugin_leaves_nothing_to_set(validated: bool) -> None:
+    guard = ["validation"] if validated else []
+    for pattern, inits in (
+        ("native", [*guard, "envoy", "migrate"]),
+        ("classic", ["migrate", *guard]),
+    ):
+        injected = DRIVER.inject(POD, cell(pattern), "subject")
+        pod = DRIVER.by_cni(injected, "subject", validated=validated)
+        assert names(pod, "initContainers") == inits
+        assert names(pod, "containers") == names(injected, "containers")
+        assert "rules" in names(injected, "initContainers")
+        assert "NET_ADMIN" not in json.dumps(pod)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_app_falls_back_in_mode_fallback_alone(mode: str) -> None:
     pod = DRIVER.inject(POD, cell("classic", mode), "subject")

@@ -120,15 +120,21 @@ class Move(World):
         for who, lines in self.former.stamps.items():
             both.stamps.setdefault(who, []).extend(lines)
         World.write(both, folder)
-        other = self.former.write(folder.with_name(f"{folder.name}-former"))
-        shutil.copytree(other / "capture", folder / "capture", dirs_exist_ok=True)
-        for path in (folder / "capture" / self.former.index["subject"]).iterdir():
-            data = path.read_bytes()
-            mark = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            both.index["files"][str(path.relative_to(folder))] = mark
+        add_capture(both, self.former, folder)
         self.index["files"] = both.index["files"]
-        (folder / "cell.json").write_text(json.dumps(both.index))
         return folder
+
+
+def add_capture(world: World, other: World, folder: Path) -> None:
+    """Put the capture of another world's subject into a bundle that is written already."""
+    name = other.index["subject"]
+    written = other.write(folder.with_name(f"{folder.name}-{name}"))
+    shutil.copytree(written / "capture", folder / "capture", dirs_exist_ok=True)
+    for path in (folder / "capture" / name).iterdir():
+        data = path.read_bytes()
+        mark = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        world.index["files"][str(path.relative_to(folder))] = mark
+    (folder / "cell.json").write_text(json.dumps(world.index))
 
 
 def move(pattern: str = "native", *, lossless: bool = True) -> Move:

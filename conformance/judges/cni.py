@@ -212,7 +212,10 @@ def _require_made(bundle: Bundle, role: str, *, plugin: bool, guard: bool) -> No
             evidence=(_evidence(line),),
         )
     if bool(stamp_events(bundle, "rules", "sidecar.rules", role=role)) != plugin:
-        raise Unjudgeable(f"the plugin does not say that of the pod {role}, which its chain says")
+        raise Unjudgeable(
+            f"the chain of the pod {role} has {'the' if plugin else 'no'} plugin, and rules were "
+            f"{'not' if plugin else 'all the same'} set in it"
+        )
     if bundle.has(f"capture/{role}.1/net.json"):
         raise Unjudgeable(f"the network of the pod {role} was made twice")
     sidecars = bundle.index.sidecars
@@ -378,10 +381,10 @@ def _refusals(bundle: Bundle) -> tuple[list[Evidence], list[Evidence]]:
 
 def _passed(bundle: Bundle) -> list[Evidence]:
     """The guard of the pod made anew let it through, and only then the app began."""
-    (word,) = stamp_events(bundle, VALIDATION, "validation.passed", role=HEALED) or (None,)
-    if word is None:
+    words = stamp_events(bundle, VALIDATION, "validation.passed", role=HEALED)
+    if not words:
         raise Unjudgeable("the guard of the pod made anew does not say that it let it through")
-    order = happens_before(word, app_begins(bundle, HEALED))
+    order = happens_before(words[0], app_begins(bundle, HEALED))
     if order.answer != "yes":
         raise Unjudgeable("whether guard or app came first cannot be told", evidence=order.evidence)
     return list(order.evidence)

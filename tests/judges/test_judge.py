@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import worlds
+import worlds_cni
 import worlds_crash
 import worlds_jobs
 import worlds_logs
@@ -36,7 +37,10 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         **worlds_crash.WORLDS,
         **worlds_logs.WORLDS,
         **worlds_stop.WORLDS,
+        "cni-race": worlds_cni.race,
     }  # fmt: skip
+    if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
+        return worlds_cni.kept(pattern)
     return made.get(scenario, worlds.lifecycle)(pattern)
 
 

@@ -34,6 +34,8 @@ def observe(stage: Stage) -> str:
     driver = stage.driver
     if not isinstance(driver, RedirectedByCni):
         raise Stuck(f"{stage.cell.sidecar} is not redirected by a CNI plugin")
+    # As it is already, unless somebody died in the middle of this.
+    conflists.write(conflists.folder_of(stage.handle.kubeconfig))
     (stage.bundle / "redirect.on").write_text("".join(f"{role}\n" for role in VALIDATED))
     stage.without_capture(*chain.HERALDS)
     stage.surround("witness", "peer")

@@ -50,6 +50,7 @@ class Race(World):
         """A run of a pod's guard."""
         took, event = (0.1, "validation.passed") if passes else (1.5, "validation.failed")
         self.created(at, ident(role, "validation", run))
+        self.stamp(at + 0.05, f"{role}.validation", "validation.started", target="10.244.0.1:15002")
         self.stamp(at + took - 0.01, f"{role}.validation", event, seen="", tries=1)
         self.exited(at + took, ident(role, "validation", run), 0 if passes else 126)
 

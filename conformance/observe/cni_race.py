@@ -47,17 +47,16 @@ def observe(stage: Stage) -> str:
     create(SUBJECT)
     create(GUARDED)
     _await_sent(stage, since=0)
-    _await_refused(stage, REFUSALS)
+    _await_refused(stage, REFUSALS, since=0)
     stage.kubectl("get", "pods")
 
     stage.step("plugin.asked")
     chain.put(stage, conflists.REDIRECT.name)
-    stage.step("plugin.arrived")
-    refused = _refusals(stage)
+    arrived = stage.step("plugin.arrived")
     create(LATE)
     _see_redirected(stage, LATE)
     _await_sent(stage, since=stage.step("subject.watched-on"))
-    _await_refused(stage, refused + 1)
+    _await_refused(stage, 1, since=arrived)
     departing.delete(stage, GUARDED)
     departing.await_gone(stage, GUARDED)
     stage.step("guarded.gone")
@@ -98,20 +97,26 @@ def _await_sent(stage: Stage, since: int) -> None:
         stage.step("bound", why=str(stuck))
 
 
-def _refusals(stage: Stage) -> int:
-    stamps = stage.stamps(f"{GUARDED}.{VALIDATION_CONTAINER}")
-    return sum(one["event"] == "validation.failed" for one in stamps)
+def _refusals(stage: Stage, since: int) -> int:
+    """How many validations of the guarded pod began after a moment (ns), and failed."""
+    begun = failed = 0
+    for one in stage.stamps(f"{GUARDED}.{VALIDATION_CONTAINER}"):
+        begun += one["event"] == "validation.started" and one["ns"] > since
+        failed += one["event"] == "validation.failed" and begun > failed
+    return failed
 
 
-def _await_refused(stage: Stage, times: int) -> None:
-    """Wait until the guarded pod's validation has failed so often, or its app has begun."""
+def _await_refused(stage: Stage, times: int, since: int) -> None:
+    """Wait until the guarded pod's validation has failed so often since a moment (ns), and its
+    status tells of it; or until its app has begun."""
 
-    def let_through() -> bool:
-        return bool(stage.stamps(f"{GUARDED}.{APP_CONTAINER}"))
+    def refused() -> bool:
+        state = stage.containers(GUARDED).get(VALIDATION_CONTAINER, {}).get("state", {})
+        return _refusals(stage, since) >= times and "running" not in state
 
     stage.wait(
         f"{times} failures of the validation",
-        lambda: _refusals(stage) >= times or let_through(),
+        lambda: refused() or stage.stamps(f"{GUARDED}.{APP_CONTAINER}"),
         seconds=90,  # the kubelet's back-off: 10 s, 20 s, 40 s
         seen=lambda: stage.describe(GUARDED),
     )

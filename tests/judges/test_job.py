@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def not_injected(world: World) -> None:
     world.index["admitted"]["pattern"] = "none"
 
 
+def clock_set_back(world: World) -> None:
+    """By 20 s between the main's exit and the Job's end: what was late seems soon."""
+    world.extra["clock.jsonl"] = "".join(
+        json.dumps({"ns": forge.ns(at), "mono_ns": 1, "offset_ns": offset, "uncertainty_ns": 100})
+        + "\n"
+        for at, offset in ((0.0, forge.EPOCH), (8.0, forge.EPOCH - 20_000_000_000))
+    )
+
+
 @pytest.mark.parametrize(
     ("doubtful", "said"),
     [
@@ -80,6 +90,7 @@ def not_injected(world: World) -> None:
         (main_failed, "failed with 3"),
         (main_never_ended, "no exit of the Job's main"),
         (not_injected, "never injected"),
+        (clock_set_back, "moved by 20000.0 ms"),
         (lambda world: world.missing.add("watch.jsonl"), "watch.jsonl is missing"),
     ],
 )

@@ -51,13 +51,15 @@ def keeps_order(bundle: Bundle) -> Finding:
     measured["hurried_grace_seconds"] = hurried.grace_ns / NS
     measured["hurried_signal_after_seconds"] = round(apart / NS, 3)
     evidence += [hurried.asked_evidence, *app.evidence, *sidecar.evidence]
-    if apart < hurried.grace_ns / 2:
+    if sidecar.latest - app.earliest < hurried.grace_ns / 2:
         return _broken(
             f"In the hurried pod the sidecar was told to end {apart / NS:.1f} s after the app, "
             f"which had {measured['hurried_grace_seconds']:.0f} s of grace and was at work.",
             measured,
             evidence,
         )
+    if sidecar.earliest - app.latest < hurried.grace_ns / 2:
+        unclear.append("how long after the app the hurried pod's sidecar was told cannot be told")
     if unclear:
         raise Unjudgeable("; ".join(unclear), measured=measured, evidence=evidence)
     _require_hurry(hurried)

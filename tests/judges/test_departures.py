@@ -40,6 +40,12 @@ def signalled(world: World, role: str, container: str, at: float) -> None:
     move(world, role, container, f"{program}.sigterm", at + 0.005)
 
 
+def unannounced(world: World, role: str, container: str) -> None:
+    """containerd's announcement is lost: the signal was felt, and may have been sent before."""
+    its = ident(role, container)
+    world.journal = [one for one in world.journal if its not in one[1]]
+
+
 def exited(world: World, role: str, container: str, at: float, status: int = 0) -> None:
     its = ident(role, container)
     world.runtime = [
@@ -268,6 +274,7 @@ def test_a_grace_period_that_ends_otherwise(tmp_path: Path, wrong: Break, hazard
         lambda world: world.stamp(15.9, "subject.app", "hook.end"),  # the app had time enough
         lambda world: signalled(world, "healed", "second", 20.0),
         lambda world: signalled(world, "healed", "envoy", 25.0),
+        lambda world: unannounced(world, "subject", "second"),
         lambda world: world.drop(world.stamps["healed.app"], "request.end"),
         lambda world: world.drop(world.steps, "delete.asked", pod="healed"),
     ],
@@ -425,6 +432,7 @@ def test_evictions_out_of_order(tmp_path: Path, wrong: Break) -> None:
         lambda world: world.stamp(13.0, "hurried.app", "app.last"),  # in no hurry
         lambda world: world.drop(world.steps, "delete.asked", pod="preempted"),
         lambda world: signalled(world, "subject", "envoy", 14.099),
+        lambda world: unannounced(world, "hurried", "envoy"),
     ],
 )
 def test_evictions_that_show_nothing(tmp_path: Path, doubtful: Break) -> None:

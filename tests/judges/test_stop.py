@@ -114,6 +114,13 @@ def test_a_signal_from_before_the_deletion_is_another_story(tmp_path: Path) -> N
     assert found.observed == "holds", found.reason
 
 
+def test_a_signal_that_was_felt_may_have_been_sent_long_before(tmp_path: Path) -> None:
+    """Its announcement is lost: a sidecar that was too busy to feel it would look the same."""
+    world = worlds.lifecycle()
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    inconclusive(world, ORDER, tmp_path, "cannot be told")
+
+
 def test_order_holds_for_a_sidecar_without_stamps(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     del world.stamps["subject.envoy"]

@@ -106,10 +106,22 @@ def _not_ready_before(
         for one in stamp_events(bundle, container, "sidecar.exec")[:1]
     ]
     if probe is not None:
-        before = Window("before the probe", app.earliest, probe.earliest)
+        before = Window("before the probe", _sidecar_created_ns(bundle), probe.earliest)
         if app.earliest < probe.earliest and not watched.problems(before, to_the_end=False):
             found.append(probe)
     return max(found, key=lambda one: one.earliest, default=None)
+
+
+def _sidecar_created_ns(bundle: Bundle) -> int:
+    """Before this no sidecar can have answered a probe (ns); 0 when it is not known."""
+    found = lives(bundle)
+    created = [
+        event.earliest
+        for name in bundle.index.sidecars
+        for life in found[name]
+        if (event := life.created_event)
+    ]
+    return min(created, default=0)
 
 
 def first_request(bundle: Bundle) -> Finding:

@@ -41,6 +41,12 @@ class _Course:
     values: Mapping[str, Value]
     evidence: Sequence[Evidence]
 
+    @property
+    def hazard(self) -> str:
+        """What it is called. Under Never alone is it known why an app may be stuck."""
+        known = self.outcome != "stuck" or self.policy == "Never"
+        return self.outcome if known else f"{self.outcome}-under-{self.policy}"
+
 
 def crashing(bundle: Bundle) -> Finding:
     """To hold, under each restartPolicy: the sidecar crashed and was started again, its status told
@@ -68,7 +74,7 @@ def crashing(bundle: Bundle) -> Finding:
         "start.crashing-sidecar",
         "broken",
         "; ".join(f"{one.policy}: {one.said}" for one in bad) + ".",
-        hazard=bad[0].outcome,
+        hazard=" and ".join(sorted({one.hazard for one in bad})),
         measured=measured,
         evidence=[piece for one in bad for piece in one.evidence],
     )

@@ -200,7 +200,21 @@ def did_not_wait(world: World) -> None:
     rebegin(world, "unhurried", 2.0)
 
 
-@pytest.mark.parametrize("doubtful", [slow_sidecar, did_not_wait])
+def slow_to_run(world: World) -> None:
+    """Created soon, and only its first instruction came late: the machine's doing."""
+    rebegin(world, "unhurried", 6.5)
+    world.lines("unhurried.app", "app.started")[0]["ns"] = ns(8.0)
+
+
+def names_a_period(world: World) -> None:
+    """Late all the same: not for want of a period."""
+    for line in world.watch:
+        if line["object"]["metadata"]["name"] == "unhurried":
+            line["object"]["spec"]["initContainers"][0]["startupProbe"] = {"periodSeconds": 1}
+    rebegin(world, "unhurried", 11.0)
+
+
+@pytest.mark.parametrize("doubtful", [slow_sidecar, did_not_wait, slow_to_run, names_a_period])
 def test_a_soon_app_that_says_nothing_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
     world = worlds_start.failing()
     doubtful(world)

@@ -177,10 +177,11 @@ def killed(pattern: str = "native") -> World:
     return made
 
 
-def job_ends(made: World, how: str) -> None:
+def job_ends(made: World, how: str, why: str = "BackoffLimitExceeded") -> None:
     made.watch = [one for one in made.watch if one["kind"] != "Job"]
     made.seen(2.0, "Job", "subject", "uid-job", {}, {"active": 1})
-    status: Json = {"conditions": [{"type": how, "status": "True"}]}
+    reason = why if how == "Failed" else "CompletionsReached"
+    status: Json = {"conditions": [{"type": how, "status": "True", "reason": reason}]}
     made.seen(9.2, "Job", "subject", "uid-job", {}, status)
 
 

@@ -378,9 +378,21 @@ def test_a_complete_job_of_a_failed_pod(tmp_path: Path) -> None:
     assert shown(judged(EXIT, world, tmp_path)) == ("broken", "job-failed")
 
 
+def failed_for_its_deadline(world: World) -> None:
+    job_ends(world, "Failed", "DeadlineExceeded")
+    world.watch[-3]["object"]["status"]["phase"] = "Failed"
+
+
+def pod_ends_unseen(world: World) -> None:
+    """The watch broke off before the pod's last phase."""
+    world.watch[-3]["object"]["status"]["phase"] = "Running"
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        failed_for_its_deadline,
+        pod_ends_unseen,
         lambda world: exited(world, "subject", "envoy", 8.4, 0),  # it ended well
         lambda world: exited(world, "subject", "app", 5.0, 1),  # the main failed by itself
         lambda world: world.watch.pop(),  # the Job never ended

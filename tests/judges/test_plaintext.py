@@ -176,6 +176,18 @@ def no_exit(world: World) -> None:
     ]  # fmt: skip
 
 
+def of_another_sandbox(world: World) -> None:
+    """Of a pod of the same name that was there before."""
+    for line in world.agent:
+        if line["event"] == "added":
+            line["sandbox"] = "6" * 64
+
+
+def sandbox_unknown(world: World) -> None:
+    """Nobody tells when it ended: the capture may have ended long before."""
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.SANDBOX]
+
+
 def no_cni_del(world: World) -> None:
     world.drop(world.agent, "deleting")
 
@@ -204,6 +216,8 @@ def missing(file: str) -> Break:
         (another_way_out, "no TLS was seen", False),
         (never_deleted, "no deletion", False),
         (container_outlived_the_capture, "before container app", True),
+        (of_another_sandbox, "of another sandbox", False),
+        (sandbox_unknown, "knows nothing of the sandbox", False),
         (no_exit, "no exit of container envoy", False),
         (no_cni_del, "while the pod lived", True),
         (missing("capture/subject/eth0.pcap"), "eth0.pcap is missing", False),

@@ -75,6 +75,15 @@ def in_flight(bundle: Bundle) -> Finding:
             evidence=_evidence(failed),
             measured=measured,
         )
+    least = bundle.index.sidecar_drain_seconds
+    lasted = (max(one.end_ns or 0 for one in reached) - moment) / NS
+    if lasted <= least:
+        raise Unjudgeable(
+            f"the last request in flight ended {lasted:.1f} s after the deletion; a sidecar "
+            f"signalled at once would have lived as long (it drains for {least:.1f} s)",
+            evidence=_evidence(found),
+            measured=measured,
+        )
     return Finding(
         "stop.in-flight",
         "holds",

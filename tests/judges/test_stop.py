@@ -268,6 +268,15 @@ def none_had_arrived(world: World) -> None:
     world.drop(world.stamps["subject.app"], "served", phase="begin")
 
 
+def over_within_the_sidecars_drain(world: World) -> None:
+    """A sidecar that was signalled at once would have answered them, too."""
+    world.stamps["peer.app"] = [
+        one for one in world.stamps["peer.app"]
+        if one.get("kind") not in ("inflight", "stream") or one["ns"] < ns(8.0)
+        or (one["event"] == "request.end" and one["ns"] < ns(11.4))
+    ]  # fmt: skip
+
+
 def app_ended_first(world: World) -> None:
     """The app left its requests alone: whoever is to blame, it is not the sidecar."""
     world.drop(world.stamps["subject.app"], "app.last")
@@ -283,6 +292,7 @@ def app_ended_first(world: World) -> None:
         (none_in_flight, "no request was being answered"),
         (none_had_arrived, "no request was being answered"),
         (app_ended_first, "cannot be blamed"),
+        (over_within_the_sidecars_drain, "would have lived as long"),
         (never_deleted, "no deletion"),
         (not_injected, "never injected"),
         (lambda world: world.missing.add("stamps/peer.app.jsonl"), "peer.app.jsonl is missing"),

@@ -19,6 +19,15 @@ LEAST = 2
 TIMEOUT = "timeout"  # the outcome, as senders record it
 
 
+TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
+
+
+def only_timed_out(lost: Iterable[Attempt]) -> bool:
+    """Whether none of the lost was refused, cut or answered wrongly: that nobody answered in time
+    is a loss, and shows no more than that somebody was slow. So it reproduces no other hazard."""
+    return all(one.outcome == TIMEOUT for one in lost)
+
+
 def crowded(sent: Iterable[Attempt]) -> int:
     """How many quick requests were answered late; 0 unless so many that the machine was crowded."""
     took = [

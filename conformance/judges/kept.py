@@ -144,10 +144,15 @@ def blamable(
 
 def hazard(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> str:
     """connection-lost when one was ended under its user, lost-request when only requests were lost,
-    connection-close when every end was announced with an answer and nothing was lost."""
-    if any(one.how != TOLD for one in ended):
+    connection-close when every end was announced with an answer and nothing was lost; timed-out
+    when nothing was ended or lost but by its user's patience."""
+    if any(one.how not in (TOLD, crowd.TIMEOUT) for one in ended):
         return "connection-lost"
-    return "lost-request" if lost_ else "connection-close"
+    if not crowd.only_timed_out(lost_):
+        return "lost-request"
+    if lost_ or any(one.how == crowd.TIMEOUT for one in ended):
+        return crowd.TIMED_OUT
+    return "connection-close"
 
 
 def evidence(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> Sequence[Evidence]:

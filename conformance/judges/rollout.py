@@ -19,7 +19,7 @@ from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.judges.view import from_inside, identity
@@ -121,10 +121,14 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
         behaviour,
         "broken",
         f"{len(told)} of {len(sent)} requests were lost ({causes}); nothing was in clear.",
-        hazard="lost-request" if own else "lost-by-classic",
+        hazard=_hazard(told, "lost-request" if own else "lost-by-classic"),
         measured=measured,
         evidence=[one.attempt.evidence for one in told[:_TOLD]],
     )
+
+
+def _hazard(told: Sequence[_Loss], its: str) -> str:
+    return TIMED_OUT if only_timed_out(one.attempt for one in told) else its
 
 
 def _window(bundle: Bundle) -> Window:

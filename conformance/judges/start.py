@@ -8,6 +8,7 @@ from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import TIMED_OUT
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.model import Evidence, Finding, Measured, Window
@@ -16,7 +17,7 @@ from conformance.model import Evidence, Finding, Measured, Window
 # it, on a loaded machine some 100. What comes later than this says nothing about the start, which
 # a sidecar with a start delay of seconds must not have finished by then.
 FIRST_ACT_NS = 1_000_000_000
-_HAZARDS = {"refused": "refused", "reset": "reset"}
+_HAZARDS = {"refused": "refused", "reset": "reset", "timeout": TIMED_OUT}
 
 
 def order(bundle: Bundle) -> Finding:

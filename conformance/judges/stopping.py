@@ -8,7 +8,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -175,9 +175,11 @@ def _require_whole_drain(
 def _lost(
     behaviour: str, lost: Sequence[Attempt], of: int, which: str, measured: Measured
 ) -> Finding:
-    """Lost requests. The hazard is refused or reset when all were, else lost-request."""
+    """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request."""
     kinds = {one.outcome for one in lost}
     hazard = kinds.pop() if len(kinds) == 1 and kinds <= {"refused", "reset"} else "lost-request"
+    if only_timed_out(lost):
+        hazard = TIMED_OUT
     counts = ", ".join(f"{number} {outcome}" for outcome, number in by_outcome(lost).items())
     return Finding(
         behaviour,

@@ -9,6 +9,8 @@ import worlds
 import worlds_mesh
 from forge import World
 
+from conformance import expectations
+
 # (a world, whose losses at what time its judge looks at)
 WORLDS = {
     "stop.app-egress": (worlds.lifecycle, "subject.app", "drain", 12.0),
@@ -54,6 +56,19 @@ class TestCrowd:
     ) -> None:
         found = world_of(behaviour, outcome, late=12).judged(behaviour, tmp_path)
         assert found.observed == "broken", found.reason
+
+
+@pytest.mark.parametrize("behaviour", [one for one in WORLDS if one != "plane.outage"])
+def test_a_loss_that_merely_timed_out_reproduces_no_other_hazard(
+    tmp_path: Path, behaviour: str
+) -> None:
+    """A slow machine does it too, and so no control arm may be content with it."""
+    found = world_of(behaviour, "timeout", 0).judged(behaviour, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
+
+
+def test_no_control_arm_expects_a_mere_timeout() -> None:
+    assert not [one for one in expectations.table() if "timed-out" in one.expectation.hazards]
 
 
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:

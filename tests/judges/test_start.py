@@ -210,7 +210,7 @@ def test_the_first_request_holds(tmp_path: Path) -> None:
         ("refused", "refused"),
         ("reset", "reset"),
         ("closed", "lost-request"),
-        ("timeout", "lost-request"),
+        ("timeout", "timed-out"),
         ("wrong", "lost-request"),
     ],
 )

@@ -227,7 +227,8 @@ def test_classic_loses_what_outlasts_the_proxys_drain(tmp_path: Path) -> None:
         (["reset", "reset"], "reset"),
         (["refused"], "refused"),
         (["reset", "refused"], "lost-request"),
-        (["timeout"], "lost-request"),
+        (["timeout"], "timed-out"),
+        (["timeout", "reset"], "lost-request"),
     ],
 )
 def test_how_requests_are_lost(tmp_path: Path, outcomes: list[str], hazard: str) -> None:

@@ -569,6 +569,21 @@ def exit_is_lost_in_the_gap(world: World) -> None:
     ]  # fmt: skip
 
 
+def never_restarted(world: World) -> None:
+    """The service was asked to restart, and went on as it was."""
+    world.extra["kubelet.log"] = world.extra["kubelet.log"].replace("700", "600")
+    del world.extra["gaps.jsonl"]
+
+
+@pytest.mark.parametrize("behaviour", RESTARTS)
+def test_a_service_that_was_never_restarted_shows_nothing(tmp_path: Path, behaviour: str) -> None:
+    world = worlds.restart()
+    never_restarted(world)
+    found = judged(behaviour, world, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "restarted" in found.reason
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import worlds
 import worlds_mesh
-from forge import World
+from forge import World, ns
 
 from conformance import expectations
 
@@ -69,6 +69,23 @@ def test_a_loss_that_merely_timed_out_reproduces_no_other_hazard(
 
 def test_no_control_arm_expects_a_mere_timeout() -> None:
     assert not [one for one in expectations.table() if "timed-out" in one.expectation.hazards]
+
+
+@pytest.mark.parametrize("late", ["subject.app", "peer.app"])
+@pytest.mark.parametrize("behaviour", ["stop.in-flight", "stop.app-egress"])
+def test_both_pods_share_the_machine(tmp_path: Path, behaviour: str, late: str) -> None:
+    """On one so crowded that most requests of one pod are lost, few of its own come late."""
+    world = worlds.lifecycle()
+    if behaviour == "stop.in-flight":
+        for end in world.lines("peer.app", "request.end"):
+            if end["ns"] > ns(10.1) and end["kind"] in ("inflight", "stream"):
+                end["outcome"] = "timeout"
+    else:
+        world.attempt(12.0, "subject.app", "drain", 8000, "timeout", took=2.0)
+    crowd(world, late, "steady" if late == "subject.app" else "quick", 8.0, 12)
+    found = world.judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "too crowded" in found.reason
 
 
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def sidecar_had_gone(world: World) -> None:
     exits_of(world, forge.ENVOY, 4.0, 1)
 
 
+def sidecar_left_with_the_main(world: World) -> None:
+    """By itself, and not because the kubelet ended it: a classic Job would be Complete as well."""
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+
+
 def sidecar_never_ran(world: World) -> None:
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.ENVOY]
 
@@ -86,6 +91,7 @@ def clock_set_back(world: World) -> None:
     ("doubtful", "said"),
     [
         (sidecar_had_gone, "nothing left to wait for"),
+        (sidecar_left_with_the_main, "ended by itself"),
         (sidecar_never_ran, "did not run beside"),
         (main_failed, "failed with 3"),
         (main_never_ended, "no exit of the Job's main"),

@@ -182,9 +182,23 @@ def test_a_sidecar_that_was_signalled_is_no_doing_of_its_hook(tmp_path: Path) ->
     assert shown(judged(QUIT, world, tmp_path)) == ("broken", "wrong-order")
 
 
+def crashes_beside_its_hook(world: World) -> None:
+    quits(world, "quit")
+    exited(world, "quit", "envoy", 10.4, 137)
+    lose(world, "quit", 10.4)
+
+
+def gone_before_its_hook(world: World) -> None:
+    quits(world, "quit")
+    move(world, "quit", "envoy", "hook.begin", 10.6)
+    lose(world, "quit", 10.4)
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        crashes_beside_its_hook,
+        gone_before_its_hook,
         lambda world: world.drop(world.stamps["quit.envoy"], "hook.begin"),  # it never ran
         lambda world: world.drop(world.stamps["quit.envoy"], "hook.quit"),  # and told nobody
         lambda world: move(world, "quit", "envoy", "hook.quit", 15.3),  # or too late

@@ -651,6 +651,18 @@ def times_out(world: World) -> None:
     world.attempt(12.0, "peer.app", "late", 902, "wrong", detail="503 connection timeout")
 
 
+def times_out_in_a_crowd(world: World) -> None:
+    times_out(world)
+    for seq in range(12):
+        world.attempt(11.0, "standby.app", "steady", 950 + seq, "ok", took=1.5)
+
+
+def test_new_requests_that_hang_on_a_machine_that_has_time_are_lost(tmp_path: Path) -> None:
+    world = worlds.endpoints()
+    times_out(world)
+    assert shown(judged(ENDPOINTS, world, tmp_path)) == ("broken", "timed-out")
+
+
 def never_an_endpoint(world: World) -> None:
     """All requests went to the other pod, before the deletion as well."""
     world.stamps["standby.app"] += world.lines("subject.app", "served")
@@ -670,7 +682,7 @@ def answered_by_a_stranger(world: World) -> None:
     "doubtful",
     [
         fails_anyway,
-        times_out,
+        times_out_in_a_crowd,
         never_an_endpoint,
         never_leaves,
         answered_by_a_stranger,

@@ -48,7 +48,7 @@ def plane(bundle: Bundle) -> Finding:
         ),
         "ready_after_the_plane_seconds": _seconds(bundle, "plane.up", ready.ns if ready else None),
     }
-    lost = blamable(lost, sent, measured)
+    lost = blamable(bundle, lost, sent, measured)
     if lost:
         return Finding(
             _PLANE,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import worlds
 import worlds_mesh
-from forge import World, ns
+from forge import EPOCH, World, ns
 
 from conformance import expectations
 
@@ -28,6 +29,16 @@ def crowd(world: World, who: str, kind: str, at: float, late: int) -> None:
         world.attempt(at + seq / 100, who, kind, 7000 + seq, "ok", took=1.5)
 
 
+def clock(world: World, late_ms: int) -> None:
+    """The node's own readings, one a second; one of them comes late."""
+    at, lines = -2.0, []
+    for second in range(60):
+        at += 1.002 + late_ms / 1000 * (second == 10)
+        reading = {"ns": ns(at), "mono_ns": 1, "offset_ns": EPOCH, "uncertainty_ns": 100}
+        lines.append(json.dumps(reading) + "\n")
+    world.extra["clock.jsonl"] = "".join(lines)
+
+
 def world_of(behaviour: str, outcome: str, late: int) -> World:
     made, who, kind, at = WORLDS[behaviour]
     world: World = made()
@@ -42,6 +53,18 @@ class TestCrowd:
         found = world_of(behaviour, "timeout", late=12).judged(behaviour, tmp_path)
         assert found.observed == "inconclusive", found.reason
         assert "too crowded" in found.reason
+
+    @pytest.mark.parametrize(
+        ("late_ms", "observed"), [(0, "broken"), (60, "broken"), (300, "inconclusive")]
+    )
+    def test_a_sidecar_that_stands_still_on_a_machine_that_has_time_is_to_blame(
+        self, tmp_path: Path, behaviour: str, late_ms: int, observed: str
+    ) -> None:
+        """It makes answers late and times requests out, as a crowd would; but the node is not."""
+        world = world_of(behaviour, "timeout", late=12)
+        clock(world, late_ms)
+        found = world.judged(behaviour, tmp_path)
+        assert found.observed == observed, found.reason
 
     @pytest.mark.parametrize("late", [0, 1])
     def test_a_timeout_on_a_machine_that_had_time_is_a_loss(

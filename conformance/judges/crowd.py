@@ -54,6 +54,14 @@ def _node_was_late(bundle: Bundle) -> bool:
     return not gaps or max(gaps) > NS + LATE_READING_NS
 
 
+def _merely_late(one: Attempt) -> bool:
+    """Whether its time was over, by its sender or by a proxy that could not connect in its own.
+
+    The words are Envoy's (source/common/http/utility.cc, resetReasonToString).
+    """
+    return one.outcome in (TIMEOUT, UNENDED) or "connection timeout" in one.detail
+
+
 def blamable(
     bundle: Bundle, lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
 ) -> Sequence[Attempt]:
@@ -65,7 +73,7 @@ def blamable(
     late = crowded(bundle, sent) if lost else 0
     if not late:
         return lost
-    sure = [one for one in lost if one.outcome not in (TIMEOUT, UNENDED)]
+    sure = [one for one in lost if not _merely_late(one)]
     if not sure:
         raise Unjudgeable(
             f"{len(lost)} requests timed out while {late} were answered after more than a second: "

@@ -111,6 +111,17 @@ def test_both_pods_share_the_machine(tmp_path: Path, behaviour: str, late: str) 
     assert "too crowded" in found.reason
 
 
+def test_a_proxy_that_could_not_connect_in_its_time_was_late_too(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    said = "503 upstream connect error. reset reason: connection timeout"
+    world.attempt(12.0, "subject.app", "drain", 8000, "wrong", took=1.9, detail=said)
+    crowd(world, "subject.app", "drain", 12.0, 12)
+    clock(world, 300)
+    assert world.judged("stop.app-egress", tmp_path / "crowd").observed == "inconclusive"
+    clock(world, 0)
+    assert world.judged("stop.app-egress", tmp_path / "time").observed == "broken"
+
+
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:
     world = worlds_mesh.outage()
     crowd(world, "running.app", "steady", 5.0, 12)

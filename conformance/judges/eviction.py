@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.timeline import stamp_events
+from conformance.evidence.timeline import happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.departure import Departure, departure
-from conformance.judges.ordering import require_meaning, told
+from conformance.judges.ordering import ended, require_meaning, told
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Value
 
@@ -51,7 +51,11 @@ def keeps_order(bundle: Bundle) -> Finding:
     measured["hurried_grace_seconds"] = hurried.grace_ns / NS
     measured["hurried_signal_after_seconds"] = round(apart / NS, 3)
     evidence += [hurried.asked_evidence, *app.evidence, *sidecar.evidence]
-    if sidecar.latest - app.earliest < hurried.grace_ns / 2:
+    over = ended(bundle, hurried.last(bundle.index.app), HURRIED)
+    if (
+        sidecar.latest - app.earliest < hurried.grace_ns / 2
+        and happens_before(over, sidecar).answer != "yes"
+    ):
         return _broken(
             f"In the hurried pod the sidecar was told to end {apart / NS:.1f} s after the app, "
             f"which had {measured['hurried_grace_seconds']:.0f} s of grace and was at work.",

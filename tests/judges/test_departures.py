@@ -451,9 +451,17 @@ def test_evictions_out_of_order(tmp_path: Path, wrong: Break) -> None:
     assert shown(judged(EVICTION, world, tmp_path)) == ("broken", "wrong-order")
 
 
+def hurried_app_crashes(world: World) -> None:
+    """At its signal, and the sidecar is told behind its end: as it should be."""
+    exited(world, "hurried", "app", 10.3, 1)
+    world.drop(world.stamps["hurried.app"], "app.last")
+    signalled(world, "hurried", "envoy", 10.4)
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        hurried_app_crashes,
         lambda world: exited(world, "preempted", "app", 10.2),  # ordered by chance
         lambda world: world.stamp(13.0, "hurried.app", "app.last"),  # in no hurry
         lambda world: world.drop(world.steps, "delete.asked", pod="preempted"),

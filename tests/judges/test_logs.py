@@ -214,6 +214,14 @@ def test_crashes_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -
     assert said in found.reason
 
 
+def test_lines_lost_before_anything_was_refused_are_no_crashs(tmp_path: Path) -> None:
+    """The shipper had skipped the file's beginning; the crash cost nothing."""
+    world = worlds_logs.crash()
+    forget(world, "subject", 0, 3)
+    found = world.judged(CRASH, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-elsewhere"), found.reason
+
+
 # --- starved -------------------------------------------------------------------------------------
 
 

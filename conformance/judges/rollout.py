@@ -215,11 +215,16 @@ def _saw_control(look: _Look) -> bool:
 
 
 def _sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
+    """What was sent in the window, and ended in it. What was under way when the former pod went may
+    hang for longer, and is awaited."""
+    gone = _step(bundle, "former.gone")
     return [
         one
         for role in ("peer", FORMER, SUBJECT_ROLE)
         for one in attempts(bundle, role, bundle.index.app)
-        if one.kind in _MEANT and one.begin_ns in window and (one.end_ns or 0) <= window.end
+        if one.kind in _MEANT
+        and one.begin_ns in window
+        and ((one.end_ns or 0) <= window.end or one.begin_ns <= gone)
     ]
 
 

@@ -89,6 +89,14 @@ def test_what_the_peer_loses_while_the_classic_pod_ends_is_the_classic_pods(
     assert found.measured["lost_by_cause"] == {"of the peer while the former classic pod ended": 1}
 
 
+def test_what_hangs_when_the_former_pod_goes_is_lost_however_late_it_ends(tmp_path: Path) -> None:
+    """Its sender's patience outlasts the move."""
+    world = worlds.move()
+    world.attempt(8.2, "peer.app", "inflight", 900, "timeout", took=6.0)
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
+
+
 @pytest.mark.parametrize("at", [-3.0, 3.0, 8.0])
 def test_plaintext_of_the_former_pod_is_seen(tmp_path: Path, at: float) -> None:
     found = to_native(tmp_path, old=lambda world: world.leak(at, token("steady", 777)))

@@ -196,7 +196,7 @@ def _unrecorded(wrote: Written) -> int:
 
 def _require_drain(bundle: Bundle, wrote: Written, measured: Measured) -> None:
     """A deleted app must have gone on writing; a Job's main ends by itself."""
-    if bundle.step("delete.accepted") is None:
+    if bundle.step("delete.accepted") is None and wrote.sigterm is None:
         return
     if wrote.sigterm is None:
         raise Unjudgeable("the app never said that it got SIGTERM", measured=measured)

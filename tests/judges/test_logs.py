@@ -118,6 +118,13 @@ def nothing_behind_the_signal(world: World) -> None:
     world.lines("subject.app", "app.sigterm")[0]["ns"] = forge.ns(15.0)
 
 
+def deleted_by_someone_else(world: World) -> None:
+    """The scenario had not come to the deletion, and the app ended at its signal all the same."""
+    nothing_behind_the_signal(world)
+    world.drop(world.steps, "delete.asked")
+    world.drop(world.steps, "delete.accepted")
+
+
 def record_with_a_hole(world: World) -> None:
     world.drop(world.stamps["subject.app"], "lines", first=30)
 
@@ -142,6 +149,7 @@ def lines_from_nowhere(world: World) -> None:
     [
         (another_cells_lines, "no line arrived at all"),
         (nothing_behind_the_signal, "by chance"),
+        (deleted_by_someone_else, "by chance"),
         (record_with_a_hole, "has a hole"),
         (sink_stood_still, "no sign of life"),
         (too_slow, "too slow"),

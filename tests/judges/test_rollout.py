@@ -134,6 +134,17 @@ def test_what_was_not_watched_is_inconclusive(
     assert found.retry == retry
 
 
+@pytest.mark.parametrize("who", ["peer.app", "former.app", "subject.app"])
+def test_a_pod_that_asked_for_nothing_shows_no_loss(tmp_path: Path, who: str) -> None:
+    world = worlds.move()
+    all_answered(world.former)
+    stamps = (world.former if who == "former.app" else world).stamps
+    world.drop(stamps[who], "request.begin")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "are needed" in found.reason
+
+
 def test_a_move_from_the_same_pattern_is_none(tmp_path: Path) -> None:
     world = worlds.move("native")
     world.former = worlds.move("classic").former

@@ -32,10 +32,11 @@ def keeps_order(bundle: Bundle) -> Finding:
         evidence += [going.asked_evidence, *seen]
         if answer == "no":
             return _broken(
-                f"In the {words} pod the sidecar was told to end {-gap / 1e6:.0f} ms before the "
-                "app's end.",
+                f"In the {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
+                "before the app's end.",
                 measured,
                 evidence,
+                going.disorder(),
             )
         if answer != "yes":
             unclear.append(f"which came first in the {words} pod cannot be told")
@@ -87,7 +88,10 @@ def _require_hurry(hurried: Departure) -> None:
     hurried.exited(app)
 
 
-def _broken(why: str, measured: dict[str, Value], evidence: list[Evidence]) -> Finding:
-    return Finding(
-        _BEHAVIOUR, "broken", why, hazard="wrong-order", measured=measured, evidence=evidence
-    )
+def _broken(
+    why: str,
+    measured: dict[str, Value],
+    evidence: list[Evidence],
+    hazard: str = "wrong-order",
+) -> Finding:
+    return Finding(_BEHAVIOUR, "broken", why, hazard=hazard, measured=measured, evidence=evidence)

@@ -74,8 +74,10 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
         measured[f"{role}_gone_seconds"] = going.since(removed(bundle, role).ns)
         evidence += seen
         if answer == "no":
-            why = f"In the {role} pod the sidecar was told to end {-gap / 1e6:.0f} ms too early."
-            return _broken(behaviour, "wrong-order", why, measured, evidence)
+            why = (
+                f"In the {role} pod the sidecar was told to end, or gone, {-gap / 1e6:.0f} ms early"
+            )
+            return _broken(behaviour, going.disorder(), f"{why}.", measured, evidence)
         if answer != "yes":
             unclear.append(f"which came first in the {role} pod cannot be told")
         require_meaning(bundle, going.lives, going.asked, role)

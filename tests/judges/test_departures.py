@@ -451,6 +451,24 @@ def test_evictions_out_of_order(tmp_path: Path, wrong: Break) -> None:
     assert shown(judged(EVICTION, world, tmp_path)) == ("broken", "wrong-order")
 
 
+def sidecar_crashes(world: World, role: str, at: float) -> None:
+    """While its pod's app goes on, and nobody told it to end."""
+    its = ident(role, "envoy")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.drop(world.stamps[f"{role}.envoy"], "sidecar.sigterm")
+    exited(world, role, "envoy", at, 1)
+
+
+@pytest.mark.parametrize(("role", "pattern"), [("subject", "native"), ("preempted", "classic")])
+def test_a_sidecar_that_crashed_was_not_evicted_out_of_its_order(
+    tmp_path: Path, role: str, pattern: str
+) -> None:
+    world = worlds.eviction(pattern)
+    sidecar_crashes(world, role, 12.0)
+    found = judged(EVICTION, world, tmp_path)
+    assert shown(found) == ("broken", "sidecar-gone"), found.reason
+
+
 def hurried_app_crashes(world: World) -> None:
     """At its signal, and the sidecar is told behind its end: as it should be."""
     exited(world, "hurried", "app", 10.3, 1)
@@ -577,6 +595,13 @@ def test_restarts_that_break_something(tmp_path: Path, wrong: Break, hazard: str
     wrong(world)
     found = judged(RESTARTS[0], world, tmp_path)
     assert shown(found) == ("broken", hazard), found.reason
+
+
+def test_a_sidecar_that_crashed_after_a_restart_is_another_hazard(tmp_path: Path) -> None:
+    world = worlds.restart()
+    sidecar_crashes(world, "drained", 20.0)
+    found = judged(RESTARTS[0], world, tmp_path)
+    assert shown(found) == ("broken", "sidecar-gone"), found.reason
 
 
 def main_is_hardly_awaited(world: World) -> None:

@@ -86,7 +86,8 @@ def outdated(pattern: str = "native", *, refuses: bool = True) -> World:
     world.index["sidecars"] = []
     message = "initContainers[1].startupProbe: Forbidden"
     world.step(1.0, "as-sent", sidecar="envoy", probes=True, status=422, message=message)
-    status_, said = (422, "no") if refuses else (201, "")
+    said = "initContainers[1].restartPolicy: Forbidden" if refuses else ""
+    status_ = 422 if refuses else 201
     world.step(1.1, "without-probes", sidecar="envoy", probes=False, status=status_, message=said)
     world.seen(0.5, "Pod", "witness", "uid-witness", {"containers": [{"name": "w"}]}, {})
     if not refuses:

@@ -7,10 +7,11 @@ container's name.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import worlds
-from forge import PEER, Json, World
+from forge import PEER, Json, World, ns
 from worlds import DELETED, spec
 
 SECOND = "second"
@@ -177,10 +178,11 @@ def killed(pattern: str = "native") -> World:
     return made
 
 
-def job_ends(made: World, how: str) -> None:
+def job_ends(made: World, how: str, why: str = "BackoffLimitExceeded") -> None:
     made.watch = [one for one in made.watch if one["kind"] != "Job"]
     made.seen(2.0, "Job", "subject", "uid-job", {}, {"active": 1})
-    status: Json = {"conditions": [{"type": how, "status": "True"}]}
+    reason = why if how == "Failed" else "CompletionsReached"
+    status: Json = {"conditions": [{"type": how, "status": "True", "reason": reason}]}
     made.seen(9.2, "Job", "subject", "uid-job", {}, status)
 
 
@@ -255,6 +257,13 @@ def restart(pattern: str = "native") -> World:
     made.step(11.0, "restart.begin", unit="kubelet")
     made.step(12.0, "restart.end", unit="kubelet")
     made.step(13.0, "restart.answers", unit="kubelet")
+    made.extra["kubelet.log"] = "".join(
+        json.dumps({"__REALTIME_TIMESTAMP": str(ns(at) // 1000), "_PID": pid, "MESSAGE": "I"})
+        + "\n"
+        for at, pid in ((9.0, "600"), (10.9, "600"), (11.8, "700"), (20.0, "700"))
+    )
+    gap = {"ns": ns(10.9), "until_ns": ns(13), "what": "containerd's event stream"}
+    made.extra["gaps.jsonl"] = json.dumps(gap) + "\n"
     pod.stamp(14.0, "app", "app.crash")
     made.exited(14.01, ident("subject", "app"), 137)
     again = ident("subject", "app again")

@@ -21,6 +21,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
 
 T = TypeVar("T")
+CLOCK = "clock.jsonl"
 SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the pod's name
 
 
@@ -132,6 +133,10 @@ class Bundle:
     def watch(self) -> Iterator[Line]:
         """Watch events of Pods and Jobs; ns is when each was received."""
         return self._json("watch.jsonl")
+
+    def clock(self) -> Iterator[Line]:
+        """The node's own readings of its clocks; none in a bundle that has no such file."""
+        return self._json(CLOCK) if self.has(CLOCK) else iter(())
 
     def admissions(self) -> Iterator[Line]:
         """Pods as the API server admitted them, or would: see FORMAT.md."""

@@ -154,7 +154,21 @@ def stamp_events(
 
 
 def clock_step_ns(bundle: Bundle) -> int:
-    """How far the real-time clock was moved against CLOCK_MONOTONIC between any stamps (ns)."""
+    """How far the real-time clock was moved against CLOCK_MONOTONIC (ns), between any stamps, or
+    between any of the node's own readings: a cell's programs may stamp too seldom to show it."""
+    return max(_step_of_stamps(bundle), _step_of_readings(bundle))
+
+
+def _step_of_readings(bundle: Bundle) -> int:
+    """What no uncertainty of the readings explains: 0 when one offset fits them all."""
+    lowest, highest = 0, 1 << 62
+    for line in bundle.clock():
+        lowest = max(lowest, line["offset_ns"] - line["uncertainty_ns"])
+        highest = min(highest, line["offset_ns"] + line["uncertainty_ns"])
+    return max(0, lowest - highest)
+
+
+def _step_of_stamps(bundle: Bundle) -> int:
     medians: list[float] = []
     for name in bundle.stamp_files():
         role, _, container = name.removeprefix("stamps/").removesuffix(".jsonl").partition(".")

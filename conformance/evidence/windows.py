@@ -84,9 +84,7 @@ def _all_ended(bundle: Bundle, end: int) -> None:
         what = f"container {name}" if name else "the sandbox"
         for life in its:
             if life.created is None and life.exited is None:
-                if name:
-                    raise Unjudgeable(f"runtime.log knows nothing of {what} {life.container_id}")
-                continue
+                raise Unjudgeable(f"runtime.log knows nothing of {what} {life.container_id}")
             if life.exited is None:
                 raise Unjudgeable(f"no exit of {what} is in runtime.log")
             latest = life.exited_latest or life.exited.ns

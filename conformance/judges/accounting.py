@@ -83,7 +83,8 @@ def limit_range(bundle: Bundle) -> Finding:
     answers = _answers(bundle, "limit")
     given = [one for one in answers if one["asked_milli"] is None and one["status"] == ADMITTED]
     bounds = [one for one in answers if one["asked_milli"] is not None]
-    if not given or len(bounds) < 2:
+    fit = {one["asked_milli"] <= one["most_milli"] for one in bounds}
+    if not given or fit != {True, False}:
         raise Unjudgeable("the pods that were to meet the LimitRange are not on record")
     default = _request(_spec(bundle, given[-1]))
     wrong = []

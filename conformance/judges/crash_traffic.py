@@ -10,6 +10,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, by_outcome, served
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import crowded
 from conformance.judges.leaks import Surveyor
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
@@ -24,8 +25,6 @@ MIN_AGAIN = 3
 # proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
 # (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
 SETTLE_NS = 3 * NS // 2
-# Of the requests behind a return: more that hang than this, and the machine is not to blame alone.
-MOST_LATE = 0.1
 _CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
 _EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
 _TOLD = 50
@@ -105,19 +104,21 @@ def outcome(bundle: Bundle) -> Finding:
     measured["requests_after"] = dict(by_outcome(after))
     measured["late_after"] = len(late)
     measured["lost_just_after"] = sum(one.outcome != OK for one in behind if one not in after)
-    if lost:
-        return _broken(
-            "not-recovered",
-            f"{len(lost)} of {len(after)} requests were lost after the sidecar was ready again.",
-            lost,
-            measured,
-        )
-    if len(late) > MOST_LATE * len(after):
+    if late and not lost and crowded(bundle, _undisturbed(sent, found)):
         raise Unjudgeable(
             f"{len(late)} of {len(after)} requests after the sidecar's return came to no end in "
-            "their time: whether they hung or the machine was slow cannot be told",
+            "their time, and others were answered late: whether they hung or the machine was slow "
+            "cannot be told",
             evidence=[one.evidence for one in late[:_TOLD]],
             measured=measured,
+        )
+    if lost or late:
+        return _broken(
+            "not-recovered",
+            f"{len(lost) + len(late)} of {len(after)} requests were lost after the sidecar was "
+            "ready again.",
+            [*lost, *late],
+            measured,
         )
     for kinds in (_EGRESS, _INGRESS):
         number = sum(one.kind in kinds and one.outcome == OK for one in after)
@@ -132,8 +133,7 @@ def outcome(bundle: Bundle) -> Finding:
     return Finding(
         _OUTCOME,
         "holds",
-        f"{' '.join(said)} Of {len(after)} requests after its return none was turned away"
-        f"{f', {len(late)} came late' if late else ''}.",
+        f"{' '.join(said)} Of {len(after)} requests after its return none was turned away.",
         measured=measured,
         evidence=[each for one in found for each in one.died.evidence],
     )
@@ -207,6 +207,13 @@ def _late(one: Attempt) -> bool:
 def _settling(one: Crash) -> Window:
     """Right behind a return: what was begun before may still be waited for."""
     return Window(f"behind the {one.name}", one.window.end, one.window.end + SETTLE_NS)
+
+
+def _undisturbed(sent: Iterable[Attempt], found: Sequence[Crash]) -> Iterator[Attempt]:
+    """What was sent while the sidecar was there: what is late then is the machine's doing."""
+    for each in sent:
+        if not any(each.begin_ns in span for one in found for span in (one.window, _settling(one))):
+            yield each
 
 
 def _within(one: Attempt, span: Window) -> bool:

@@ -115,6 +115,13 @@ class Departure:
         nearest = min(found, key=lambda one: one.gap_ns)
         return "yes", nearest.gap_ns, nearest.evidence
 
+    def disorder(self) -> str:
+        """The hazard of an order that was not kept: a sidecar that crashed is gone, and was not
+        told to end too early."""
+        wrong = [one for one in pairs(self.bundle, self.asked.ns, self.role) if one.answer == "no"]
+        crashed = wrong and all(one.second.name.endswith("own exit") for one in wrong)
+        return "sidecar-gone" if crashed else "wrong-order"
+
 
 def departure(bundle: Bundle, role: str) -> Departure:
     """The departure of a role's pod. Raises Unjudgeable when nobody asked for it."""

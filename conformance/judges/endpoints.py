@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.requests import OK, Attempt, attempts, served
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import TIMED_OUT, crowded
 from conformance.judges.departure import TOLD, Departure, departure
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Value
@@ -45,7 +46,8 @@ class _Way:
 
 def left_first(bundle: Bundle) -> Finding:
     """To hold: every new request through either Service was answered while the app drained, and
-    by its end the pod had left both. To be broken: some were lost meanwhile."""
+    by its end the pod had left both. To be broken: some were lost meanwhile, or timed out although
+    the machine had time."""
     require_premise(bundle)
     going = departure(bundle, SUBJECT_ROLE)
     told = stamp_events(bundle, bundle.index.app, "app.sigterm")
@@ -76,11 +78,21 @@ def left_first(bundle: Bundle) -> Finding:
             evidence=[going.asked_evidence, *(one.evidence for one in lost[:TOLD])],
         )
     slow = [one for way in ways for one in way.tried if _timed_out(one)]
-    if slow:
+    if slow and crowded(bundle, _sent(bundle)):
         raise Unjudgeable(
             f"{len(slow)} requests timed out: a machine that is too slow, and not a refusal",
             measured=measured,
             evidence=[one.evidence for one in slow[:TOLD]],
+        )
+    if slow:
+        return Finding(
+            _BEHAVIOUR,
+            "broken",
+            f"{len(slow)} new requests through the Services timed out while the app of a pod "
+            "behind them drained, and others were answered at once.",
+            hazard=TIMED_OUT,
+            measured=measured,
+            evidence=[going.asked_evidence, *(one.evidence for one in slow[:TOLD])],
         )
     for way in ways:
         if way.after < LEFT:
@@ -137,6 +149,13 @@ def _way(going: Departure, kind: str, until: int) -> _Way:
         )
     last = max(one.begin.ns for one in by_subject.values())
     return _Way(kind, tried, max(last, going.asked.ns))
+
+
+def _sent(bundle: Bundle) -> Iterator[Attempt]:
+    """What all pods of the cell sent: they share a machine."""
+    for role in ("peer", SUBJECT_ROLE, STANDBY):
+        if bundle.has(stamps_file(role, bundle.index.app)):
+            yield from attempts(bundle, role, bundle.index.app)
 
 
 def _timed_out(one: Attempt) -> bool:

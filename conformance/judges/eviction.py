@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.timeline import stamp_events
+from conformance.evidence.timeline import happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.departure import Departure, departure
-from conformance.judges.ordering import require_meaning, told
+from conformance.judges.ordering import ended, require_meaning, told
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Value
 
@@ -32,10 +32,11 @@ def keeps_order(bundle: Bundle) -> Finding:
         evidence += [going.asked_evidence, *seen]
         if answer == "no":
             return _broken(
-                f"In the {words} pod the sidecar was told to end {-gap / 1e6:.0f} ms before the "
-                "app's end.",
+                f"In the {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
+                "before the app's end.",
                 measured,
                 evidence,
+                going.disorder(),
             )
         if answer != "yes":
             unclear.append(f"which came first in the {words} pod cannot be told")
@@ -51,13 +52,19 @@ def keeps_order(bundle: Bundle) -> Finding:
     measured["hurried_grace_seconds"] = hurried.grace_ns / NS
     measured["hurried_signal_after_seconds"] = round(apart / NS, 3)
     evidence += [hurried.asked_evidence, *app.evidence, *sidecar.evidence]
-    if apart < hurried.grace_ns / 2:
+    over = ended(bundle, hurried.last(bundle.index.app), HURRIED)
+    if (
+        sidecar.latest - app.earliest < hurried.grace_ns / 2
+        and happens_before(over, sidecar).answer != "yes"
+    ):
         return _broken(
             f"In the hurried pod the sidecar was told to end {apart / NS:.1f} s after the app, "
             f"which had {measured['hurried_grace_seconds']:.0f} s of grace and was at work.",
             measured,
             evidence,
         )
+    if sidecar.earliest - app.latest < hurried.grace_ns / 2:
+        unclear.append("how long after the app the hurried pod's sidecar was told cannot be told")
     if unclear:
         raise Unjudgeable("; ".join(unclear), measured=measured, evidence=evidence)
     _require_hurry(hurried)
@@ -81,7 +88,10 @@ def _require_hurry(hurried: Departure) -> None:
     hurried.exited(app)
 
 
-def _broken(why: str, measured: dict[str, Value], evidence: list[Evidence]) -> Finding:
-    return Finding(
-        _BEHAVIOUR, "broken", why, hazard="wrong-order", measured=measured, evidence=evidence
-    )
+def _broken(
+    why: str,
+    measured: dict[str, Value],
+    evidence: list[Evidence],
+    hazard: str = "wrong-order",
+) -> Finding:
+    return Finding(_BEHAVIOUR, "broken", why, hazard=hazard, measured=measured, evidence=evidence)

@@ -28,6 +28,7 @@ STUCK_NS = 15 * NS
 # probes when it first hears of the pod, and then every 10 s (pkg/kubelet/prober/worker.go): what is
 # ready within 5 s of its sandbox waits for 5 s more, and what is ready later may be lucky.
 SOON_NS = 3 * NS
+DEFAULT_PERIOD = 10  # seconds (pkg/apis/core/v1/defaults.go, SetDefaults_Probe)
 READY_WITHIN_NS = 5 * NS
 
 
@@ -40,6 +41,12 @@ class _Course:
     said: str
     values: Mapping[str, Value]
     evidence: Sequence[Evidence]
+
+    @property
+    def hazard(self) -> str:
+        """What it is called. Under Never alone is it known why an app may be stuck."""
+        known = self.outcome != "stuck" or self.policy == "Never"
+        return self.outcome if known else f"{self.outcome}-under-{self.policy}"
 
 
 def crashing(bundle: Bundle) -> Finding:
@@ -68,7 +75,7 @@ def crashing(bundle: Bundle) -> Finding:
         "start.crashing-sidecar",
         "broken",
         "; ".join(f"{one.policy}: {one.said}" for one in bad) + ".",
-        hazard=bad[0].outcome,
+        hazard=" and ".join(sorted({one.hazard for one in bad})),
         measured=measured,
         evidence=[piece for one in bad for piece in one.evidence],
     )
@@ -194,8 +201,12 @@ def unhurried(bundle: Bundle) -> Finding:
     if least <= 0:
         raise Unjudgeable("the app did not wait for its sidecar", evidence=evidence)
     said = f"The app began {most / NS:.1f} s after its sidecar was ready (period: {period} s)."
-    if most > SOON_NS:
+    if period != DEFAULT_PERIOD:
+        raise Unjudgeable(f"the startup probe names a period: {period} s", evidence=evidence)
+    if least > SOON_NS:
         return Finding("start.probe-period", "broken", said, "late", measured, evidence)
+    if most > SOON_NS:
+        raise Unjudgeable("whether the app came soon cannot be told", evidence=evidence)
     if sandbox.created is None or ready.latest - sandbox.created.ns > READY_WITHIN_NS:
         raise Unjudgeable("the sidecar took so long that a seldom probe may have come in time")
     return Finding("start.probe-period", "holds", said, "", measured, evidence)

@@ -136,6 +136,8 @@ def _told(going: Departure, name: str) -> Event:
     signal = told(going.bundle, going.lives.get(name) or [], going.asked.ns, going.role)
     if "signal" not in signal.name:
         raise Unjudgeable(f"{name} of {going.role} ended without a signal")
+    if signal.latest - signal.earliest > TOGETHER_NS:
+        raise Unjudgeable(f"when {name} of {going.role} was told to end is not known")
     return signal
 
 

@@ -15,7 +15,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.connections import Connection, Connections
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Finding, Value, Window
@@ -46,14 +46,14 @@ def stale_prestop(bundle: Bundle) -> Finding:
     from_inside(bundle, wire.see)
     wire.finish()
     measured = _measured(hook, sigterm, (steady, after), sent, wire.with_peer)
-    lost = blamable(lost, sent, measured)
+    lost = blamable(bundle, lost, sent, measured)
     if lost:
         return Finding(
             _BEHAVIOUR,
             "broken",
             f"{len(lost)} of {len(tried)} requests were lost after the sidecar's own hook had "
             "drained it, and before the app was done.",
-            hazard="lost-request",
+            hazard=TIMED_OUT if only_timed_out(lost) else "lost-request",
             measured=measured,
             evidence=[*hook.evidence, *(one.evidence for one in lost[:_TOLD])],
         )

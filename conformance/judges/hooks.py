@@ -176,6 +176,13 @@ def _stale(bundle: Bundle, behaviour: str, role: str) -> Finding:
             raise Unjudgeable(
                 "the sidecar ended before the app, and no request was lost", measured=measured
             )
+        exit_ = going.last(sidecar).exited
+        if exit_ is None or exit_.status or gone.latest < begun.earliest:
+            raise Unjudgeable(
+                "the sidecar crashed, or was gone before its hook began: it was not told to quit",
+                measured=measured,
+                evidence=evidence,
+            )
         return Finding(
             behaviour,
             "broken",

@@ -3,7 +3,7 @@ answered, in the windows of a whole life and in those of crashes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -32,17 +32,19 @@ _TOLD = 100
 
 @dataclass
 class _Knock:
-    """What the dialer did in one window."""
+    """What the dialer did in one window. arrived: when its SYNs were on the pod's eth0 (ns)."""
 
     window: Window
     tried: list[Attempt] = field(default_factory=list)
-    syns: int = 0
+    arrived: list[int] = field(default_factory=list)
 
     @property
     def pause_ns(self) -> int:
-        """The longest time in the window without a try (ns)."""
-        moments = sorted(one.begin_ns for one in self.tried)
-        edges = [self.window.start, *moments, self.window.end]
+        """The longest time in the window without a try, or without one that arrived (ns)."""
+        return max(self._longest(one.begin_ns for one in self.tried), self._longest(self.arrived))
+
+    def _longest(self, moments: Iterable[int]) -> int:
+        edges = [self.window.start, *sorted(moments), self.window.end]
         return max(b - a for a, b in pairwise(edges))
 
 
@@ -159,14 +161,15 @@ def _require_tried(knocks: Sequence[_Knock], measured: Measured) -> None:
                 f"{len(knock.tried)} dials in the {name} window, and {MIN_DIALS} are needed",
                 measured=measured,
             )
-        if knock.pause_ns > LONGEST_PAUSE_NS:
+        if not knock.arrived or (name != "steady" and len(knock.arrived) < MIN_DIALS):
             raise Unjudgeable(
-                f"the dialer paused for {knock.pause_ns / NS:.1f} s in the {name} window",
+                f"{len(knock.arrived)} SYNs of the dialer are in the pod's capture in the {name} "
+                "window: the dials did not arrive",
                 measured=measured,
             )
-        if not knock.syns:
+        if knock.pause_ns > LONGEST_PAUSE_NS:
             raise Unjudgeable(
-                f"no SYN of the dialer is in the pod's capture in the {name} window: the dials did "
+                f"the dialer paused for {knock.pause_ns / NS:.1f} s in the {name} window, or did "
                 "not arrive",
                 measured=measured,
             )
@@ -201,7 +204,8 @@ class _Packets:
             return
         if asks and packet.flags & (SYN | ACK) == SYN:
             for knock in self._knocks:
-                knock.syns += packet.ns in knock.window
+                if packet.ns in knock.window:
+                    knock.arrived.append(packet.ns)
         self.streams.feed(packet)
 
 
@@ -270,6 +274,6 @@ def _measured(
         name = knock.window.name.replace(" ", "_")
         found[f"{name}_seconds"] = round(knock.window.seconds, 3)
         found[f"{name}_dials"] = len(knock.tried)
-        found[f"{name}_syns_arrived"] = knock.syns
+        found[f"{name}_syns_arrived"] = len(knock.arrived)
         found[f"{name}_longest_pause_ms"] = round(knock.pause_ns / 1e6, 1)
     return found

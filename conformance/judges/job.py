@@ -37,6 +37,14 @@ class _Course:
         """Complete was received before anyone told the sidecar to quit."""
         return self.complete is not None and (self.quit is None or self.complete.ns < self.quit.ns)
 
+    @property
+    def sidecar_left(self) -> bool:
+        """The sidecar had ended when the Job was Complete, and the kubelet had not told it to."""
+        gone = self.sidecar.exited_latest
+        if gone is None or self.complete is None or gone > self.complete.ns:
+            return False
+        return self.asked_to_stop is None or self.asked_to_stop > gone
+
 
 def completes(bundle: Bundle) -> Finding:
     """To hold: the Job is Complete soon after its main's exit, with a sidecar nobody told to quit.
@@ -67,6 +75,12 @@ def completes(bundle: Bundle) -> Finding:
         ),
     }
     if course.completed_alone:
+        if course.sidecar_left:
+            raise Unjudgeable(
+                "the sidecar ended by itself, and nobody had told it to: it may be why the Job did",
+                evidence=_exits(course),
+                measured=measured,
+            )
         return _completed(course, measured)
     return _blocked(bundle, course, measured)
 

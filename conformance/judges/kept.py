@@ -133,10 +133,14 @@ def require_used(kept: Iterable[Kept], window: Window) -> None:
 
 
 def blamable(
-    ended: Sequence[Kept], lost_: Sequence[Attempt], sent_: Sequence[Attempt], measured: Measured
+    bundle: Bundle,
+    ended: Sequence[Kept],
+    lost_: Sequence[Attempt],
+    sent_: Sequence[Attempt],
+    measured: Measured,
 ) -> tuple[Sequence[Kept], Sequence[Attempt]]:
     """Of the ends and losses those that cannot be a crowded machine's: see crowd.blamable."""
-    sure = crowd.blamable(lost_, sent_, measured)
+    sure = crowd.blamable(bundle, lost_, sent_, measured)
     if len(sure) < len(lost_):
         ended = [one for one in ended if one.how != crowd.TIMEOUT]
     return ended, sure
@@ -144,10 +148,15 @@ def blamable(
 
 def hazard(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> str:
     """connection-lost when one was ended under its user, lost-request when only requests were lost,
-    connection-close when every end was announced with an answer and nothing was lost."""
-    if any(one.how != TOLD for one in ended):
+    connection-close when every end was announced with an answer and nothing was lost; timed-out
+    when nothing was ended or lost but by its user's patience."""
+    if any(one.how not in (TOLD, crowd.TIMEOUT) for one in ended):
         return "connection-lost"
-    return "lost-request" if lost_ else "connection-close"
+    if not crowd.only_timed_out(lost_):
+        return "lost-request"
+    if lost_ or any(one.how == crowd.TIMEOUT for one in ended):
+        return crowd.TIMED_OUT
+    return "connection-close"
 
 
 def evidence(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> Sequence[Evidence]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.records import Line
 from conformance.evidence.timeline import Life, lives
@@ -11,6 +14,8 @@ from conformance.model import Evidence, Finding, Measured
 
 _BEHAVIOUR = "stop.exit-code"
 SECOND = "second"
+# Why a Job has failed whose pod has (pkg/controller/job/job_controller.go): not for its deadline.
+_SPENT = ("BackoffLimitExceeded",)
 
 
 def exit_code(bundle: Bundle) -> Finding:
@@ -39,6 +44,17 @@ def exit_code(bundle: Bundle) -> Finding:
             f"The Job is Complete and its pod Succeeded, with sidecars that ended badly ({said}).",
             measured=measured,
             evidence=evidence,
+        )
+    if phase != "Failed":
+        raise Unjudgeable(
+            f"the Job is {_condition(job)} and its pod was last seen as {phase}: no exit code did "
+            "that",
+            measured=measured,
+            evidence=evidence,
+        )
+    if _condition(job) == "Failed" and _why(job) not in _SPENT:
+        raise Unjudgeable(
+            f"the Job failed for another reason: {_why(job)}", measured=measured, evidence=evidence
         )
     return Finding(
         _BEHAVIOUR,
@@ -71,10 +87,20 @@ def _finished(bundle: Bundle) -> Line:
 
 
 def _condition(job: Line) -> str:
+    return str(_end(job).get("type", ""))
+
+
+def _why(job: Line) -> str:
+    return str(_end(job).get("reason", ""))
+
+
+def _end(job: Line) -> Mapping[str, Any]:
+    """The condition that ends a Job; empty while there is none."""
     for one in (job["object"].get("status") or {}).get("conditions") or ():
         if one["type"] in ("Complete", "Failed") and one["status"] == "True":
-            return str(one["type"])
-    return ""
+            found: Mapping[str, Any] = one
+            return found
+    return {}
 
 
 def _phase(bundle: Bundle) -> tuple[str, Line]:

@@ -95,7 +95,7 @@ def _lost(bundle: Bundle, wrote: Written, lost: Sequence[Run], measured: Measure
         "broken",
         f"{size(lost)} of {wrote.count} lines never arrived"
         f"{', all at the end' if tail else f', in {len(lost)} pieces'}{when}.",
-        hazard="lost-last" if tail else "lost-lines",
+        hazard="lost-last" if tail and ran_until_told(bundle) else "lost-lines",
         measured=measured,
         evidence=[
             *(wrote.evidence(run[0]) for run in lost[:_TOLD]),
@@ -172,6 +172,16 @@ def signal_to_shipper(bundle: Bundle) -> Evidence | None:
     return Evidence("containerd.log", told.number, ns=told.ns, text=text)
 
 
+def ran_until_told(bundle: Bundle) -> bool:
+    """Whether the shipper had one run, which ended when it was told to: what one loses that crashed
+    on its way may look like the last lines, too."""
+    run, told = shipper_of(bundle), signal_to_shipper(bundle)
+    if len(run) > 1 or told is None or told.ns is None:
+        return False
+    gone = run[0].exited_latest
+    return gone is None or gone >= told.ns
+
+
 def _ended_ns(bundle: Bundle) -> int:
     gone = shipper_of(bundle)[-1].exited_latest
     if gone is None:
@@ -186,7 +196,7 @@ def _unrecorded(wrote: Written) -> int:
 
 def _require_drain(bundle: Bundle, wrote: Written, measured: Measured) -> None:
     """A deleted app must have gone on writing; a Job's main ends by itself."""
-    if bundle.step("delete.accepted") is None:
+    if bundle.step("delete.accepted") is None and wrote.sigterm is None:
         return
     if wrote.sigterm is None:
         raise Unjudgeable("the app never said that it got SIGTERM", measured=measured)

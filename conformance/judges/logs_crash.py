@@ -16,7 +16,8 @@ _TOLD = 20
 
 def resumes(bundle: Bundle) -> Finding:
     """To hold: every line that was written until the shipper ran again is at the sink, sent twice
-    or not. To be broken: some never came (lost-lines), and later ones did."""
+    or not. To be broken: some never came, and later ones did. From the first line on that the sink
+    had refused before the crash that is its doing (lost-lines), else not (lost-elsewhere)."""
     killed, restarted, resumed = (
         _step(bundle, name)
         for name in ("sidecar.kill-asked", "sidecar.restarted", "sidecar.resumed")
@@ -55,12 +56,14 @@ def resumes(bundle: Bundle) -> Finding:
         refused[1],
     )
     if lost:
+        first, end = _first_refused(bundle, killed.ns), wrote.before(killed.ns)
+        at_stake = any(run[0] < end and run[1] >= first for run in lost)
         return Finding(
             _BEHAVIOUR,
             "broken",
             f"{size(lost)} of {until} lines were lost by a crash, lines {lost[0][0]} to "
             f"{lost[-1][1]}; the shipper was away for {window:.2f} s.",
-            hazard="lost-lines",
+            hazard="lost-lines" if at_stake else "lost-elsewhere",
             measured=measured,
             evidence=(*evidence, *(wrote.evidence(run[0]) for run in lost[:_TOLD])),
         )
@@ -88,6 +91,17 @@ def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
         line=first.number if first else None,
         ns=first.ns if first else None,
         text="the sink refuses",
+    )
+
+
+def _first_refused(bundle: Bundle, ns: int) -> int:
+    """The lowest line that the sink refused before a moment: from it on lines were at stake."""
+    return min(
+        int(first)
+        for line in bundle.stamps(*SINK)
+        if line.event == "sink.refused" and line.ns < ns
+        for runs in line["runs"].values()
+        for first, _ in runs
     )
 
 

@@ -12,7 +12,7 @@ from conformance.evidence.lines import Received, received, require_sink, size, w
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.leaks import Survey, Surveyor
-from conformance.judges.logs import MIN_LINES, shipper_of
+from conformance.judges.logs import MIN_LINES, ran_until_told, shipper_of
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, identity
@@ -27,7 +27,8 @@ _TOLD = 50
 
 def encrypted(bundle: Bundle) -> Finding:
     """To hold: every line is at the sink, and from the deletion on the pod sent nothing in clear.
-    To be broken: something left in clear (plaintext), or lines are missing (lost-last)."""
+    To be broken: something left in clear (plaintext), or lines are missing at the end (lost-last)
+    or elsewhere (lost-lines)."""
     require_premise(bundle)
     _require_order(bundle)
     wrote = written(bundle, SUBJECT_ROLE, bundle.index.app)
@@ -59,11 +60,12 @@ def encrypted(bundle: Bundle) -> Finding:
         )
     exits = [one.exit_evidence() for one in (shipper, proxy[-1])]
     if lost:
+        last = lost[-1][1] == wrote.count - 1 and ran_until_told(bundle)
         return Finding(
             _BEHAVIOUR,
             "broken",
             f"{size(lost)} of {wrote.count} lines were lost: {who}.",
-            hazard="lost-last",
+            hazard="lost-last" if last else "lost-lines",
             measured=measured,
             evidence=[*exits, wrote.evidence(lost[0][0])],
         )

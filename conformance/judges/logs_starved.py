@@ -6,7 +6,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.lines import Received, Run, Written, received, size, written
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.logs import look, shipper_of, signal_to_shipper
+from conformance.judges.logs import look, ran_until_told, shipper_of, signal_to_shipper
 from conformance.judges.premise import pattern_of
 from conformance.model import NS, Finding, Measured
 
@@ -17,7 +17,8 @@ PATIENT = "patient"
 
 def delivers(bundle: Bundle) -> Finding:
     """To hold: every line is at the sink. To be broken: the shipper was killed over its last lines,
-    and the patient pod, which had the time, lost none (starved); or both lost some (lost-last).
+    and the patient pod, which had the time, lost none (starved); or lines at the end were lost for
+    another reason (lost-last); or other lines (lost-lines).
 
     The app was killed too: what it wrote and had not yet recorded, a batch at most, is not asked
     for.
@@ -54,14 +55,15 @@ def delivers(bundle: Bundle) -> Finding:
             measured=measured,
             evidence=(shipper.exit_evidence(), wrote.evidence(wrote.count - 1)),
         )
-    starved = not patient_lost and shipper.exited.status == _KILLED and _tail(lost, wrote)
+    last = _tail(lost, wrote) and ran_until_told(bundle)
+    starved = last and not patient_lost and shipper.exited.status == _KILLED
     return Finding(
         _BEHAVIOUR,
         "broken",
         f"{size(lost)} of {wrote.count} lines were lost: the shipper had {had:.1f} s, and ended "
         f"with {shipper.exited.status}. With time enough {size(patient_lost)} of {patient.count} "
         "were.",
-        hazard="starved" if starved else "lost-last",
+        hazard="starved" if starved else "lost-last" if last else "lost-lines",
         measured=measured,
         evidence=(shipper.exit_evidence(), told, wrote.evidence(lost[0][0])),
     )

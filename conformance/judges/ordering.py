@@ -85,7 +85,9 @@ def told(bundle: Bundle, its: Sequence[Life], since_ns: int, role: str = SUBJECT
         for one in announced[:1]
     ] + [piece for one in felt[:1] for piece in one.evidence]
     if evidence:
-        earliest = min([one.ns for one in announced] + [one.earliest for one in felt])
+        # A signal is felt some time after it was sent: without its announcement, any since then.
+        sent_since = [one.ns for one in announced] or [since_ns]
+        earliest = min([*sent_since, *(one.earliest for one in felt)])
         sent = [one.ns + SENT_WITHIN_NS for one in announced] + [one.latest for one in felt]
         latest = min(sent) if gone is None else min(*sent, gone)
         return Event(f"the signal to {name}", min(earliest, latest), latest, tuple(evidence))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.timeline import lives, stamp_events
@@ -20,9 +20,11 @@ from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
 _PLANE, _INJECT = "plane.outage", "inject.outage"
 RUNNING = "running"
+_RUN = (RUNNING, "peer")
 OWNERS = ("ReplicaSet", "Job")
 MIN_PROBES = 3
 MIN_REQUESTS = 50
+MIN_EACH = 10  # of each pod: one that asks for nothing sees no error
 SLOWEST_NS = 12 * NS  # what the fixture waits for at most: a slow answer of 7 s, and 3 s more
 _TOLD = 50
 
@@ -48,7 +50,7 @@ def plane(bundle: Bundle) -> Finding:
         ),
         "ready_after_the_plane_seconds": _seconds(bundle, "plane.up", ready.ns if ready else None),
     }
-    lost = blamable(lost, sent, measured)
+    lost = blamable(bundle, lost, sent, measured)
     if lost:
         return Finding(
             _PLANE,
@@ -63,6 +65,13 @@ def plane(bundle: Bundle) -> Finding:
             f"{len(sent)} requests between pods that ran, and {MIN_REQUESTS} are needed",
             measured=measured,
         )
+    for role in _RUN:
+        number = sum(one.file == stamps_file(role, bundle.index.app) for one in sent)
+        if number < MIN_EACH:
+            raise Unjudgeable(
+                f"{number} requests of {role}, which ran, and {MIN_EACH} are needed",
+                measured=measured,
+            )
     waited = _failed_probes(bundle, window)
     if sum(number for number, _ in waited) < MIN_PROBES:
         raise Unjudgeable(
@@ -256,7 +265,7 @@ def _sent_by_the_running(bundle: Bundle) -> Sequence[Attempt]:
     begin, end = _step(bundle, "plane.down-asked").ns, _step(bundle, "end").ns
     return [
         one
-        for role in (RUNNING, "peer")
+        for role in _RUN
         for one in attempts(bundle, role, bundle.index.app)
         if begin <= one.begin_ns and (one.end_ns or one.begin_ns + SLOWEST_NS) <= end
     ]

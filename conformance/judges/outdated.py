@@ -12,6 +12,7 @@ from conformance.judges.premise import pattern_of
 from conformance.model import NS, Evidence, Finding, Measured
 
 WEBHOOK = "webhook"  # role and container of the webhook that takes the field away
+FIELD = "restartPolicy"  # what a refusal must be about
 # How anyone can see it in one command: a sidecar's restartPolicy is what makes it one.
 DETECT = "kubectl get pod POD -o jsonpath='{.spec.initContainers[*].restartPolicy}'"
 
@@ -36,7 +37,7 @@ def webhook(bundle: Bundle) -> Finding:
         raise Unjudgeable(f"the pod was tried {', '.join(tries) or 'never'} the webhook only")
     for when in ("before", "after"):
         if tries[when]["restart_policy"] != "Always":
-            raise Unjudgeable(f"the cluster itself does not keep restartPolicy, {when} the webhook")
+            raise Unjudgeable(f"the cluster itself does not keep {FIELD}, {when} the webhook")
     asked = [
         line
         for line in bundle.stamps(WEBHOOK, WEBHOOK)
@@ -67,6 +68,10 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
     if admitted["status"] != 201:
         if _versions(bundle):
             raise Unjudgeable("the API server refused the pod, and yet it was seen")
+        if bare is None:
+            raise Unjudgeable("the pod was never sent without the sidecar's probes")
+        if FIELD not in bare["message"]:
+            raise Unjudgeable(f"the pod was refused for another reason: {bare['message'][:200]}")
         said = "The API server refused the pod, with the sidecar's probes and without them."
         return Finding(behaviour, "holds", said, measured=measured, evidence=(_line(sent),))
     return _admitted(bundle, behaviour, admitted, measured)

@@ -22,7 +22,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside, from_node, identity
-from conformance.model import Evidence, Finding, Measured, Value, Window
+from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
 _FOREVER = 1 << 62
 _TOLD = 200  # pieces of evidence in a finding; what is left out is counted in measured
@@ -55,7 +55,23 @@ def shutdown(bundle: Bundle) -> Finding:
         raise why
     # What comes behind the last beacon is looked at too.
     looked = replace(window, end=_FOREVER)
-    return judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
+    finding = judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
+    if finding.observed == "holds":
+        _require_drain(bundle, window, finding.measured)
+    return finding
+
+
+def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:
+    """That nothing leaked without the sidecar means something if the app still tried then."""
+    tried = attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+    last = max(one.begin_ns for one in tried if one.begin_ns in window)
+    least = bundle.index.sidecar_drain_seconds
+    if (last - window.start) / NS <= least:
+        raise Unjudgeable(
+            f"the app tried for {(last - window.start) / NS:.1f} s after the deletion; a sidecar "
+            f"signalled at once would have lived as long (it drains for {least:.1f} s)",
+            measured=measured,
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ after the gap.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.records import Line
@@ -17,8 +19,9 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.departure import departure, removed
 from conformance.judges.ordering import require_meaning
 from conformance.judges.premise import GAPS, require_premise
-from conformance.model import NS, Evidence, Finding, Value
+from conformance.model import NS, Evidence, Finding, Value, Window
 
+_KUBELET = "node.kubelet-restart"
 DRAINED = "drained"  # the pod in mid-drain
 # A first restart comes at the kubelet's next look at the pod, without a backoff: seconds. A kubelet
 # that does not see that the main must be started again never does.
@@ -27,7 +30,7 @@ RESTARTED_WITHIN_NS = 30 * NS
 
 def kubelet(bundle: Bundle) -> Finding:
     """See _judged."""
-    return _judged(bundle, "node.kubelet-restart")
+    return _judged(bundle, _KUBELET)
 
 
 def runtime(bundle: Bundle) -> Finding:
@@ -71,12 +74,15 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
         measured[f"{role}_gone_seconds"] = going.since(removed(bundle, role).ns)
         evidence += seen
         if answer == "no":
-            why = f"In the {role} pod the sidecar was told to end {-gap / 1e6:.0f} ms too early."
-            return _broken(behaviour, "wrong-order", why, measured, evidence)
+            why = (
+                f"In the {role} pod the sidecar was told to end, or gone, {-gap / 1e6:.0f} ms early"
+            )
+            return _broken(behaviour, going.disorder(), f"{why}.", measured, evidence)
         if answer != "yes":
             unclear.append(f"which came first in the {role} pod cannot be told")
         require_meaning(bundle, going.lives, going.asked, role)
     _require_mid_drain(bundle, begin, answers)
+    _require_restarted(bundle, behaviour, Window("restart", begin.ns, answers.ns))
     if unclear:
         raise Unjudgeable("; ".join(unclear), measured=measured, evidence=evidence)
     return Finding(
@@ -153,8 +159,34 @@ def _require_mid_drain(bundle: Bundle, begin: Line, answers: Line) -> None:
         raise Unjudgeable("the app in mid-drain had ended before the service was back")
 
 
-def _gap_seconds(bundle: Bundle) -> float:
+def _require_restarted(bundle: Bundle, behaviour: str, span: Window) -> None:
+    """The service itself shows that it ended and began again, whatever the scenario asked for: the
+    kubelet's journal by another process, containerd by the break in its events."""
+    if behaviour == _KUBELET:
+        pids = list(_kubelets(bundle))
+        before = [pid for ns, pid in pids if ns <= span.start]
+        after = [pid for ns, pid in pids if ns >= span.end]
+        restarted = bool(before and after) and before[-1] != after[0]
+    else:
+        restarted = any(
+            gap["ns"] <= span.end and gap["until_ns"] >= span.start for gap in _gaps(bundle)
+        )
+    if not restarted:
+        raise Unjudgeable("nothing shows that the service was restarted")
+
+
+def _kubelets(bundle: Bundle) -> Iterator[tuple[int, str]]:
+    """When the kubelet wrote to its journal (ns), and as which process."""
+    for _, text in bundle.lines("kubelet.log"):
+        line = json.loads(text)
+        yield int(line["__REALTIME_TIMESTAMP"]) * 1000, str(line["_PID"])
+
+
+def _gaps(bundle: Bundle) -> list[dict[str, Any]]:
     if not bundle.has(GAPS):
-        return 0.0
-    gaps = [json.loads(text) for _, text in bundle.lines(GAPS)]
-    return round(sum(int(gap["until_ns"]) - int(gap["ns"]) for gap in gaps) / NS, 3)
+        return []
+    return [json.loads(text) for _, text in bundle.lines(GAPS)]
+
+
+def _gap_seconds(bundle: Bundle) -> float:
+    return round(sum(int(gap["until_ns"]) - int(gap["ns"]) for gap in _gaps(bundle)) / NS, 3)

@@ -85,14 +85,16 @@ def policies(bundle: Bundle) -> Finding:
     }
     if held:
         names = " and ".join(one.job.name for one in held)
+        never = held[-1].job is completes
+        which = "whose main had done with 0" if never else "of a failing main"
         return Finding(
             behaviour,
             "broken",
-            f"Under OnFailure a Job whose main had done with 0 was still active "
+            f"Under OnFailure a Job {which} was still active "
             f"{min(one.seconds for one in held):.1f} s later ({names}), and moved on when its "
             "sidecar was told to quit."
-            + (" A main that goes on failing did fail its Job." if len(held) == 1 else ""),
-            "never-completes",
+            + (" A main that goes on failing did fail its Job." if len(held) == never else ""),
+            "never-completes" if never else "never-fails",
             measured,
             tuple(piece for one in held for piece in one.evidence),
         )

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.judges.view import from_inside, identity
@@ -27,9 +27,11 @@ from conformance.model import Finding, Measured, Value, Window
 
 _ROLLOUT, _UPGRADE = "move.rollout", "move.upgrade"
 FORMER = "former"
+_SENDERS = ("peer", FORMER, SUBJECT_ROLE)
 # Kinds that are meant to be answered; the witness' mesh port never answers.
 _MEANT = ("first", "steady", "drain", "quick", "inflight", "stream")
 MIN_REQUESTS = 50  # the fixtures send some twenty a second
+MIN_EACH = 5  # of each pod: one that asks for nothing loses nothing
 _TOLD = 100
 
 
@@ -102,6 +104,13 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
             f"{len(sent)} requests during the move, and {MIN_REQUESTS} are needed",
             measured=measured,
         )
+    for role in _SENDERS:
+        number = sum(one.file == stamps_file(role, bundle.index.app) for one in sent)
+        if number < MIN_EACH:
+            raise Unjudgeable(
+                f"{number} requests of {role} during the move, and {MIN_EACH} are needed",
+                measured=measured,
+            )
     floor = f"at 95 % fewer than {min(1, 3 / len(sent)):.1%} of requests are lost or leak"
     if not lost:
         return Finding(
@@ -112,7 +121,7 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
             measured=measured,
             evidence=[one.evidence for one in sent[:1]],
         )
-    sure = blamable([one.attempt for one in lost], sent, measured)
+    sure = blamable(bundle, [one.attempt for one in lost], sent, measured)
     lost = [one for one in lost if one.attempt in sure]
     own = [one for one in lost if not one.classic]
     told = own or lost
@@ -121,10 +130,14 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
         behaviour,
         "broken",
         f"{len(told)} of {len(sent)} requests were lost ({causes}); nothing was in clear.",
-        hazard="lost-request" if own else "lost-by-classic",
+        hazard=_hazard(told, "lost-request" if own else "lost-by-classic"),
         measured=measured,
         evidence=[one.attempt.evidence for one in told[:_TOLD]],
     )
+
+
+def _hazard(told: Sequence[_Loss], its: str) -> str:
+    return TIMED_OUT if only_timed_out(one.attempt for one in told) else its
 
 
 def _window(bundle: Bundle) -> Window:
@@ -211,11 +224,16 @@ def _saw_control(look: _Look) -> bool:
 
 
 def _sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
+    """What was sent in the window, and ended in it. What was under way when the former pod went may
+    hang for longer, and is awaited."""
+    gone = _step(bundle, "former.gone")
     return [
         one
-        for role in ("peer", FORMER, SUBJECT_ROLE)
+        for role in _SENDERS
         for one in attempts(bundle, role, bundle.index.app)
-        if one.kind in _MEANT and one.begin_ns in window and (one.end_ns or 0) <= window.end
+        if one.kind in _MEANT
+        and one.begin_ns in window
+        and ((one.end_ns or 0) <= window.end or one.begin_ns <= gone)
     ]
 
 
@@ -253,7 +271,7 @@ def _retried(bundle: Bundle, window: Window) -> dict[str, Value]:
     without retries would have lost. None where the proxies do not count."""
     meant = tuple(f".{kind}." for kind in _MEANT)
     counted: list[Record] = []
-    for role in ("peer", FORMER, SUBJECT_ROLE):
+    for role in _SENDERS:
         with suppress(Unjudgeable):  # no log, or none of its requests in it: nothing is counted
             counted += [
                 one

@@ -129,12 +129,14 @@ def _finding(behaviour: str, pairs: Sequence[Order], said: str) -> Finding:
 
 
 def _broken(behaviour: str, wrong: Sequence[Order], hazard: str) -> Finding:
-    worst = min(wrong, key=lambda one: one.gap_ns)
+    # As in stop.order: a sidecar that crashed is gone, and was not told to end out of its order.
+    told_ = [one for one in wrong if not one.second.name.endswith("own exit")]
+    worst = min(told_ or wrong, key=lambda one: one.gap_ns)
     return Finding(
         behaviour,
         "broken",
         f"{worst.second.name} came {-worst.gap_ns / 1e6:.1f} ms before {worst.first.name}.",
-        hazard=hazard,
+        hazard=hazard if told_ else "sidecar-gone",
         measured=_measured(wrong),
         evidence=worst.evidence,
     )

@@ -106,6 +106,8 @@ def spillover(bundle: Bundle) -> Finding:
             raise Unjudgeable("a Job that had not ended was told to, and yet nothing was refused")
         for job in before:
             batch.require_beside(job)
+        if any(end.ns > came.ns for end in ends if end):
+            raise Unjudgeable(f"Job {THIRD} got its pod before the others had left: no quota held")
         return Finding(
             behaviour,
             "holds",

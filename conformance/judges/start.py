@@ -8,6 +8,7 @@ from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import TIMED_OUT
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.model import Evidence, Finding, Measured, Window
@@ -16,7 +17,7 @@ from conformance.model import Evidence, Finding, Measured, Window
 # it, on a loaded machine some 100. What comes later than this says nothing about the start, which
 # a sidecar with a start delay of seconds must not have finished by then.
 FIRST_ACT_NS = 1_000_000_000
-_HAZARDS = {"refused": "refused", "reset": "reset"}
+_HAZARDS = {"refused": "refused", "reset": "reset", "timeout": TIMED_OUT}
 
 
 def order(bundle: Bundle) -> Finding:
@@ -106,10 +107,22 @@ def _not_ready_before(
         for one in stamp_events(bundle, container, "sidecar.exec")[:1]
     ]
     if probe is not None:
-        before = Window("before the probe", app.earliest, probe.earliest)
+        before = Window("before the probe", _sidecar_created_ns(bundle), probe.earliest)
         if app.earliest < probe.earliest and not watched.problems(before, to_the_end=False):
             found.append(probe)
     return max(found, key=lambda one: one.earliest, default=None)
+
+
+def _sidecar_created_ns(bundle: Bundle) -> int:
+    """Before this no sidecar can have answered a probe (ns); 0 when it is not known."""
+    found = lives(bundle)
+    created = [
+        event.earliest
+        for name in bundle.index.sidecars
+        for life in found[name]
+        if (event := life.created_event)
+    ]
+    return min(created, default=0)
 
 
 def first_request(bundle: Bundle) -> Finding:

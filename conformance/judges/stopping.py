@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -56,7 +56,7 @@ def in_flight(bundle: Bundle) -> Finding:
             f"no request was being answered when the pod was deleted ({len(found)} were under way)",
             measured=measured,
         )
-    lost = blamable(lost, attempts(bundle, "peer", "app"), measured)
+    lost = blamable(bundle, lost, _by_both(bundle), measured)
     if lost:
         gone = _app_gone_ns(bundle)
         if all(one.end_ns is None or one.end_ns >= gone for one in lost):
@@ -73,6 +73,15 @@ def in_flight(bundle: Bundle) -> Finding:
             f"{len(failed)} requests failed that were under way when the pod was deleted, and had "
             "not reached the app",
             evidence=_evidence(failed),
+            measured=measured,
+        )
+    least = bundle.index.sidecar_drain_seconds
+    lasted = (max(one.end_ns or 0 for one in reached) - moment) / NS
+    if lasted <= least:
+        raise Unjudgeable(
+            f"the last request in flight ended {lasted:.1f} s after the deletion; a sidecar "
+            f"signalled at once would have lived as long (it drains for {least:.1f} s)",
+            evidence=_evidence(found),
             measured=measured,
         )
     return Finding(
@@ -116,7 +125,7 @@ def app_egress(bundle: Bundle) -> Finding:
             f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
             measured=measured,
         )
-    lost = blamable(lost, attempts(bundle, SUBJECT_ROLE, app), measured)
+    lost = blamable(bundle, lost, _by_both(bundle), measured)
     if lost:
         return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]
@@ -139,6 +148,12 @@ def app_egress(bundle: Bundle) -> Finding:
         measured=measured,
         evidence=(*sigterm[0].evidence, *_evidence(found[:1] + found[-1:])),
     )
+
+
+def _by_both(bundle: Bundle) -> Iterator[Attempt]:
+    """What both pods sent: they share a machine, and whose requests are lost has few late ones."""
+    yield from attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+    yield from attempts(bundle, "peer", "app")
 
 
 def _require_whole_drain(
@@ -166,9 +181,11 @@ def _require_whole_drain(
 def _lost(
     behaviour: str, lost: Sequence[Attempt], of: int, which: str, measured: Measured
 ) -> Finding:
-    """Lost requests. The hazard is refused or reset when all were, else lost-request."""
+    """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request."""
     kinds = {one.outcome for one in lost}
     hazard = kinds.pop() if len(kinds) == 1 and kinds <= {"refused", "reset"} else "lost-request"
+    if only_timed_out(lost):
+        hazard = TIMED_OUT
     counts = ", ".join(f"{number} {outcome}" for outcome, number in by_outcome(lost).items())
     return Finding(
         behaviour,

@@ -24,12 +24,12 @@ _WAITING = re.compile(r"Init:\d+/\d+")
 
 def unready(bundle: Bundle) -> Finding:
     """To hold: while the probe was refused again and again there was no app and the pod showed it,
-    and the app began once the sidecar had what it lacked.
+    and the app began once the sidecar had what it lacked, and was ready.
 
     To be broken: the app began before. What it sent then is told: in clear, where that was seen.
     """
     require_premise(bundle)
-    healed, refusals = _healed(bundle)
+    healed, ready, refusals = _healed(bundle)
     refused = sum(_count(one) for one in refusals)
     app = app_begins(bundle)
     printed = command(bundle, "get pod")
@@ -47,6 +47,11 @@ def unready(bundle: Bundle) -> Finding:
         return _unprotected(bundle, Window("unready", app.latest, healed.ns), measured)
     if its.answer != "yes":
         raise Unjudgeable("whether the app or the correction came first cannot be told")
+    behind = happens_before(ready, app)
+    if behind.answer == "no":
+        return _unprotected(bundle, Window("unready", app.latest, ready.earliest), measured)
+    if behind.answer != "yes":
+        raise Unjudgeable("whether the app or its sidecar's readiness came first cannot be told")
     if not _WAITING.fullmatch(status):
         return Finding(
             _BEHAVIOUR,
@@ -66,8 +71,9 @@ def unready(bundle: Bundle) -> Finding:
     )
 
 
-def _healed(bundle: Bundle) -> tuple[Line, Sequence[Line]]:
-    """When the cause was taken away, and the Events that tell of refused probes by then."""
+def _healed(bundle: Bundle) -> tuple[Line, Event, Sequence[Line]]:
+    """When the cause was taken away, when the sidecar was ready, and the Events that tell of
+    refused probes by then."""
     healed = bundle.step("healed")
     if healed is None:
         raise Unjudgeable("the sidecar was never given what it lacked")
@@ -81,7 +87,7 @@ def _healed(bundle: Bundle) -> tuple[Line, Sequence[Line]]:
     refused = sum(_count(one) for one in refusals)
     if refused < MIN_REFUSALS:
         raise Unjudgeable(f"{refused} failed startup probes are told of, not {MIN_REFUSALS}")
-    return healed, refusals
+    return healed, ready[0], refusals
 
 
 def _refusals(bundle: Bundle, until: int) -> Sequence[Line]:

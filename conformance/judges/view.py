@@ -23,10 +23,16 @@ class Identity:
 
 
 def identity(bundle: Bundle) -> Identity:
-    """The pod's identity. Raises Unjudgeable when the agent was never there."""
+    """The pod's identity. Raises Unjudgeable when the agent was never there, or in the sandbox of
+    another pod (one of the same name, or a former one)."""
     pod = bundle.index.subject_pod
     for line in bundle.agent():
         if line.event == "added":
+            if pod.sandbox and line.get("sandbox", pod.sandbox) != pod.sandbox:
+                raise Unjudgeable(
+                    f"the capture is of another sandbox than the pod's: {line['sandbox'][:12]}",
+                    evidence=(Evidence(bundle.agent_file, line=line.number, ns=line.ns),),
+                )
             ips = frozenset(shortest(one) for one in line.get("ips", ())) | pod.ips
             return Identity(str(line["boot"]), ips, bytes.fromhex(line["mac"].replace(":", "")))
     raise Unjudgeable("the capture agent never came", evidence=(Evidence(bundle.agent_file),))

@@ -25,7 +25,8 @@ def completes(bundle: Bundle) -> Finding:
     became of what the mains sent behind it, and of a Job whose main crashed before it came to it.
     """
     read = batch.read(bundle)
-    jobs = [batch.job_of(read, way) for way in WAYS if way in read]
+    submitted = {line.get("job") for line in batch.steps(bundle, "job.create")}
+    jobs = [batch.job_of(read, way) for way in WAYS if way in read or way in submitted]
     if not jobs:
         raise Unjudgeable("no Job with a workaround was seen")
     measured: dict[str, dict[str, Value]] = {}

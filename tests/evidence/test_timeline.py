@@ -74,6 +74,32 @@ def test_single_readings_that_were_preempted_are_no_step(tmp_path: Path) -> None
     assert clock_step_ns(Bundle.open(world.write(tmp_path / "bundle"))) < 1_000_000
 
 
+def clock(step_ns: int, at: float, uncertainty_ns: int = 200) -> str:
+    """The node's own readings, one a second, with a step of the clock."""
+    return forge.jsonl([
+        {
+            "ns": ns(second), "mono_ns": ns(second) - forge.EPOCH,
+            "offset_ns": forge.EPOCH + (step_ns if second > at else 0),
+            "uncertainty_ns": uncertainty_ns,
+        }
+        for second in range(-1, 22)
+    ])  # fmt: skip
+
+
+def test_a_step_that_only_the_nodes_own_clock_shows(tmp_path: Path) -> None:
+    """A Job's programs stamp too seldom to show it."""
+    world = worlds.job()
+    world.extra["clock.jsonl"] = clock(-20_000_000, 9.0)
+    bundle = Bundle.open(world.write(tmp_path / "bundle"))
+    assert clock_step_ns(bundle) == pytest.approx(20_000_000, abs=1000)
+
+
+def test_an_uncertain_reading_of_the_clock_is_no_step(tmp_path: Path) -> None:
+    world = worlds.job()
+    world.extra["clock.jsonl"] = clock(8_000_000, 9.0, uncertainty_ns=5_000_000)
+    assert clock_step_ns(Bundle.open(world.write(tmp_path / "bundle"))) == 0
+
+
 def test_windows_are_bounded_by_events(tmp_path: Path) -> None:
     bundle = Bundle.open(worlds.lifecycle().write(tmp_path / "bundle"))
     startup, steady, shutdown = (

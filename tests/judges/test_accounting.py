@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,17 @@ def test_a_limit_range_that_passes_a_sidecar_over(wrong: Break, tmp_path: Path) 
 def test_a_refusal_by_something_else_is_inconclusive(tmp_path: Path) -> None:
     world = worlds_visible.accounting()
     of(world, "limit", asked_milli=701)[0]["message"] = "exceeded quota"
+    assert world.judged(RANGE, tmp_path).observed == "inconclusive"
+
+
+@pytest.mark.parametrize("milli", [700, 701])
+def test_a_limit_range_that_was_met_from_one_side_only_is_inconclusive(
+    tmp_path: Path, milli: int
+) -> None:
+    """That what fits was admitted twice does not show that anything is refused."""
+    world = worlds_visible.accounting()
+    other = of(world, "limit", asked_milli=1401 - milli)[0]
+    other |= copy.deepcopy(of(world, "limit", asked_milli=milli)[0])
     assert world.judged(RANGE, tmp_path).observed == "inconclusive"
 
 

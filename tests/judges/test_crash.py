@@ -329,21 +329,41 @@ def test_a_crash_that_costs_more(tmp_path: Path, broken: Break, hazard: str) -> 
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
 
 
-@pytest.mark.parametrize(("number", "observed"), [(1, "holds"), (30, "inconclusive")])
+@pytest.mark.parametrize("number", [1, 30])
 @pytest.mark.parametrize(
     "late", [("timeout", ""), ("wrong", "503 reset reason: connection timeout")]
 )
-def test_a_request_that_is_late_was_not_turned_away(
-    tmp_path: Path, late: tuple[str, str], number: int, observed: str
+@pytest.mark.parametrize(
+    ("answered_late", "observed", "hazard"),
+    [(0, "broken", "not-recovered"), (1, "broken", "not-recovered"), (12, "inconclusive", "")],
+)
+def test_a_request_that_hangs_is_the_machines_only_where_answers_are_late(
+    tmp_path: Path,
+    late: tuple[str, str],
+    number: int,
+    answered_late: int,
+    observed: str,
+    hazard: str,
 ) -> None:
     world = worlds_crash.crash()
     outcome, detail = late
     for seq in range(number):
         at = 34.5 + seq * 0.01
         world.attempt(at, "subject.app", "steady", 900 + seq, outcome, detail=detail)
+    for seq in range(answered_late):
+        world.attempt(33.9 + seq * 0.01, "peer.app", "quick", 950 + seq, "ok", took=1.5)
     found = world.judged(OUTCOME, tmp_path)
-    assert found.observed == observed, found.reason
+    assert (found.observed, found.hazard) == (observed, hazard), found.reason
     assert found.measured["late_after"] == number
+
+
+def test_answers_that_a_crash_made_late_show_no_crowd(tmp_path: Path) -> None:
+    world = worlds_crash.crash()
+    world.attempt(34.5, "subject.app", "steady", 900, "timeout")
+    for seq in range(30):
+        world.attempt(30.8 + seq * 0.01, "peer.app", "quick", 950 + seq, "ok", took=1.5)
+    found = world.judged(OUTCOME, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "not-recovered"), found.reason
 
 
 def nothing_after(world: World) -> None:

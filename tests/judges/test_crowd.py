@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import worlds
 import worlds_mesh
-from forge import World
+from forge import EPOCH, World, ns
+
+from conformance import expectations
 
 # (a world, whose losses at what time its judge looks at)
 WORLDS = {
@@ -26,6 +29,16 @@ def crowd(world: World, who: str, kind: str, at: float, late: int) -> None:
         world.attempt(at + seq / 100, who, kind, 7000 + seq, "ok", took=1.5)
 
 
+def clock(world: World, late_ms: int) -> None:
+    """The node's own readings, one a second; one of them comes late."""
+    at, lines = -2.0, []
+    for second in range(60):
+        at += 1.002 + late_ms / 1000 * (second == 10)
+        reading = {"ns": ns(at), "mono_ns": 1, "offset_ns": EPOCH, "uncertainty_ns": 100}
+        lines.append(json.dumps(reading) + "\n")
+    world.extra["clock.jsonl"] = "".join(lines)
+
+
 def world_of(behaviour: str, outcome: str, late: int) -> World:
     made, who, kind, at = WORLDS[behaviour]
     world: World = made()
@@ -41,6 +54,18 @@ class TestCrowd:
         assert found.observed == "inconclusive", found.reason
         assert "too crowded" in found.reason
 
+    @pytest.mark.parametrize(
+        ("late_ms", "observed"), [(0, "broken"), (60, "broken"), (300, "inconclusive")]
+    )
+    def test_a_sidecar_that_stands_still_on_a_machine_that_has_time_is_to_blame(
+        self, tmp_path: Path, behaviour: str, late_ms: int, observed: str
+    ) -> None:
+        """It makes answers late and times requests out, as a crowd would; but the node is not."""
+        world = world_of(behaviour, "timeout", late=12)
+        clock(world, late_ms)
+        found = world.judged(behaviour, tmp_path)
+        assert found.observed == observed, found.reason
+
     @pytest.mark.parametrize("late", [0, 1])
     def test_a_timeout_on_a_machine_that_had_time_is_a_loss(
         self, tmp_path: Path, behaviour: str, late: int
@@ -54,6 +79,47 @@ class TestCrowd:
     ) -> None:
         found = world_of(behaviour, outcome, late=12).judged(behaviour, tmp_path)
         assert found.observed == "broken", found.reason
+
+
+@pytest.mark.parametrize("behaviour", [one for one in WORLDS if one != "plane.outage"])
+def test_a_loss_that_merely_timed_out_reproduces_no_other_hazard(
+    tmp_path: Path, behaviour: str
+) -> None:
+    """A slow machine does it too, and so no control arm may be content with it."""
+    found = world_of(behaviour, "timeout", 0).judged(behaviour, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
+
+
+def test_no_control_arm_expects_a_mere_timeout() -> None:
+    assert not [one for one in expectations.table() if "timed-out" in one.expectation.hazards]
+
+
+@pytest.mark.parametrize("late", ["subject.app", "peer.app"])
+@pytest.mark.parametrize("behaviour", ["stop.in-flight", "stop.app-egress"])
+def test_both_pods_share_the_machine(tmp_path: Path, behaviour: str, late: str) -> None:
+    """On one so crowded that most requests of one pod are lost, few of its own come late."""
+    world = worlds.lifecycle()
+    if behaviour == "stop.in-flight":
+        for end in world.lines("peer.app", "request.end"):
+            if end["ns"] > ns(10.1) and end["kind"] in ("inflight", "stream"):
+                end["outcome"] = "timeout"
+    else:
+        world.attempt(12.0, "subject.app", "drain", 8000, "timeout", took=2.0)
+    crowd(world, late, "steady" if late == "subject.app" else "quick", 8.0, 12)
+    found = world.judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "too crowded" in found.reason
+
+
+def test_a_proxy_that_could_not_connect_in_its_time_was_late_too(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    said = "503 upstream connect error. reset reason: connection timeout"
+    world.attempt(12.0, "subject.app", "drain", 8000, "wrong", took=1.9, detail=said)
+    crowd(world, "subject.app", "drain", 12.0, 12)
+    clock(world, 300)
+    assert world.judged("stop.app-egress", tmp_path / "crowd").observed == "inconclusive"
+    clock(world, 0)
+    assert world.judged("stop.app-egress", tmp_path / "time").observed == "broken"
 
 
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:

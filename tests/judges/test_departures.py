@@ -40,6 +40,12 @@ def signalled(world: World, role: str, container: str, at: float) -> None:
     move(world, role, container, f"{program}.sigterm", at + 0.005)
 
 
+def unannounced(world: World, role: str, container: str) -> None:
+    """containerd's announcement is lost: the signal was felt, and may have been sent before."""
+    its = ident(role, container)
+    world.journal = [one for one in world.journal if its not in one[1]]
+
+
 def exited(world: World, role: str, container: str, at: float, status: int = 0) -> None:
     its = ident(role, container)
     world.runtime = [
@@ -176,9 +182,23 @@ def test_a_sidecar_that_was_signalled_is_no_doing_of_its_hook(tmp_path: Path) ->
     assert shown(judged(QUIT, world, tmp_path)) == ("broken", "wrong-order")
 
 
+def crashes_beside_its_hook(world: World) -> None:
+    quits(world, "quit")
+    exited(world, "quit", "envoy", 10.4, 137)
+    lose(world, "quit", 10.4)
+
+
+def gone_before_its_hook(world: World) -> None:
+    quits(world, "quit")
+    move(world, "quit", "envoy", "hook.begin", 10.6)
+    lose(world, "quit", 10.4)
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        crashes_beside_its_hook,
+        gone_before_its_hook,
         lambda world: world.drop(world.stamps["quit.envoy"], "hook.begin"),  # it never ran
         lambda world: world.drop(world.stamps["quit.envoy"], "hook.quit"),  # and told nobody
         lambda world: move(world, "quit", "envoy", "hook.quit", 15.3),  # or too late
@@ -268,6 +288,7 @@ def test_a_grace_period_that_ends_otherwise(tmp_path: Path, wrong: Break, hazard
         lambda world: world.stamp(15.9, "subject.app", "hook.end"),  # the app had time enough
         lambda world: signalled(world, "healed", "second", 20.0),
         lambda world: signalled(world, "healed", "envoy", 25.0),
+        lambda world: unannounced(world, "subject", "second"),
         lambda world: world.drop(world.stamps["healed.app"], "request.end"),
         lambda world: world.drop(world.steps, "delete.asked", pod="healed"),
     ],
@@ -371,9 +392,21 @@ def test_a_complete_job_of_a_failed_pod(tmp_path: Path) -> None:
     assert shown(judged(EXIT, world, tmp_path)) == ("broken", "job-failed")
 
 
+def failed_for_its_deadline(world: World) -> None:
+    job_ends(world, "Failed", "DeadlineExceeded")
+    world.watch[-3]["object"]["status"]["phase"] = "Failed"
+
+
+def pod_ends_unseen(world: World) -> None:
+    """The watch broke off before the pod's last phase."""
+    world.watch[-3]["object"]["status"]["phase"] = "Running"
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        failed_for_its_deadline,
+        pod_ends_unseen,
         lambda world: exited(world, "subject", "envoy", 8.4, 0),  # it ended well
         lambda world: exited(world, "subject", "app", 5.0, 1),  # the main failed by itself
         lambda world: world.watch.pop(),  # the Job never ended
@@ -418,13 +451,40 @@ def test_evictions_out_of_order(tmp_path: Path, wrong: Break) -> None:
     assert shown(judged(EVICTION, world, tmp_path)) == ("broken", "wrong-order")
 
 
+def sidecar_crashes(world: World, role: str, at: float) -> None:
+    """While its pod's app goes on, and nobody told it to end."""
+    its = ident(role, "envoy")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.drop(world.stamps[f"{role}.envoy"], "sidecar.sigterm")
+    exited(world, role, "envoy", at, 1)
+
+
+@pytest.mark.parametrize(("role", "pattern"), [("subject", "native"), ("preempted", "classic")])
+def test_a_sidecar_that_crashed_was_not_evicted_out_of_its_order(
+    tmp_path: Path, role: str, pattern: str
+) -> None:
+    world = worlds.eviction(pattern)
+    sidecar_crashes(world, role, 12.0)
+    found = judged(EVICTION, world, tmp_path)
+    assert shown(found) == ("broken", "sidecar-gone"), found.reason
+
+
+def hurried_app_crashes(world: World) -> None:
+    """At its signal, and the sidecar is told behind its end: as it should be."""
+    exited(world, "hurried", "app", 10.3, 1)
+    world.drop(world.stamps["hurried.app"], "app.last")
+    signalled(world, "hurried", "envoy", 10.4)
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
+        hurried_app_crashes,
         lambda world: exited(world, "preempted", "app", 10.2),  # ordered by chance
         lambda world: world.stamp(13.0, "hurried.app", "app.last"),  # in no hurry
         lambda world: world.drop(world.steps, "delete.asked", pod="preempted"),
         lambda world: signalled(world, "subject", "envoy", 14.099),
+        lambda world: unannounced(world, "hurried", "envoy"),
     ],
 )
 def test_evictions_that_show_nothing(tmp_path: Path, doubtful: Break) -> None:
@@ -537,6 +597,13 @@ def test_restarts_that_break_something(tmp_path: Path, wrong: Break, hazard: str
     assert shown(found) == ("broken", hazard), found.reason
 
 
+def test_a_sidecar_that_crashed_after_a_restart_is_another_hazard(tmp_path: Path) -> None:
+    world = worlds.restart()
+    sidecar_crashes(world, "drained", 20.0)
+    found = judged(RESTARTS[0], world, tmp_path)
+    assert shown(found) == ("broken", "sidecar-gone"), found.reason
+
+
 def main_is_hardly_awaited(world: World) -> None:
     main_stays_dead(world)
     world.steps = [one for one in world.steps if one["ns"] < ns(20)]
@@ -547,6 +614,21 @@ def exit_is_lost_in_the_gap(world: World) -> None:
         one for one in world.runtime
         if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident("drained", "app"))
     ]  # fmt: skip
+
+
+def never_restarted(world: World) -> None:
+    """The service was asked to restart, and went on as it was."""
+    world.extra["kubelet.log"] = world.extra["kubelet.log"].replace("700", "600")
+    del world.extra["gaps.jsonl"]
+
+
+@pytest.mark.parametrize("behaviour", RESTARTS)
+def test_a_service_that_was_never_restarted_shows_nothing(tmp_path: Path, behaviour: str) -> None:
+    world = worlds.restart()
+    never_restarted(world)
+    found = judged(behaviour, world, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "restarted" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -602,6 +684,18 @@ def times_out(world: World) -> None:
     world.attempt(12.0, "peer.app", "late", 902, "wrong", detail="503 connection timeout")
 
 
+def times_out_in_a_crowd(world: World) -> None:
+    times_out(world)
+    for seq in range(12):
+        world.attempt(11.0, "standby.app", "steady", 950 + seq, "ok", took=1.5)
+
+
+def test_new_requests_that_hang_on_a_machine_that_has_time_are_lost(tmp_path: Path) -> None:
+    world = worlds.endpoints()
+    times_out(world)
+    assert shown(judged(ENDPOINTS, world, tmp_path)) == ("broken", "timed-out")
+
+
 def never_an_endpoint(world: World) -> None:
     """All requests went to the other pod, before the deletion as well."""
     world.stamps["standby.app"] += world.lines("subject.app", "served")
@@ -621,7 +715,7 @@ def answered_by_a_stranger(world: World) -> None:
     "doubtful",
     [
         fails_anyway,
-        times_out,
+        times_out_in_a_crowd,
         never_an_endpoint,
         never_leaves,
         answered_by_a_stranger,

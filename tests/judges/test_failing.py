@@ -57,6 +57,25 @@ def test_an_app_that_ran_too_early_under_one_policy_is_enough(tmp_path: Path) ->
     assert (found.observed, found.hazard) == ("broken", "app-ran"), found.reason
 
 
+def test_one_hazard_does_not_hide_another(tmp_path: Path) -> None:
+    """Where an app is expected to be stuck under Never, one that ran too early is none of that."""
+    world = worlds_start.failing()
+    app_of(world, "subject")
+    its = ident("crash-always", "app")
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != its]
+    world.created(3.0, its)
+    world.lines("crash-always.app", "app.started")[0]["ns"] = ns(3.05)
+    found = world.judged(CRASHING, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "app-ran and stuck"), found.reason
+
+
+def test_an_app_that_is_stuck_under_another_policy_is_another_hazard(tmp_path: Path) -> None:
+    world = worlds_start.failing()
+    app_of(world, "crash-always")
+    found = world.judged(CRASHING, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "stuck-under-Always"), found.reason
+
+
 def waited_for_too_short_a_time(world: World) -> None:
     app_of(world, "subject")
     world.steps[-1]["ns"] = ns(20.0)
@@ -181,7 +200,21 @@ def did_not_wait(world: World) -> None:
     rebegin(world, "unhurried", 2.0)
 
 
-@pytest.mark.parametrize("doubtful", [slow_sidecar, did_not_wait])
+def slow_to_run(world: World) -> None:
+    """Created soon, and only its first instruction came late: the machine's doing."""
+    rebegin(world, "unhurried", 6.5)
+    world.lines("unhurried.app", "app.started")[0]["ns"] = ns(8.0)
+
+
+def names_a_period(world: World) -> None:
+    """Late all the same: not for want of a period."""
+    for line in world.watch:
+        if line["object"]["metadata"]["name"] == "unhurried":
+            line["object"]["spec"]["initContainers"][0]["startupProbe"] = {"periodSeconds": 1}
+    rebegin(world, "unhurried", 11.0)
+
+
+@pytest.mark.parametrize("doubtful", [slow_sidecar, did_not_wait, slow_to_run, names_a_period])
 def test_a_soon_app_that_says_nothing_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
     world = worlds_start.failing()
     doubtful(world)

@@ -102,6 +102,20 @@ def nothing_arrived(world: World) -> None:
     world.frames = [one for one in world.frames if dialer not in one[1][26:34]]
 
 
+def hardly_arrived(world: World) -> None:
+    """Of all its knocks after the deletion one came through."""
+    dialer = wire.ip(forge.DIALER, forge.POD, 6, b"")[12:16]
+    world.frames = [one for one in world.frames if dialer not in one[1][26:34] or one[0] < ns(10.2)]
+
+
+def arrived_with_a_hole(world: World) -> None:
+    dialer = wire.ip(forge.DIALER, forge.POD, 6, b"")[12:16]
+    world.frames = [
+        one for one in world.frames
+        if dialer not in one[1][26:34] or not ns(11.8) < one[0] < ns(15.2)
+    ]  # fmt: skip
+
+
 def control_not_answered(world: World) -> None:
     for end in world.lines("dialer.dialer", "request.end", kind="dial-probe"):
         end["outcome"] = "refused"
@@ -125,6 +139,8 @@ def not_injected(world: World) -> None:
         (too_few_at_the_end, "dials in the shutdown window"),
         (a_pause, "paused for 3."),
         (nothing_arrived, "did not arrive"),
+        (hardly_arrived, "did not arrive"),
+        (arrived_with_a_hole, "or did not arrive"),
         (control_not_answered, "probe port"),
         (dialer_died, "never recorded"),
         (no_window, "did not last"),

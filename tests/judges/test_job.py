@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,11 @@ def sidecar_had_gone(world: World) -> None:
     exits_of(world, forge.ENVOY, 4.0, 1)
 
 
+def sidecar_left_with_the_main(world: World) -> None:
+    """By itself, and not because the kubelet ended it: a classic Job would be Complete as well."""
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+
+
 def sidecar_never_ran(world: World) -> None:
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.ENVOY]
 
@@ -72,14 +78,25 @@ def not_injected(world: World) -> None:
     world.index["admitted"]["pattern"] = "none"
 
 
+def clock_set_back(world: World) -> None:
+    """By 20 s between the main's exit and the Job's end: what was late seems soon."""
+    world.extra["clock.jsonl"] = "".join(
+        json.dumps({"ns": forge.ns(at), "mono_ns": 1, "offset_ns": offset, "uncertainty_ns": 100})
+        + "\n"
+        for at, offset in ((0.0, forge.EPOCH), (8.0, forge.EPOCH - 20_000_000_000))
+    )
+
+
 @pytest.mark.parametrize(
     ("doubtful", "said"),
     [
         (sidecar_had_gone, "nothing left to wait for"),
+        (sidecar_left_with_the_main, "ended by itself"),
         (sidecar_never_ran, "did not run beside"),
         (main_failed, "failed with 3"),
         (main_never_ended, "no exit of the Job's main"),
         (not_injected, "never injected"),
+        (clock_set_back, "moved by 20000.0 ms"),
         (lambda world: world.missing.add("watch.jsonl"), "watch.jsonl is missing"),
     ],
 )

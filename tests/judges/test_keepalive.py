@@ -60,7 +60,7 @@ class TestDrain:
             ("fin", "connection-lost"),
             ("finished", "connection-lost"),
             ("reset", "connection-lost"),
-            ("timeout", "connection-lost"),
+            ("timeout", "timed-out"),
         ],
     )
     def test_one_that_is_ended_is_enough(

@@ -58,6 +58,36 @@ def test_only_the_very_last_line_lost_is_lost(tmp_path: Path) -> None:
     assert (found.observed, found.hazard, found.measured["lost"]) == ("broken", "lost-last", 1)
 
 
+def crashes_for_good(world: World) -> None:
+    """In the middle of its life, and nobody told it to end: all that comes behind is lost."""
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
+    ]  # fmt: skip
+    world.exited(8.0, forge.ENVOY, 1)
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    forget(world, "subject", 20, lines(world))
+
+
+def crashes_and_is_told_later(world: World) -> None:
+    crashes_for_good(world)
+    second = "e2" * 32
+    world.index["pods"]["subject"]["containers"]["envoy"]["ids"].append(second)
+    world.created(9.0, second)
+    world.signalled(10.046, second)
+    world.exited(15.2, second)
+
+
+@pytest.mark.parametrize("crash", [crashes_for_good, crashes_and_is_told_later])
+def test_a_shipper_that_crashed_did_not_lose_the_last_lines_by_its_signal(
+    tmp_path: Path, crash: Break
+) -> None:
+    world = worlds_logs.logs("classic")
+    crash(world)
+    found = world.judged(LAST, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-lines"), found.reason
+
+
 def test_a_line_sent_twice_does_not_stand_for_a_lost_one(tmp_path: Path) -> None:
     world = worlds_logs.logs()
     forget(world, "subject", 40, 41)
@@ -88,6 +118,13 @@ def nothing_behind_the_signal(world: World) -> None:
     world.lines("subject.app", "app.sigterm")[0]["ns"] = forge.ns(15.0)
 
 
+def deleted_by_someone_else(world: World) -> None:
+    """The scenario had not come to the deletion, and the app ended at its signal all the same."""
+    nothing_behind_the_signal(world)
+    world.drop(world.steps, "delete.asked")
+    world.drop(world.steps, "delete.accepted")
+
+
 def record_with_a_hole(world: World) -> None:
     world.drop(world.stamps["subject.app"], "lines", first=30)
 
@@ -112,6 +149,7 @@ def lines_from_nowhere(world: World) -> None:
     [
         (another_cells_lines, "no line arrived at all"),
         (nothing_behind_the_signal, "by chance"),
+        (deleted_by_someone_else, "by chance"),
         (record_with_a_hole, "has a hole"),
         (sink_stood_still, "no sign of life"),
         (too_slow, "too slow"),
@@ -184,6 +222,14 @@ def test_crashes_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -
     assert said in found.reason
 
 
+def test_lines_lost_before_anything_was_refused_are_no_crashs(tmp_path: Path) -> None:
+    """The shipper had skipped the file's beginning; the crash cost nothing."""
+    world = worlds_logs.crash()
+    forget(world, "subject", 0, 3)
+    found = world.judged(CRASH, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-elsewhere"), found.reason
+
+
 # --- starved -------------------------------------------------------------------------------------
 
 
@@ -223,6 +269,26 @@ def test_a_loss_of_a_shipper_that_ended_by_itself_is_not_starved(tmp_path: Path)
     forget(world, "subject", lines(world) - 9, lines(world))
     found = world.judged(STARVED, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-last")
+
+
+def test_lines_lost_in_the_middle_are_no_last_ones(tmp_path: Path) -> None:
+    world = worlds_logs.starved()
+    forget(world, "subject", 40, 41)
+    found = world.judged(STARVED, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-lines")
+
+
+def test_a_shipper_that_was_killed_before_its_signal_was_not_starved(tmp_path: Path) -> None:
+    """For its memory, say: the code is the same."""
+    world = worlds_logs.starved()
+    killed_over_its_lines(world)
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
+    ]  # fmt: skip
+    world.exited(14.0, forge.ENVOY, 137)
+    found = world.judged(STARVED, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-lines")
 
 
 def test_an_app_that_ended_in_time_starves_nobody(tmp_path: Path) -> None:
@@ -346,6 +412,13 @@ def test_lines_lost_without_plaintext_are_another_hazard(tmp_path: Path) -> None
     forget(world, "subject", 90, 200)
     found = world.judged(MESH, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-last")
+
+
+def test_first_lines_lost_beside_a_proxy_are_no_last_ones(tmp_path: Path) -> None:
+    world = worlds_logs.mesh()
+    forget(world, "subject", 0, 5)
+    found = world.judged(MESH, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-lines")
 
 
 def other_order(world: World) -> None:

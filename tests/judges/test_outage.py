@@ -108,6 +108,9 @@ class TestPlane:
             ),
             lambda world: world.drop(world.stamps["subject.envoy"], "sidecar.unserved"),
             lambda world: world.stamps.pop("running.app"),
+            # It ran, and asked for nothing: who does not ask sees no error.
+            lambda world: world.drop(world.stamps["running.app"], "request.begin"),
+            lambda world: world.drop(world.stamps["peer.app"], "request.begin"),
         ],
     )
     def test_what_cannot_carry_a_verdict(self, tmp_path: Path, doubtful: Break) -> None:

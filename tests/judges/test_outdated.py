@@ -70,6 +70,32 @@ def test_a_refused_pod_that_was_seen_is_inconclusive(tmp_path: Path) -> None:
     assert world.judged(OLD, tmp_path).observed == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, 'pods "subject" is forbidden: exceeded quota: room'),
+        (403, "error looking up service account forged/default: not found"),
+        (500, "Internal error occurred: failed calling webhook: connection refused"),
+    ],
+)
+def test_a_refusal_for_another_reason_promises_nothing(
+    tmp_path: Path, status: int, message: str
+) -> None:
+    world = worlds.outdated()
+    for one in world.steps:
+        if one["step"] in ("as-sent", "without-probes"):
+            one |= {"status": status, "message": message}
+    found = world.judged(OLD, tmp_path)
+    assert found.observed == "inconclusive"
+    assert "another reason" in found.reason
+
+
+def test_a_refusal_of_the_probes_alone_promises_nothing(tmp_path: Path) -> None:
+    world = worlds.outdated()
+    world.drop(world.steps, "without-probes")
+    assert world.judged(OLD, tmp_path).observed == "inconclusive"
+
+
 def test_a_classic_pod_says_nothing(tmp_path: Path) -> None:
     assert worlds.outdated("classic").judged(OLD, tmp_path).observed == "inconclusive"
 

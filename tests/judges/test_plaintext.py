@@ -153,6 +153,15 @@ def nothing_tried(world: World) -> None:
     ]
 
 
+def hardly_tried(world: World) -> None:
+    """The app was done at once: nobody was left to leak when the proxy had gone."""
+    world.stamps["subject.app"] = [
+        one
+        for one in world.stamps["subject.app"]
+        if one["ns"] < ns(11.0) or one["event"] == "app.last"
+    ]
+
+
 def another_way_out(world: World) -> None:
     world.frames = [one for one in world.frames if one[0] < ns(9.9) or b"SCB1" in one[1]]
     world.frames += wire.refused(ns(12), OURS, PEER, POD)
@@ -174,6 +183,18 @@ def no_exit(world: World) -> None:
         one for one in world.runtime
         if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
     ]  # fmt: skip
+
+
+def of_another_sandbox(world: World) -> None:
+    """Of a pod of the same name that was there before."""
+    for line in world.agent:
+        if line["event"] == "added":
+            line["sandbox"] = "6" * 64
+
+
+def sandbox_unknown(world: World) -> None:
+    """Nobody tells when it ended: the capture may have ended long before."""
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.SANDBOX]
 
 
 def no_cni_del(world: World) -> None:
@@ -200,10 +221,13 @@ def missing(file: str) -> Break:
         (control_of_another_cell, "judge blind", False),
         (headless, "SYN is not in the capture", False),
         (a_hole, "behind a hole", False),
+        (hardly_tried, "would have lived as long", False),
         (nothing_tried, "nothing was tried", False),
         (another_way_out, "no TLS was seen", False),
         (never_deleted, "no deletion", False),
         (container_outlived_the_capture, "before container app", True),
+        (of_another_sandbox, "of another sandbox", False),
+        (sandbox_unknown, "knows nothing of the sandbox", False),
         (no_exit, "no exit of container envoy", False),
         (no_cni_del, "while the pod lived", True),
         (missing("capture/subject/eth0.pcap"), "eth0.pcap is missing", False),

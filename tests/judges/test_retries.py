@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import worlds_jobs
-from forge import World, ns
+from forge import Json, World, ns
 
 FAILURE, POLICIES, RESTARTS = "job.failure", "job.policies", "job.sidecar-restarts"
 Break = Callable[[World], object]
@@ -197,6 +197,24 @@ def test_on_failure_a_classic_job_never_completes_but_fails(tmp_path: Path) -> N
     found = worlds_jobs.jobs("classic").judged(POLICIES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-completes")
     assert found.measured["failing_main_fails"] is True
+
+
+def test_a_failing_main_that_is_held_is_another_hazard(tmp_path: Path) -> None:
+    """The Job that completed by itself does not stand for one that never completes."""
+    world, name = worlds_jobs.jobs(), "restarts-and-fails"
+    worlds_jobs.drop_job(world, name)
+    same: Json = {"policy": "OnFailure", "main": {"SC_EXIT_CODE": "42"}}
+    worlds_jobs.job(world, 0, name, {"active": 1}, backoffLimit=1, **same)
+    twice = [(2.0, 3.0, 42), (3.5, 4.5, 42)]
+    held = f"{name}-held"
+    worlds_jobs.pod(world, name, held, mains=twice, sidecars=[(1.0, 20.6, 0)], over=23.0)
+    (its,) = ids(world, held, "sidecar")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.step(worlds_jobs.BOUND, "job.bound", jobs=[name])
+    world.step(worlds_jobs.QUIT, "sidecar.quit-asked", pod=held, container="sidecar")
+    worlds_jobs.ends(world, 24.0, name, "Failed", "BackoffLimitExceeded", failed=1)
+    found = world.judged(POLICIES, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "never-fails"), found.reason
 
 
 def test_a_main_that_succeeded_and_a_job_that_failed_is_broken(tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_what_the_peer_loses_while_the_classic_pod_ends_is_the_classic_pods(
     assert found.measured["lost_by_cause"] == {"of the peer while the former classic pod ended": 1}
 
 
+def test_what_hangs_when_the_former_pod_goes_is_lost_however_late_it_ends(tmp_path: Path) -> None:
+    """Its sender's patience outlasts the move."""
+    world = worlds.move()
+    world.attempt(8.2, "peer.app", "inflight", 900, "timeout", took=6.0)
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
+
+
 @pytest.mark.parametrize("at", [-3.0, 3.0, 8.0])
 def test_plaintext_of_the_former_pod_is_seen(tmp_path: Path, at: float) -> None:
     found = to_native(tmp_path, old=lambda world: world.leak(at, token("steady", 777)))
@@ -124,6 +132,17 @@ def test_what_was_not_watched_is_inconclusive(
     found = to_native(tmp_path, new, old)
     assert found.observed == "inconclusive", found.reason
     assert found.retry == retry
+
+
+@pytest.mark.parametrize("who", ["peer.app", "former.app", "subject.app"])
+def test_a_pod_that_asked_for_nothing_shows_no_loss(tmp_path: Path, who: str) -> None:
+    world = worlds.move()
+    all_answered(world.former)
+    stamps = (world.former if who == "former.app" else world).stamps
+    world.drop(stamps[who], "request.begin")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "are needed" in found.reason
 
 
 def test_a_move_from_the_same_pattern_is_none(tmp_path: Path) -> None:

@@ -164,6 +164,25 @@ def test_an_end_without_meaning_is_inconclusive(doubtful: Break, tmp_path: Path)
     assert world.judged(STOP, tmp_path).observed == "inconclusive"
 
 
+@pytest.mark.parametrize("pattern", ["native", "classic"])
+def test_a_sidecar_that_crashed_was_not_signalled_out_of_its_order(
+    tmp_path: Path, pattern: str
+) -> None:
+    world = worlds_start.sequence(pattern)
+    for name in (SIDECAR, SECOND):
+        its = ident("subject", name)
+        world.journal = [one for one in world.journal if its not in one[1]]
+        world.drop(world.stamps[f"subject.{name}"], "sidecar.sigterm")
+        world.drop(world.stamps[f"subject.{name}"], "sidecar.last")
+        world.runtime = [
+            one for one in world.runtime
+            if one[1] != "/tasks/exit" or one[2]["container_id"] != its
+        ]  # fmt: skip
+        world.exited(13.0 if name == SECOND else 12.5, its, 1)
+    found = world.judged(STOP, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "sidecar-gone"), found.reason
+
+
 def test_a_mixed_pod_tells_what_the_classic_sidecar_lacks(tmp_path: Path) -> None:
     found = worlds_start.sequence().judged(MIXED, tmp_path)
     assert found.observed == "holds", found.reason

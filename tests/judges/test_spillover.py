@@ -154,6 +154,16 @@ def third_never_came(world: World) -> None:
     ]  # fmt: skip
 
 
+def third_came_too_soon(world: World) -> None:
+    """While the others were still there: the quota limited nothing."""
+    for one in world.watch:
+        if one["object"]["metadata"]["name"] == "third-1":
+            one["ns"] = ns(5.5)
+    for step in world.steps:
+        if step["step"] == "job.create" and step.get("job") == "third":
+            step["ns"] = ns(5.4)
+
+
 def told_to_quit(world: World) -> None:
     world.step(7.0, "sidecar.quit-asked", pod="second-1", container="sidecar")
 
@@ -165,6 +175,7 @@ def told_to_quit(world: World) -> None:
         (quota_that_counts_nothing, "no quota for 2 pods"),
         (room_for_three, "room: 3"),
         (third_never_came, "never got its pod"),
+        (third_came_too_soon, "no quota held"),
         (told_to_quit, "that had not ended was told to"),
     ],
 )

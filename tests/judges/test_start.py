@@ -57,6 +57,16 @@ def test_a_blind_capture_cannot_blame_the_app(tmp_path: Path) -> None:
     assert world.judged(ORDER, tmp_path).observed == "inconclusive"
 
 
+def test_a_capture_that_was_blind_before_the_app_came_cannot_blame_it(tmp_path: Path) -> None:
+    """The 200 that opened the gate may have passed just then, and the next one is not the first."""
+    world = worlds.lifecycle()
+    probed_by_another(world)
+    world.drop(world.stamps["subject.envoy"], "sidecar.exec")
+    for seq in (48, 49):  # from 4.8 to 5.1 s, before the app's creation at 5.3 s
+        world.drop_beacon(seq)
+    assert world.judged(ORDER, tmp_path).observed == "inconclusive"
+
+
 def only_the_second_run_waited(world: World) -> None:
     """The app ran too early, crashed, and was started again after the probe."""
     world.index["pods"]["subject"]["containers"]["app"]["ids"] = ["b" * 64, forge.APP]
@@ -200,7 +210,7 @@ def test_the_first_request_holds(tmp_path: Path) -> None:
         ("refused", "refused"),
         ("reset", "reset"),
         ("closed", "lost-request"),
-        ("timeout", "lost-request"),
+        ("timeout", "timed-out"),
         ("wrong", "lost-request"),
     ],
 )

@@ -114,6 +114,13 @@ def test_a_signal_from_before_the_deletion_is_another_story(tmp_path: Path) -> N
     assert found.observed == "holds", found.reason
 
 
+def test_a_signal_that_was_felt_may_have_been_sent_long_before(tmp_path: Path) -> None:
+    """Its announcement is lost: a sidecar that was too busy to feel it would look the same."""
+    world = worlds.lifecycle()
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    inconclusive(world, ORDER, tmp_path, "cannot be told")
+
+
 def test_order_holds_for_a_sidecar_without_stamps(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     del world.stamps["subject.envoy"]
@@ -220,7 +227,8 @@ def test_classic_loses_what_outlasts_the_proxys_drain(tmp_path: Path) -> None:
         (["reset", "reset"], "reset"),
         (["refused"], "refused"),
         (["reset", "refused"], "lost-request"),
-        (["timeout"], "lost-request"),
+        (["timeout"], "timed-out"),
+        (["timeout", "reset"], "lost-request"),
     ],
 )
 def test_how_requests_are_lost(tmp_path: Path, outcomes: list[str], hazard: str) -> None:
@@ -261,6 +269,15 @@ def none_had_arrived(world: World) -> None:
     world.drop(world.stamps["subject.app"], "served", phase="begin")
 
 
+def over_within_the_sidecars_drain(world: World) -> None:
+    """A sidecar that was signalled at once would have answered them, too."""
+    world.stamps["peer.app"] = [
+        one for one in world.stamps["peer.app"]
+        if one.get("kind") not in ("inflight", "stream") or one["ns"] < ns(8.0)
+        or (one["event"] == "request.end" and one["ns"] < ns(11.4))
+    ]  # fmt: skip
+
+
 def app_ended_first(world: World) -> None:
     """The app left its requests alone: whoever is to blame, it is not the sidecar."""
     world.drop(world.stamps["subject.app"], "app.last")
@@ -276,6 +293,7 @@ def app_ended_first(world: World) -> None:
         (none_in_flight, "no request was being answered"),
         (none_had_arrived, "no request was being answered"),
         (app_ended_first, "cannot be blamed"),
+        (over_within_the_sidecars_drain, "would have lived as long"),
         (never_deleted, "no deletion"),
         (not_injected, "never injected"),
         (lambda world: world.missing.add("stamps/peer.app.jsonl"), "peer.app.jsonl is missing"),

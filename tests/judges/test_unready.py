@@ -54,6 +54,14 @@ def app_began_before(world: World) -> None:
     world.lines("subject.app", "app.started")[0]["ns"] = ns(4.05)
 
 
+def app_began_before_the_sidecar_was_ready(world: World) -> None:
+    """What the sidecar lacked was there, but it had not passed its probe."""
+    world.lines("subject.sidecar", "sidecar.ready")[0]["ns"] = ns(8.8)
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != _APP]
+    world.created(8.3, _APP)
+    world.lines("subject.app", "app.started")[0]["ns"] = ns(8.35)
+
+
 def not_shown(world: World) -> None:
     world.commands.clear()
     worlds_start.shown(world, 7.0, "get pod subject", {"subject": "Running"})
@@ -63,7 +71,12 @@ _APP = worlds_start.ident("subject", "app")
 
 
 @pytest.mark.parametrize(
-    ("broken", "hazard"), [(app_began_before, "unprotected"), (not_shown, "not-shown")]
+    ("broken", "hazard"),
+    [
+        (app_began_before, "unprotected"),
+        (app_began_before_the_sidecar_was_ready, "unprotected"),
+        (not_shown, "not-shown"),
+    ],
 )
 def test_native_worlds_that_break_it(broken: Break, hazard: str, tmp_path: Path) -> None:
     world = worlds_start.unready()

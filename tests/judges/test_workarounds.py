@@ -99,9 +99,17 @@ def crash_never_bound(world: World) -> None:
     world.drop(world.steps, "job.bound")
 
 
+def one_was_never_seen(world: World) -> None:
+    """It was submitted like the others, and the watch does not know it."""
+    for way in ("quit", "marker", "kill", "crash"):
+        world.step(0.1, "job.create", job=way)
+    worlds_jobs.drop_job(world, "kill")
+
+
 @pytest.mark.parametrize(
     ("doubtful", "said"),
     [
+        (one_was_never_seen, "kill and a pod of it"),
         (sidecar_had_gone, "before the main set about"),
         (told_by_the_kubelet, "by the kubelet"),
         (never_came_to_it, "never came to its workaround"),

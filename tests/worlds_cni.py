@@ -30,7 +30,10 @@ class Race(World):
 
     def write(self, folder: Path) -> Path:
         super().write(folder)
-        for other in self.others.values():
+        for role, other in self.others.items():
+            for line in other.agent:
+                if line["event"] == "added":
+                    line["sandbox"] = self.index["pods"][role]["sandbox"]
             worlds.add_capture(self, other, folder)
         return folder
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -179,23 +181,30 @@ def test_sockets_fit_however_long_the_home_is(tmp_path: Path) -> None:
         assert str(daemon.data).startswith(str(home))
 
 
-def test_a_stale_pid_file_names_nobody(tmp_path: Path) -> None:
-    daemon = dockerd.Daemon(tmp_path)
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room for a socket's: else the engine's own folder is below /run."""
+    with tempfile.TemporaryDirectory(prefix="sc", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_stale_pid_file_names_nobody(short: Path) -> None:
+    daemon = dockerd.Daemon(short)
     assert daemon.pid() is None
     for content in ("", "nonsense", "999999999", str(os.getpid())):
         daemon.pid_file.write_text(content)
         assert daemon.pid() is None  # gone, or another program that got the number
 
 
-def test_the_daemon_shares_nothing_and_touches_no_shared_chain(tmp_path: Path) -> None:
-    daemon = dockerd.Daemon(tmp_path)
+def test_the_daemon_shares_nothing_and_touches_no_shared_chain(short: Path) -> None:
+    daemon = dockerd.Daemon(short)
     link = bridge.Bridge("sc-x", "10.77.0.0/16", "1")
     config = dockerd.configuration(daemon, link, "/usr/sbin/runc")
     assert config["bridge"] == "sc-x"
     assert config["default-address-pools"] == [{"base": "10.77.0.0/16", "size": 24}]
     assert config["iptables"] is False
     for place in ("data-root", "exec-root"):
-        assert str(config[place]).startswith(str(tmp_path))
+        assert str(config[place]).startswith(str(short))
     clipped = bool(oci_runtime.absent_capabilities())
     assert (config.get("default-runtime") == "clipped") is clipped
 

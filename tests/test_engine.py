@@ -183,7 +183,7 @@ def test_sockets_fit_however_long_the_home_is(tmp_path: Path) -> None:
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A folder whose name leaves room for a socket's: else the engine's own folder is below /run."""
+    """A folder whose name leaves room for a socket: else the engine's own is below /run."""
     with tempfile.TemporaryDirectory(prefix="sc", dir="/tmp") as folder:
         yield Path(folder)
 

@@ -49,6 +49,7 @@ SAME_AS = {
     "endpoints": "lifecycle",
     "unready": "lifecycle",
     "cni-race": "init",
+    "datagrams": "lifecycle",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

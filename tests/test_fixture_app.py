@@ -271,6 +271,43 @@ def test_the_control_reaches_the_witness_past_the_proxy(programs: Programs) -> N
     assert programs.wait_for("subject", "request.end", kind="mesh-witness", outcome="closed")
 
 
+def test_datagrams_and_names_are_recorded_beside_the_requests(programs: Programs) -> None:
+    (port,) = free_ports(1)
+    programs.start("witness", "witness", SC_DATAGRAM_PORT=port)
+    programs.wait_for("witness", "app.listening", 3)
+    programs.start(
+        "subject", "subject", WITNESS_SERVICE_HOST="127.0.0.1", WITNESS_SERVICE_PORT_DATAGRAM=port
+    )
+    (end, *_) = programs.wait_for("subject", "datagram.end", sent=True, outcome="ok")
+    (begin,) = programs.stamps("subject", "datagram.begin", token=end["token"])
+    assert begin["target"] == f"127.0.0.1:{port}"
+    (seen,) = [
+        one
+        for one in programs.stamps("witness", "witness.datagram")
+        if end["token"].encode() in bytes.fromhex(one["first_bytes"])
+    ]
+    assert seen["remote"] == end["local"]
+    names = programs.wait_for("subject", "lookup.begin", 2)
+    assert {one["name"] for one in names[:2]} == {"peer", "witness"}
+    assert programs.stamps("subject", "request.begin", kind="first")
+
+
+def test_nothing_is_sent_by_datagram_where_nobody_takes_them(programs: Programs) -> None:
+    programs.start("subject", "subject")
+    programs.wait_for("subject", "request.end", 3, kind="steady")
+    events = {one["event"] for one in programs.stamps("subject")}
+    assert not {"datagram.begin", "lookup.begin"} & events
+
+
+def test_a_datagram_that_nobody_takes_was_sent_and_is_refused(programs: Programs) -> None:
+    (port,) = free_ports(1)
+    programs.start(
+        "subject", "subject", WITNESS_SERVICE_HOST="127.0.0.1", WITNESS_SERVICE_PORT_DATAGRAM=port
+    )
+    (end, *_) = programs.wait_for("subject", "datagram.end")
+    assert (end["sent"], end["outcome"], end["detail"]) == (True, "refused", "ECONNREFUSED")
+
+
 def test_the_dialer_waits_for_the_address_and_then_never_stops(programs: Programs) -> None:
     programs.start("subject", "subject")
     programs.wait_for("subject", "app.listening", 2)

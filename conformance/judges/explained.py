@@ -86,9 +86,12 @@ class _Match:
 
 
 class Explainer:
-    """Finds the exception for a connection, with the cell's own addresses and ports."""
+    """Finds the exception for a connection, with the cell's own addresses and ports.
 
-    def __init__(self, index: Index) -> None:
+    also: exceptions of one judge's own, beside the list.
+    """
+
+    def __init__(self, index: Index, also: Sequence[Explained] = ()) -> None:
         self._matches = [
             _Match(
                 one,
@@ -96,7 +99,7 @@ class Explainer:
                 _numbers(one.local_ports, index),
                 _numbers(one.remote_ports, index),
             )
-            for one in EXCEPTIONS
+            for one in (*EXCEPTIONS, *also)
         ]
 
     def explain(

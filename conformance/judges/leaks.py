@@ -6,7 +6,7 @@ its end. A token in clear is a leak even inside of what looks like TLS.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from conformance.evidence.capture import Packet
@@ -92,13 +92,20 @@ class Survey:
 class Surveyor:
     """Surveys one view. Feed it every packet, then ``finish``.
 
-    local: the pod's addresses. mac: the pod's, where frames show it.
+    local: the pod's addresses. mac: the pod's, where frames show it. also: what else is explained.
     """
 
-    def __init__(self, index: Index, window: Window, local: frozenset[str], mac: bytes) -> None:
+    def __init__(
+        self,
+        index: Index,
+        window: Window,
+        local: frozenset[str],
+        mac: bytes,
+        also: Sequence[Explained] = (),
+    ) -> None:
         self.survey = Survey()
         self.window = window
-        self._explainer = Explainer(index)
+        self._explainer = Explainer(index, also)
         self._nonce = index.nonce
         self._local = local
         self._mac = mac

@@ -19,6 +19,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.explained import Explained
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside, from_node, identity
@@ -101,12 +102,14 @@ def judge_window(
     *,
     to_the_end: bool,
     sender: str = "",
+    also: Sequence[Explained] = (),
 ) -> Finding:
     """No plaintext in a window, while one of the pod's containers was trying (default: the app).
 
-    looked: what is searched for leaks; it holds the window. Raises Unjudgeable.
+    looked: what is searched for leaks; it holds the window. also: what may be in clear beside
+    EXCEPTIONS. Raises Unjudgeable.
     """
-    seen = _look(bundle, window, looked, sender)
+    seen = _look(bundle, window, looked, sender, also)
     if seen.leaks:
         return _broken(behaviour, seen, window)
     measured = _measured(seen, window)
@@ -182,14 +185,20 @@ def _broken(behaviour: str, seen: _Seen, window: Window) -> Finding:
     )
 
 
-def _look(bundle: Bundle, window: Window, looked: Window, sender: str = "") -> _Seen:
+def _look(
+    bundle: Bundle,
+    window: Window,
+    looked: Window,
+    sender: str = "",
+    also: Sequence[Explained] = (),
+) -> _Seen:
     lacks: list[Unjudgeable] = []
     inside, watched = Survey(), None
     tried: list[Attempt] = []
     witnessed: list[Evidence] = []
     try:
         own = identity(bundle)
-        surveyor = Surveyor(bundle.index, looked, own.local, own.mac)
+        surveyor = Surveyor(bundle.index, looked, own.local, own.mac, also)
         watched = from_inside(bundle, surveyor.see)
         inside = surveyor.finish()
     except Unjudgeable as why:
@@ -206,18 +215,20 @@ def _look(bundle: Bundle, window: Window, looked: Window, sender: str = "") -> _
         witnessed += _look_from_witness(bundle, looked, inside)
     except Unjudgeable as why:
         lacks.append(why)
-    node, note = _look_from_node(bundle, looked)
+    node, note = _look_from_node(bundle, looked, also)
     pod_leaks = [one.evidence(bundle.capture_file) for one in inside.leaks.told]
     node_only = [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
     return _Seen(inside, watched, tried, node, note, pod_leaks, node_only, witnessed, lacks)
 
 
-def _look_from_node(bundle: Bundle, looked: Window) -> tuple[Survey | None, str]:
+def _look_from_node(
+    bundle: Bundle, looked: Window, also: Sequence[Explained]
+) -> tuple[Survey | None, str]:
     """The node's view: (what it saw, what is to be said of it). It may be missing."""
     if not bundle.has(bundle.node_file):
         return None, "missing"
     pod = bundle.index.subject_pod
-    surveyor = Surveyor(bundle.index, looked, pod.ips, b"")
+    surveyor = Surveyor(bundle.index, looked, pod.ips, b"", also)
     try:
         for packet in from_node(bundle):
             surveyor.see(packet)

@@ -11,6 +11,7 @@ import worlds
 import worlds_cni
 import worlds_crash
 import worlds_jobs
+import worlds_leaks
 import worlds_logs
 import worlds_mesh
 import worlds_start
@@ -38,6 +39,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         **worlds_logs.WORLDS,
         **worlds_stop.WORLDS,
         "cni-race": worlds_cni.race,
+        **worlds_leaks.WORLDS,
     }  # fmt: skip
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
         return worlds_cni.kept(pattern)

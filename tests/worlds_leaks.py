@@ -1,0 +1,75 @@
+"""Worlds of what a mesh does not carry, as they are when all goes as expected (see worlds.py)."""
+
+from __future__ import annotations
+
+import struct
+
+import wire
+import worlds
+from forge import DNS, POD, POD6, WITNESS, World, ns, token
+
+WITNESS_SERVICE = "10.96.0.80"
+ENOUGH = 8.8
+NAMES = ("peer", "witness")
+OURS = (POD, POD6)
+
+
+def datagrams(pattern: str = "native") -> World:
+    """A fresh world whose app looks names up and sends datagrams, from its readiness on."""
+    world = worlds.lifecycle(pattern)
+    world.index["cell"]["scenario"] = "datagrams"
+    world.step(ENOUGH, "enough")
+    for seq in range(24):
+        datagram(world, worlds.READY + 0.05 + seq * 0.09, seq)
+    for number in range(12):
+        lookup(world, worlds.READY + 0.07 + number * 0.15, number)
+    return world
+
+
+def datagram(
+    world: World, at: float, seq: int, *, outcome: str = "ok", sent: bool = True, wired: bool = True
+) -> str:
+    """A datagram of the app to the witness, with its packets; returns its token."""
+    its = token("datagram", seq)
+    world.stamp(at, "subject.app", "datagram.begin", token=its, target=f"{WITNESS_SERVICE}:9002")
+    port = world.next_port()
+    ends = (POD, port), (WITNESS_SERVICE, 9002)
+    if wired:
+        udp(world, at + 0.001, *ends, f"{its}\n".encode())
+        first = f"{its}\n".encode().hex()
+        its_end = {"port": 9002, "remote": f"{POD}:{port}", "first_bytes": first}
+        world.stamp(at + 0.002, "witness.witness", "witness.datagram", **its_end)
+    if wired and outcome == "ok":
+        udp(world, at + 0.003, *ends[::-1], f"{its}\n".encode())
+    fields = {"token": its, "sent": sent, "outcome": outcome, "detail": ""}
+    world.stamp(at + 0.005, "subject.app", "datagram.end", **fields, local=f"{POD}:{port}")
+    return its
+
+
+def lookup(world: World, at: float, number: int, *, wired: bool = True) -> None:
+    """A name looked up: a query and its answer."""
+    name = NAMES[number % 2]
+    world.stamp(at, "subject.app", "lookup.begin", number=number, name=name)
+    port = world.next_port()
+    if wired:
+        full = f"{name}.forged.svc.cluster.local"
+        udp(world, at + 0.001, (POD, port), (DNS, 53), message(full))
+        udp(world, at + 0.002, (DNS, 53), (POD, port), message(full, answer=True))
+    fields = {"number": number, "name": name, "outcome": "ok", "detail": WITNESS}
+    world.stamp(at + 0.004, "subject.app", "lookup.end", **fields)
+
+
+def message(name: str, *, answer: bool = False, kind: int = 1) -> bytes:
+    """A DNS message with one question (RFC 1035, 4.1)."""
+    head = struct.pack("!HHHHHH", 7, 0x8180 if answer else 0x0100, 1, 0, 0, 0)
+    labels = b"".join(bytes([len(one)]) + one.encode() for one in name.split("."))
+    return head + labels + b"\0" + struct.pack("!HH", kind, 1)
+
+
+def udp(world: World, at: float, source: wire.End, target: wire.End, data: bytes) -> None:
+    """A datagram on the pod's link."""
+    frame = wire.framed(source[0], target[0], 17, wire.udp(source, target, data), OURS)
+    world.frames.append((ns(at), frame))
+
+
+WORLDS = {"datagrams": datagrams}

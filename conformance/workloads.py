@@ -50,6 +50,7 @@ SAME_AS = {
     "unready": "lifecycle",
     "cni-race": "init",
     "datagrams": "lifecycle",
+    "ephemeral": "lifecycle",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")

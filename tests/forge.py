@@ -140,10 +140,11 @@ class World:
 
     def attempt(
         self, at: float, who: str, kind: str, seq: int, outcome: str, *, took: float = 0.02,
-        target: str = f"{PEER_SERVICE}:80", local: str = "", via: str = "direct", **end: Any,
+        target: str = f"{PEER_SERVICE}:80", local: str = "", via: str = "direct", sender: str = "",
+        **end: Any,
     ) -> str:  # fmt: skip
-        """A sender's record of a request; returns its token."""
-        its = token(kind, seq, who.partition(".")[0])
+        """A sender's record of a request; returns its token. sender: where it is not the role."""
+        its = token(kind, seq, sender or who.partition(".")[0])
         same = {"token": its, "kind": kind}
         self.stamp(at, who, "request.begin", **same, target=target, via=via)
         if outcome not in ("refused", "timeout"):

@@ -308,6 +308,19 @@ def test_a_datagram_that_nobody_takes_was_sent_and_is_refused(programs: Programs
     assert (end["sent"], end["outcome"], end["detail"]) == (True, "refused", "ECONNREFUSED")
 
 
+def test_the_visitor_goes_on_after_its_sigterm_for_a_set_time(programs: Programs) -> None:
+    serve(programs.ports["peer"], [answers("200 OK")])
+    visitor = programs.start("visitor", "visitor", SC_STAYS_SECONDS=1)
+    programs.wait_for("visitor", "request.end", 5, kind="visit", outcome="ok")
+    assert programs.end(visitor) == 0
+    (told,) = programs.stamps("visitor", "app.sigterm")
+    later = [one for one in programs.stamps("visitor", "request.begin") if one["ns"] > told["ns"]]
+    assert len(later) >= 5
+    assert later[0]["token"].startswith(f"cny.{NONCE}.visit.visitor.")
+    assert 0.5 < (later[-1]["ns"] - told["ns"]) / 1e9 < 3
+    assert programs.stamps("visitor")[-1]["event"] == "app.last"
+
+
 def test_the_dialer_waits_for_the_address_and_then_never_stops(programs: Programs) -> None:
     programs.start("subject", "subject")
     programs.wait_for("subject", "app.listening", 2)

@@ -6,7 +6,7 @@ import struct
 
 import wire
 import worlds
-from forge import DNS, POD, POD6, WITNESS, World, ns, token
+from forge import DNS, POD, POD6, SANDBOX, WITNESS, World, ns, token
 
 WITNESS_SERVICE = "10.96.0.80"
 ENOUGH = 8.8
@@ -72,4 +72,59 @@ def udp(world: World, at: float, source: wire.End, target: wire.End, data: bytes
     world.frames.append((ns(at), frame))
 
 
-WORLDS = {"datagrams": datagrams}
+VISITOR = "b" * 64
+ATTACHED, VISITOR_GONE, NETNS_GONE = 9.1, 21.4, 22.0
+
+
+def ephemeral(pattern: str = "native", *, clear: bool = False) -> World:
+    """A fresh world with an ephemeral container that talks from 9.2 s on, and for 4 s after the end
+    of app and proxy: it is refused then, or in clear."""
+    world = worlds.lifecycle(pattern)
+    world.index["cell"]["scenario"] = "ephemeral"
+    world.index["cell"]["mode"] = "sidecar-rules" if clear else "init-rules"
+    containers = world.index["pods"]["subject"]["containers"]
+    containers["visitor"] = {"id": VISITOR, "ids": [VISITOR], "image": "i", "image_id": "i"}
+    longer(world, NETNS_GONE)
+    visited = {**worlds.spec(pattern), "ephemeralContainers": [{"name": "visitor"}]}
+    world.seen(ATTACHED + 0.02, "Pod", "subject", "uid-subject", visited, worlds.status(pattern))
+    world.step(ATTACHED, "visitor.attached")
+    world.created(ATTACHED + 0.03, VISITOR)
+    world.stamp(ATTACHED + 0.05, "subject.visitor", "app.started")
+    proxy_gone = 16.75 if pattern == "native" else worlds.SIDECAR_GONE_CLASSIC
+    for seq in range(150):
+        at = ATTACHED + 0.1 + seq * 0.08
+        if at < proxy_gone - 0.1:
+            visit(world, at, seq, "ok")
+        else:
+            visit(world, at, seq, "reset" if clear else "refused", clear=clear)
+    world.stamp(worlds.DELETED + 0.05, "subject.visitor", "app.sigterm")
+    world.stamp(VISITOR_GONE - 0.02, "subject.visitor", "app.last")
+    world.exited(VISITOR_GONE, VISITOR)
+    return world
+
+
+def visit(world: World, at: float, seq: int, outcome: str, *, clear: bool = False) -> str:
+    """A request of the ephemeral container, with all its traces; returns its token."""
+    its = world.attempt(at, "subject.visitor", "visit", seq, outcome, sender="visitor")
+    if clear:
+        world.leak(at + 0.002, its, end="rst")
+    elif outcome == "ok":
+        world.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
+        world.served(at + 0.008, at + 0.009, "peer.app", its, POD)
+    return its
+
+
+def longer(world: World, end: float) -> None:
+    """The pod's network namespace, and its capture, last until then."""
+    world.frames = [one for one in world.frames if b"SCB1" not in one[1]]
+    world.agent.clear()
+    world.beacons(0.1, end)
+    world.runtime = [
+        one
+        for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == SANDBOX)
+    ]
+    world.exited(end - 0.1, SANDBOX, 137)
+
+
+WORLDS = {"datagrams": datagrams, "ephemeral": ephemeral}

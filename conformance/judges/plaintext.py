@@ -7,6 +7,7 @@ if something was tried at all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.index import endpoint
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.tls import RecordCheck
-from conformance.evidence.tokens import find
+from conformance.evidence.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.explained import Explained
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
@@ -266,12 +267,14 @@ def _measured(seen: _Seen, window: Window) -> Measured:
     tried = len(seen.tried)
     outcomes: dict[str, Value] = dict(by_outcome(seen.tried))
     explained: dict[str, Value] = dict(sorted(survey.explained.items()))
+    owners: dict[str, Value] = dict(Counter(one.sender for one in map(parse, survey.tokens) if one))
     return {
         "window_seconds": round(window.seconds, 3) if window.end < _FOREVER else None,
         "requests_tried": tried,
         "requests_by_outcome": outcomes,
         "rate_bound_95": round(3 / tried, 6) if tried else None,
         "leaked_requests": survey.tokens_leaked,
+        "leaked_requests_by": owners,
         "leaked_connections": survey.leaked_streams,
         "leaked_bytes": survey.leaked_bytes,
         "leaks": len(seen.leaks),

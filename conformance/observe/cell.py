@@ -24,7 +24,7 @@ from conformance.model import Cell
 from conformance.observe import node
 from conformance.observe.batch import BOUND_SECONDS
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
-from conformance.observe.watching import Json
+from conformance.observe.watching import STATUSES, Json
 from conformance.sidecars.driver import Admitted, KeepsRecords, load
 
 SCHEMA = 1
@@ -123,14 +123,14 @@ def _pod(stage: Stage, pod: Json) -> Json:
     sandbox = json.loads(net.read_text())["sandbox"] if net.exists() else ""
     images = {
         one["name"]: one["image"]
-        for group in ("initContainers", "containers")
+        for group in ("initContainers", "containers", "ephemeralContainers")
         for one in pod["spec"].get(group) or ()
     }
     containers: dict[str, Json] = {
         one: {"id": "", "ids": [], "image": image, "image_id": ""} for one, image in images.items()
     }
     for version in _versions_of(stage.bundle, pod["metadata"]["uid"]):
-        for group in ("initContainerStatuses", "containerStatuses"):
+        for group in STATUSES:
             for one in version.get("status", {}).get(group) or ():
                 entry = containers[one["name"]]
                 before = one.get("lastState", {}).get("terminated", {})  # it may have been quick

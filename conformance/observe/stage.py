@@ -26,7 +26,7 @@ from conformance.bootstrap import tools
 from conformance.clusters import ClusterHandle
 from conformance.context import Context
 from conformance.model import Cell
-from conformance.observe.watching import Json, NamespaceWatch
+from conformance.observe.watching import STATUSES, Json, NamespaceWatch
 from conformance.sidecars.driver import Driver, Facts, Manifest
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
@@ -373,7 +373,7 @@ def summary(pod: Json) -> str:
     """A pod's phase and its containers' states, in one line."""
     status = pod.get("status", {})
     parts = [str(status.get("phase"))]
-    for group in ("initContainerStatuses", "containerStatuses"):
+    for group in STATUSES:
         for one in status.get(group) or ():
             states: Json = one.get("state") or {"unknown": {}}
             state, detail = next(iter(states.items()))

@@ -20,6 +20,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from urllib3.exceptions import HTTPError
 
 Json = dict[str, Any]
+# Where a pod's status tells of its containers.
+STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 
 class NamespaceWatch:
@@ -129,7 +131,7 @@ class NamespaceWatch:
 
     def _follow_output(self, pod: Json) -> None:
         status = pod.get("status", {})
-        for group in ("initContainerStatuses", "containerStatuses"):
+        for group in STATUSES:
             for container in status.get(group) or ():
                 state = container.get("state", {})
                 ident = container.get("containerID")

@@ -13,3 +13,10 @@ def test_what_a_mesh_leaves_alone_is_known(evidence: CellEvidence) -> None:
 @behaviour("leak.beside-udp")
 def test_beside_names_and_datagrams_nothing_crosses_in_clear(evidence: CellEvidence) -> None:
     evidence.must_show("leak.beside-udp")
+
+
+@behaviour("leak.ephemeral")
+def test_an_ephemeral_container_is_not_heard_in_clear_after_the_proxys_end(
+    evidence: CellEvidence,
+) -> None:
+    evidence.must_show("leak.ephemeral")

@@ -8,6 +8,8 @@ images are on the engine before.
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -35,6 +37,7 @@ from conformance.cluster_state import ClusterHandle, await_cluster, publish, pub
 from conformance.errors import EnvironmentProblem
 from conformance.kind_provider import (
     KindCluster,
+    ip_family,
     kind_error,
     read_config,
     render,
@@ -80,19 +83,19 @@ def create(
     """
     handle = _plan(run, minor, engine.host)
     folder = handle.kubeconfig.parent
-    mounts = _mounts(handle, tools_root)
     config = render(
         read_config(KIND_CONFIGS / f"v{minor}.yaml"),
         name=handle.name,
         image=node_image,
-        mounts=mounts,
+        mounts=_mounts(handle, tools_root),
     )
     (folder / "kind.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    conflists.write(conflists.folder_of(handle.kubeconfig))
     run.register(handle.name)
     try:
         with board.phase(f"creating the cluster for Kubernetes {minor}") as phase:
             _ensure_inotify()
-            _ensure_network(run)
+            _ensure_network(run, ip_family(config))
             cluster = _kind(run, engine, handle)
             try:
                 with timing.span(run.results, "kind", k8s=minor):
@@ -127,10 +130,11 @@ def load(run: Run, engine: Engine, handle: ClusterHandle, archives: Sequence[Pat
 
 def _kind(run: Run, engine: Engine, handle: ClusterHandle) -> KindCluster:
     folder = handle.kubeconfig.parent
+    family = ip_family(read_config(folder / "kind.yaml"))
     env = {
         **engine.env,
         "KIND_EXPERIMENTAL_PROVIDER": "docker",
-        "KIND_EXPERIMENTAL_DOCKER_NETWORK": run.network,
+        "KIND_EXPERIMENTAL_DOCKER_NETWORK": _network(run, family),
     }
     return KindCluster(folder / "kind.yaml", handle.kubeconfig, folder / "kind.log", env)
 
@@ -157,9 +161,10 @@ def delete_all(record: Record) -> None:
                 list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
         for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
             kubeconfig.unlink(missing_ok=True)
-        name = f"name=^{record.network}$"
-        if _docker(record.host, "network", "ls", "-q", "--filter", name).strip():
-            _docker(record.host, "network", "rm", record.network)
+        name = f"name=^{record.network}(-[a-z0-9]+)?$"
+        found = _docker(record.host, "network", "ls", "-q", "--filter", name).split()
+        if found:
+            _docker(record.host, "network", "rm", *found)
 
 
 def versions(handle: ClusterHandle) -> dict[str, Any]:
@@ -220,7 +225,6 @@ def _mounts(handle: ClusterHandle, tools_root: Path) -> list[dict[str, Any]]:
             )
     chains = conflists.folder_of(handle.kubeconfig)
     chains.mkdir(exist_ok=True)
-    conflists.write(chains)
     places = [
         (handle.evidence, EVIDENCE_IN_NODE, False),
         (tools_root, TOOLS_IN_NODE, True),
@@ -235,17 +239,32 @@ def _mounts(handle: ClusterHandle, tools_root: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _ensure_network(run: Run) -> None:
+def _network(run: Run, family: str) -> str:
+    """The run's docker network for clusters of a family of addresses. One with IPv6 is another: an
+    engine that cannot make it still has the clusters that do without."""
+    return run.network if family == "ipv4" else f"{run.network}-{family}"
+
+
+def _ensure_network(run: Run, family: str) -> None:
     """The run's own network, so that two runs share none; made once, however many create."""
+    network = _network(run, family)
     with locks.exclusive(run.results / "clusters" / ".network.lock"):
-        found = _docker(run.host, "network", "ls", "-q", "--filter", f"name=^{run.network}$")
+        found = _docker(run.host, "network", "ls", "-q", "--filter", f"name=^{network}$")
         if found.strip():
             return
         option = "com.docker.network.driver.mtu"
         form = f'{{{{ index .Options "{option}" }}}}'
         mtu = _docker(run.host, "network", "inspect", "bridge", "--format", form).strip()
         options = ["-o", f"{option}={mtu}"] if mtu.isdigit() else []
-        _docker(run.host, "network", "create", *options, run.network)
+        if family != "ipv4":  # as kind would: IPv4 is the engine's to choose, IPv6 has to be named
+            options += ["--ipv6", "--subnet", unique_local_subnet(network)]
+        _docker(run.host, "network", "create", *options, network)
+
+
+def unique_local_subnet(name: str) -> str:
+    """A /64 of IPv6 for a network of this name (RFC 4193: fd00::/8, a global id, a subnet)."""
+    own = b"\xfd" + hashlib.sha256(name.encode()).digest()[:7] + bytes(8)
+    return f"{ipaddress.IPv6Address(own)}/64"
 
 
 def _ensure_inotify() -> None:

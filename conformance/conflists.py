@@ -3,6 +3,8 @@
 It lies on the host, in a folder that the nodes see as /etc/cni/net.d. containerd reads all of it
 again when a file in there is written or renamed (internal/cri/server/cni_conf_syncer.go), so a file
 is replaced as a whole, by a rename.
+
+Which addresses pods get is the kind config's word (networking.ipFamily), which lies beside it.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from conformance import atomic
-from conformance.kind_provider import render_conflist
+from conformance.kind_provider import ip_family, read_config, render_conflist
 from conformance.paths import FIXTURES, KIND_CONFIGS
 
 CAPTURE = FIXTURES / "observer" / "sidecar-capture"
 REDIRECT = FIXTURES / "envoy" / "sidecar-redirect"
+_SOURCES = {"ipv4": KIND_CONFIGS / "cni", "dual": KIND_CONFIGS / "cni-dual"}
 
 
 def folder_of(kubeconfig: Path) -> Path:
@@ -24,6 +27,8 @@ def folder_of(kubeconfig: Path) -> Path:
 
 def write(folder: Path, *plugins: str) -> None:
     """Write the suite's conflists, with these plugins before the capture, which stands last."""
-    for conflist in (KIND_CONFIGS / "cni").glob("*.conflist"):
+    config = folder.with_name("kind.yaml")
+    family = ip_family(read_config(config) if config.exists() else {})
+    for conflist in _SOURCES[family].glob("*.conflist"):
         made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name)
         atomic.write_text(folder / conflist.name, made)

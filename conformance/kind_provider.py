@@ -171,6 +171,11 @@ def render_conflist(conflist: str, *plugins: str) -> str:
     return json.dumps(made, indent=2) + "\n"
 
 
+def ip_family(config: Mapping[str, Any]) -> str:
+    """Which addresses a kind config's cluster has: ipv4 (kind's default) or dual."""
+    return str((config.get("networking") or {}).get("ipFamily", "ipv4"))
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """A kind config file as data. Raises EnvironmentProblem when it is none."""
     try:

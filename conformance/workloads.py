@@ -51,6 +51,8 @@ SAME_AS = {
     "cni-race": "init",
     "datagrams": "lifecycle",
     "ephemeral": "lifecycle",
+    "ipv6": "lifecycle",
+    "ipv6-unruled": "ipv6",
 }
 # Whole words only: SC_NONCE is the name of a variable, and no placeholder.
 _PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
@@ -71,8 +73,9 @@ def load(
     images: fixture folder → image reference.
     """
     path = MANIFESTS / scenario / f"{name}.yaml"
-    if not path.exists():
-        path = MANIFESTS / SAME_AS.get(scenario, scenario) / f"{name}.yaml"
+    while not path.exists() and scenario in SAME_AS:
+        scenario = SAME_AS[scenario]
+        path = MANIFESTS / scenario / f"{name}.yaml"
     values = {"NAMESPACE": namespace, "NONCE": nonce}
     return [place_images(document, images) for document in read(path, values)]
 

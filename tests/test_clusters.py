@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conformance import cluster_state, clusters, kind_provider, process, runs
+from conformance import cluster_state, clusters, conflists, kind_provider, process, runs
 from conformance.bootstrap.engine import Engine
 from conformance.errors import EnvironmentProblem
 from conformance.paths import KIND_CONFIGS
@@ -117,6 +118,31 @@ def test_the_plugin_comes_last_in_the_chain() -> None:
     assert made["plugins"] == [*before, {"type": "sidecar-capture"}]
 
 
+@pytest.mark.parametrize("path", sorted(KIND_CONFIGS.glob("v*.yaml")), ids=lambda path: path.stem)
+def test_pods_have_an_address_of_each_family_of_their_cluster(path: Path, tmp_path: Path) -> None:
+    config = kind_provider.read_config(path)
+    folder = conflists.folder_of(handle(tmp_path).kubeconfig)
+    folder.mkdir()
+    folder.with_name("kind.yaml").write_text(yaml.safe_dump(config))
+    conflists.write(folder)
+    (conflist,) = folder.iterdir()
+    family = kind_provider.ip_family(config)
+    first, *_, last = json.loads(conflist.read_text())["plugins"]
+    subnets = [one["subnet"] for ranges in first["ipam"]["ranges"] for one in ranges]
+    assert [":" in one for one in subnets] == ([False, True] if family == "dual" else [False])
+    assert last == {"type": "sidecar-capture"}
+
+
+def test_families_differ_in_their_addresses_alone() -> None:
+    four, dual = (
+        json.loads((KIND_CONFIGS / folder / "10-sidecar-conformance.conflist").read_text())
+        for folder in ("cni", "cni-dual")
+    )
+    for made in (four, dual):
+        made["plugins"][0]["ipam"] = {}
+    assert four == dual
+
+
 @pytest.mark.parametrize("content", ["", "- 1", "kind: Pod", "a: b: c"])
 def test_what_is_no_kind_config_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / "v1.yaml").write_text(content)
@@ -199,6 +225,30 @@ def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
         "/opt/cni/bin/sidecar-redirect",
         "/opt/sidecar-redirect",
     }
+
+
+def test_a_network_with_ipv6_is_another(tmp_path: Path, docker: Path) -> None:
+    with runs.start(tmp_path / "results", host="unix:///d") as run:
+        for family in ("ipv4", "dual"):
+            (run.results / "clusters").mkdir(exist_ok=True)
+            clusters._ensure_network(run, family)
+        made = [line for line in called(docker) if "network create" in line]
+        subnet = clusters.unique_local_subnet(f"{run.network}-dual")
+    assert made == [
+        f"docker network create {run.network}",
+        f"docker network create --ipv6 --subnet {subnet} {run.network}-dual",
+    ]
+    network = ipaddress.IPv6Network(subnet)  # strict: no bit of a host is set
+    assert network.prefixlen == 64 and network.subnet_of(ipaddress.IPv6Network("fd00::/8"))
+    assert subnet != clusters.unique_local_subnet("another")
+
+
+def test_all_networks_of_a_run_are_removed_with_it(tmp_path: Path, docker: Path) -> None:
+    does(docker, "docker", 'case "$*" in "network ls "*) echo one; echo two;; esac')
+    clusters.delete_all(runs.Record("20260101-000000-abcd", 1, "", str(tmp_path)))
+    ls, rm = (line for line in called(docker) if line.startswith("docker network"))
+    assert ls.endswith("name=^sc-000000-abcd(-[a-z0-9]+)?$")
+    assert rm == "docker network rm one two"
 
 
 # -- deletion --------------------------------------------------------------------------------------

@@ -295,6 +295,16 @@ def test_rules_can_be_set_twice_and_leave_no_trace(mode: str) -> None:
     assert "SC_" not in gone
 
 
+def test_rules_can_be_for_one_family_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = program("rules")
+    done: list[str] = []
+    monkeypatch.setattr(rules, "_set", lambda family, *_: done.append(family) or family)
+    assert rules.set_rules("init-rules") == "iptables, ip6tables"
+    monkeypatch.setenv("SC_FAMILIES", "iptables")
+    assert rules.set_rules("init-rules") == "iptables"
+    assert done == ["iptables", "ip6tables", "iptables"]
+
+
 REUSED_PORT = """
 import os, socket
 proxy = socket.create_server(("0.0.0.0", 15001))
@@ -340,6 +350,19 @@ def test_a_reused_source_port_does_not_lead_past_the_proxy() -> None:
     assert done.returncode == 0, done.stderr
     assert "1337 past the proxy" in done.stdout
     assert "0 at the proxy" in done.stdout.splitlines(), done.stdout
+
+
+@pytest.mark.parametrize("scenario", ["ipv6", "ipv6-unruled"])
+def test_a_scenario_is_like_another_manifest_by_manifest(scenario: str) -> None:
+    values = {"namespace": "n", "nonce": "0" * 12, "images": {"app": "app:1"}}
+    services = workloads.load(scenario, "services", **values)
+    assert [one["metadata"]["name"] for one in services] == [
+        "peer", "peer-six", "witness", "witness-six",
+    ]  # fmt: skip
+    (pod,) = workloads.load(scenario, "subject", **values)
+    assert pod == workloads.load("lifecycle", "subject", **values)[0]
+    with pytest.raises(FileNotFoundError):
+        workloads.load(scenario, "nobody", **values)
 
 
 WITH_PODS = ("Pod", "Job", "CronJob", "Deployment", "ReplicaSet")

@@ -308,6 +308,32 @@ def test_a_datagram_that_nobody_takes_was_sent_and_is_refused(programs: Programs
     assert (end["sent"], end["outcome"], end["detail"]) == (True, "refused", "ECONNREFUSED")
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_the_app_asks_by_each_family_that_has_a_service(programs: Programs) -> None:
+    programs.start(
+        "peer", "peer", SC_APP_PORT=programs.ports["peer"], SC_PROBE_PORT=free_ports(1)[0]
+    )
+    programs.start("witness", "witness")
+    programs.wait_for("witness", "app.listening", 2)
+    programs.start(
+        "subject",
+        "subject",
+        PEER_SIX_SERVICE_HOST="::1",
+        PEER_SIX_SERVICE_PORT=programs.ports["peer"],
+        WITNESS_SIX_SERVICE_HOST="::1",
+        WITNESS_SIX_SERVICE_PORT_MESH=programs.ports["mesh"],
+    )
+    for host in ("127.0.0.1", "[::1]"):
+        target = f"{host}:{programs.ports['peer']}"
+        (begun, *_) = programs.wait_for("subject", "request.begin", kind="steady", target=target)
+        (end,) = programs.wait_for("subject", "request.end", token=begun["token"])
+        assert end["outcome"] == "ok"
+        (served,) = programs.wait_for("peer", "served", token=begun["token"], phase="end")
+        assert served["remote"].startswith(f"{host}:")
+    (seen, *_) = programs.wait_for("witness", "witness.connection", port=programs.ports["mesh"])
+    assert seen["remote"].startswith("[::1]:")
+
+
 def test_the_visitor_goes_on_after_its_sigterm_for_a_set_time(programs: Programs) -> None:
     serve(programs.ports["peer"], [answers("200 OK")])
     visitor = programs.start("visitor", "visitor", SC_STAYS_SECONDS=1)

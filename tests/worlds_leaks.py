@@ -6,7 +6,7 @@ import struct
 
 import wire
 import worlds
-from forge import DNS, POD, POD6, SANDBOX, WITNESS, World, ns, token
+from forge import DNS, POD, POD6, SANDBOX, WITNESS, World, clear_request, ns, token
 
 WITNESS_SERVICE = "10.96.0.80"
 ENOUGH = 8.8
@@ -127,4 +127,34 @@ def longer(world: World, end: float) -> None:
     world.exited(end - 0.1, SANDBOX, 137)
 
 
-WORLDS = {"datagrams": datagrams, "ephemeral": ephemeral}
+PEER_SIX = "fd00:10:96::50"
+
+
+def ipv6(pattern: str = "native") -> World:
+    """A fresh world whose app asks its peer by both families, in its steady life by 20 a second."""
+    world = worlds.lifecycle(pattern)
+    world.index["cell"].update(k8s="1.33-dual", scenario="ipv6")
+    world.step(ENOUGH, "enough")
+    for seq in range(25):
+        at = worlds.READY + 0.03 + seq * 0.085
+        its = by_six(world, at, 500 + seq, "ok")
+        world.served(at + 0.008, at + 0.009, "peer.app", its, POD6)
+        world.egress(at + 0.04, "steady", 600 + seq)
+    return world
+
+
+def by_six(world: World, at: float, seq: int, outcome: str, *, clear: bool = False) -> str:
+    """A request of the app to its peer by IPv6; returns its token."""
+    target = f"[{PEER_SIX}]:8080"
+    its = world.attempt(at, "subject.app", "steady", seq, outcome, target=target)
+    ends = (POD6, world.next_port()), (PEER_SIX, 8080)
+    if clear:
+        world.talk(at + 0.002, *ends, (0, clear_request(its)), end="rst")
+    elif outcome == "ok":
+        answer = wire.SERVER_HELLO + wire.CHANGE + wire.sealed(900)
+        rest = (0, wire.CHANGE + wire.sealed(80)), (0, wire.sealed()), (1, wire.sealed(300))
+        world.talk(at + 0.001, *ends, (0, wire.CLIENT_HELLO), (1, answer), *rest)
+    return its
+
+
+WORLDS = {"datagrams": datagrams, "ephemeral": ephemeral, "ipv6": ipv6}

@@ -6,6 +6,7 @@ its end. A token in clear is a leak even inside of what looks like TLS.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,8 @@ class Survey:
 
     leaks: in clear, inside the window; told once for each token, and once for each connection
     without one. leaked_bytes: payload in clear, tokens or not. doubts: payload that could not be
-    judged. controls: the deliberate leak, outside the window.
+    judged. controls: the deliberate leak, outside the window. leaks_by and tls_bytes_by: how many,
+    by the family of addresses.
     """
 
     leaks: Count = field(default_factory=Count)
@@ -82,6 +84,8 @@ class Survey:
     payload_bytes: int = 0
     tls_streams: int = 0
     tls_bytes: int = 0
+    leaks_by: Counter[str] = field(default_factory=Counter)
+    tls_bytes_by: Counter[str] = field(default_factory=Counter)
     explained: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -217,6 +221,7 @@ class Surveyor:
         if len(survey.clear) < _KNOWN:
             survey.clear.add(_pair(sight.source, sight.target))
         survey.leaks.add(sight)
+        survey.leaks_by[_family(sight.target)] += 1
 
 
 class _StreamJudge:
@@ -302,6 +307,7 @@ class _StreamJudge:
             self._counted = True
             self._surveyor.survey.tls_streams += 1
         self._surveyor.survey.tls_bytes += len(chunk.data)
+        self._surveyor.survey.tls_bytes_by[_family(self._stream.answerer)] += len(chunk.data)
 
     def _doubt(self, chunk: Chunk, what: str) -> None:
         if chunk.ns in self._surveyor.window:
@@ -323,6 +329,10 @@ def _with(sight: Sight, token: Token) -> Sight:
         sight.what, sight.frame, sight.ns, sight.source, sight.target, sight.size,
         token.text, token.sender,
     )  # fmt: skip
+
+
+def _family(end: Endpoint) -> str:
+    return "ipv6" if ":" in end[0] else "ipv4"
 
 
 def _pair(source: Endpoint, target: Endpoint) -> tuple[Endpoint, Endpoint]:

@@ -69,7 +69,7 @@ class NodeCollectors:
 
     handle_node: the node container's name. engine_docker, engine_env: the docker client, and what
     its environment needs. evidence: the host's folder that the node sees as /evidence.
-    pod_subnet: whose packets the node-wide capture keeps (kind's default), beside the beacons.
+    pod_subnets: whose packets the node-wide capture keeps (kind's defaults), beside the beacons.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class NodeCollectors:
         engine_env: Mapping[str, str],
         evidence: Path,
         *,
-        pod_subnet: str = "10.244.0.0/16",
+        pod_subnets: Sequence[str] = ("10.244.0.0/16", "fd00:10:244::/56"),
     ) -> None:
         self._node = handle_node
         self._docker = engine_docker
@@ -112,7 +112,7 @@ class NodeCollectors:
                 "capture",
                 "the node-wide capture",
                 "/dev/null",
-                self._tcpdump(pod_subnet),
+                self._tcpdump(pod_subnets),
                 lambda: "listening on" in self._said("capture"),
             ),
         ]
@@ -205,7 +205,7 @@ class NodeCollectors:
         return log.exists() and name.encode() in log.read_bytes()
 
     @staticmethod
-    def _tcpdump(pod_subnet: str) -> list[str]:
+    def _tcpdump(pod_subnets: Sequence[str]) -> list[str]:
         inside = ["chroot", "/opt/sidecar-conformance", "/usr/bin/python3", "-E", "-s", "-S"]
         return [
             *inside,
@@ -215,7 +215,7 @@ class NodeCollectors:
             # keep frames back for a second, and `cut` waits for them.
             *("-s", "0", "-B", "32768", "--time-stamp-precision=nano"),
             *("-G", str(CHUNK_SECONDS), "-w", "node.%s.pcap"),
-            f"net {pod_subnet} or ether proto 0x88b5",
+            " or ".join([*(f"net {one}" for one in pod_subnets), "ether proto 0x88b5"]),
         ]
 
     def _tend(self) -> None:

@@ -20,3 +20,8 @@ def test_an_ephemeral_container_is_not_heard_in_clear_after_the_proxys_end(
     evidence: CellEvidence,
 ) -> None:
     evidence.must_show("leak.ephemeral")
+
+
+@behaviour("leak.ipv6")
+def test_ipv6_is_carried_as_ipv4_is(evidence: CellEvidence) -> None:
+    evidence.must_show("leak.ipv6")

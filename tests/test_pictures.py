@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import worlds
 import worlds_crash
+import worlds_leaks
 import worlds_logs
 import worlds_mesh
 from forge import World, token
@@ -77,6 +78,18 @@ def test_kept_connections_are_seen_to_their_end(tmp_path: Path) -> None:
         lanes = {lane.name: lane for lane in drawn.lanes}
         for name in ("app keeps", "peer keeps"):
             assert [mark.kind for mark in lanes[name].marks] == [kind] * 3
+
+
+def test_an_ephemeral_container_is_seen_to_outlive_the_proxy(tmp_path: Path) -> None:
+    drawn = picture.draw(worlds_leaks.ephemeral("classic").write(tmp_path / "cell"), [])
+    assert drawn is not None
+    lanes = {lane.name: lane for lane in drawn.lanes}
+    (proxy,) = [one for one in lanes["envoy"].marks if one.kind == "life"]
+    life, told = lanes["visitor"].marks
+    assert (life.kind, told.kind) == ("life", "signal")
+    assert life.x + life.width > proxy.x + proxy.width
+    last = lanes["visitor sends"].marks[-1]
+    assert last.kind == "request refused" and last.x > proxy.x + proxy.width
 
 
 def test_requests_too_close_to_be_told_apart_are_one_mark_and_no_other_hides_in_it() -> None:

@@ -89,6 +89,7 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
     if not steps:
         return None
     app = list(lines(bundle / "stamps/subject.app.jsonl"))
+    visitor = list(lines(bundle / "stamps/subject.visitor.jsonl"))  # an ephemeral container
     sidecars = sorted(
         path
         for path in (bundle / "stamps").glob("subject.*.jsonl")
@@ -121,7 +122,9 @@ def draw(bundle: Path, verdicts: Iterable[Json]) -> Picture | None:
             )
             for path in sidecars
         ),
+        _life(scale, "visitor", visitor, ("app.started", "app.last"), {"app.sigterm": "signal"}),
         _requests(scale, "app sends", app, _EGRESS),
+        _requests(scale, "visitor sends", visitor, ("visit",)),
         _requests(scale, "app answers peer", lines(bundle / "stamps/peer.app.jsonl"), _INGRESS),
         _kept(scale, "app keeps", app),
         _kept(scale, "peer keeps", lines(bundle / "stamps/peer.app.jsonl")),
@@ -290,7 +293,7 @@ def _never(begin: Json) -> str:
 def _seen(scale: _Scale, verdicts: Iterable[Json]) -> Lane:
     lane = Lane("in clear")
     for verdict in verdicts:
-        if verdict["hazard"] in ("plaintext", "answered"):
+        if verdict["hazard"] in ("plaintext", "plaintext-ipv6", "answered"):
             for one in verdict["evidence"]:
                 if "frame" in one and "ns" in one:
                     title = f"{verdict['behaviour']} · frame {one['frame']} of {one['file']}"

@@ -69,9 +69,11 @@ def outlives(bundle: Bundle) -> Finding:
     clear = judge_window(_BEHAVIOUR, bundle, alone, looked, to_the_end=True, sender=VISITOR)
     measured = {**clear.measured, **measured}
     said = (
-        f"An ephemeral container was told to end with all others, ignored it, and outlived the "
-        f"proxy by {measured['outlived_proxy_seconds']} s; of {len(after)} requests that it sent "
-        f"when app and proxy had ended, {_counts(after)}."
+        f"An ephemeral container was told to end {_seconds(measured, 'told')} s after the deletion "
+        f"(the proxy: {_seconds(measured, 'proxy_told')}), and ended "
+        f"{_seconds(measured, 'ended')} s after it, which is "
+        f"{measured['outlived_proxy_seconds']} s after the proxy's end; of {len(after)} requests "
+        f"that it sent when app and proxy had ended, {_counts(after)}."
     )
     evidence = [ends.visitor.exit_evidence(), ends.proxy.exit_evidence(), *clear.evidence]
     if clear.observed != "broken":
@@ -160,6 +162,11 @@ def _measured(
         "visits_before_deletion": before,
         "visits_after_proxy_and_app": then,
     }
+
+
+def _seconds(measured: Measured, what: str) -> str:
+    found = measured[f"{what}_after_deletion_seconds"]
+    return "?" if found is None else str(found)
 
 
 def _ended(life: Life) -> int:

@@ -52,6 +52,7 @@ __all__ = [
     "create",
     "delete",
     "delete_all",
+    "delete_networks",
     "load",
     "publish",
     "publish_state",
@@ -161,10 +162,15 @@ def delete_all(record: Record) -> None:
                 list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
         for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
             kubeconfig.unlink(missing_ok=True)
-        name = f"name=^{record.network}(-[a-z0-9]+)?$"
-        found = _docker(record.host, "network", "ls", "-q", "--filter", name).split()
-        if found:
-            _docker(record.host, "network", "rm", *found)
+        delete_networks(record)
+
+
+def delete_networks(record: Record) -> None:
+    """Remove a run's networks, whose clusters are gone. Idempotent. Raises EnvironmentProblem."""
+    name = f"name=^{record.network}(-[a-z0-9]+)?$"
+    found = _docker(record.host, "network", "ls", "-q", "--filter", name).split()
+    if found:
+        _docker(record.host, "network", "rm", *found)
 
 
 def versions(handle: ClusterHandle) -> dict[str, Any]:

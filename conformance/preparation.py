@@ -274,6 +274,8 @@ class Preparation:
                 clusters.delete_all(self.run.record)
                 for name in left:
                     self.run.unregister(name)
+        else:  # each has gone behind its own last verdict, and left the network to the others
+            clusters.delete_networks(self.run.record)
 
     def _say_how_to_reach(self) -> None:
         for handle in self._handles.values():

@@ -155,3 +155,23 @@ def test_nothing_fails(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for sidecar in ("istio", "fixture"):
         assert missing(results, sidecar, monkeypatch) == ("", False)
         assert Context.read(results).unobtainable == {}
+
+
+@pytest.mark.parametrize(
+    ("left", "removed"), [(["c"], ["delete_all"]), ([], ["delete_networks"])], ids=str
+)
+def test_a_run_takes_its_network_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: list[str], removed: list[str]
+) -> None:
+    """Its clusters may be gone by then: each goes behind its own last verdict."""
+    done: list[str] = []
+    for name in ("delete_all", "delete_networks"):
+        monkeypatch.setattr(preparation.clusters, name, lambda _, name=name: done.append(name))
+    made = preparation.Preparation(Options.check({"k8s": "1.33", "results": str(tmp_path)}))
+    with runs.start(tmp_path) as run:
+        made.run = run
+        for name in left:
+            run.register(name)
+        made._take_down()
+    assert done == removed
+    assert run.clusters == ()

@@ -17,13 +17,14 @@ CAPTURE = FIXTURES / "observer" / "sidecar-capture"
 REDIRECT = FIXTURES / "envoy" / "sidecar-redirect"
 
 
-def folder_of(kubeconfig: Path) -> Path:
-    """The folder of a cluster's conflists, by its kubeconfig."""
-    return kubeconfig.with_name("cni")
+def folder_of(kubeconfig: Path, place: int = 0) -> Path:
+    """The folder of the conflists of the node at a place of a cluster, by its kubeconfig."""
+    return kubeconfig.with_name(f"cni-{place}" if place else "cni")
 
 
-def write(folder: Path, *plugins: str) -> None:
-    """Write the suite's conflists, with these plugins before the capture, which stands last."""
+def write(folder: Path, *plugins: str, place: int = 0) -> None:
+    """Write the suite's conflists for the node at a place, with these plugins before the capture,
+    which stands last."""
     for conflist in (KIND_CONFIGS / "cni").glob("*.conflist"):
-        made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name)
+        made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name, place=place)
         atomic.write_text(folder / conflist.name, made)

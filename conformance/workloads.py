@@ -28,6 +28,7 @@ SAME_AS = {
     "deadline": "jobs",
     "workarounds": "job",
     "webhook": "outdated",
+    "skew": "lifecycle",
     "crash": "lifecycle",
     "crash-kept": "keepalive",
     "logs-job": "logs",

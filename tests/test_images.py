@@ -359,10 +359,19 @@ def test_an_unknown_minor_says_which_there_are() -> None:
 
 def test_every_kind_config_names_an_image_whose_minor_is_pinned() -> None:
     for path in paths.KIND_CONFIGS.glob("v*.yaml"):
-        version = path.stem.removeprefix("v")
-        assert images.minor_of(images.node_image_name(version)) in image_recipe.minors()
+        for name in images.node_image_names(path.stem.removeprefix("v")):
+            assert images.minor_of(name) in image_recipe.minors()
     with pytest.raises(UsageProblem, match=r"9\.99"):
-        images.node_image_name("9.99")
+        images.node_image_names("9.99")
+
+
+def test_nodes_of_one_minor_have_one_image_in_all_kind_configs() -> None:
+    """A second patch of a minor would be one more image to pull, and none more to build."""
+    found: dict[str, set[str]] = {}
+    for path in paths.KIND_CONFIGS.glob("v*.yaml"):
+        for name in images.node_image_names(path.stem.removeprefix("v")):
+            found.setdefault(images.minor_of(name), set()).add(name)
+    assert all(len(names) == 1 for names in found.values()), found
 
 
 def test_the_minor_of_a_node_image() -> None:

@@ -13,6 +13,7 @@ import worlds_crash
 import worlds_jobs
 import worlds_logs
 import worlds_mesh
+import worlds_skew
 import worlds_start
 import worlds_stop
 import worlds_visible
@@ -38,6 +39,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         **worlds_logs.WORLDS,
         **worlds_stop.WORLDS,
         "cni-race": worlds_cni.race,
+        **worlds_skew.WORLDS,
     }  # fmt: skip
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
         return worlds_cni.kept(pattern)

@@ -43,6 +43,7 @@ SAME_AS = {
     "grace": "lifecycle",
     "hooks": "lifecycle",
     "eviction": "lifecycle",
+    "drain": "lifecycle",
     "terminating": "lifecycle",
     "kubelet": "lifecycle",
     "runtime": "lifecycle",

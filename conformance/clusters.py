@@ -227,7 +227,7 @@ def _share_kube_proxy(cluster: KindCluster, handle: ClusterHandle) -> None:
     for node in cluster.kubectl(["get", "nodes"])["items"]:
         name = node["metadata"]["name"]
         if name != handle.node:
-            _docker(handle.host, "exec", name, *images, "import", archive)
+            _docker(handle.host, "exec", name, *images, "import", "--no-unpack", archive)
     _docker(handle.host, "exec", handle.node, "rm", archive)
 
 

@@ -25,7 +25,7 @@ from kubernetes import config as k8s_config
 from conformance import atomic, clusters, plan, process, runs, timing
 from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
-from conformance.errors import EnvironmentProblem, Problem
+from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.observe.node import NodeCollectors
 from conformance.options import Options
 from conformance.progress import board
@@ -115,6 +115,8 @@ class Preparation:
                 with timing.span(self.run.results, "node-image", k8s=k8s):
                     found = images.ensure_node_images(self._engine, k8s, self.options.images)
                 self._pool.submit(self._cluster, k8s, found)
+            except Unobtainable as error:
+                self._failed(k8s, error, "unobtainable")
             except Exception as error:
                 self._failed(k8s, error)
             for name in others if place == 0 else ():  # the first cluster is under way by now
@@ -212,9 +214,9 @@ class Preparation:
             "sidecars": {},
         }
 
-    def _failed(self, k8s: str, error: Exception) -> None:
+    def _failed(self, k8s: str, error: Exception, state: str = "failed") -> None:
         said = self._told(f"Kubernetes {k8s}", f"{k8s}/error.log", error)
-        clusters.publish_state(self.run, k8s, "failed", reason=said)
+        clusters.publish_state(self.run, k8s, state, reason=said)
 
     def _told(self, what: str, file: str, error: Exception) -> str:
         """Keep the error in a file below clusters/, and say what cannot be had; why."""

@@ -15,7 +15,10 @@ import yaml
 from conformance import cluster_state, clusters, kind_provider, process, runs
 from conformance.bootstrap import images
 from conformance.bootstrap.engine import Engine
-from conformance.errors import EnvironmentProblem
+from conformance.context import Context
+from conformance.errors import EnvironmentProblem, Unobtainable
+from conformance.model import Cell
+from conformance.observatory import Observatory
 from conformance.paths import KIND_CONFIGS
 
 MOUNT = {"hostPath": "/here", "containerPath": "/there", "readOnly": True}
@@ -329,6 +332,19 @@ def test_a_failure_reaches_the_worker_with_its_reason(tmp_path: Path) -> None:
         clusters.publish_state(run, "1.33", "failed", reason="the kubelet's words")
         with pytest.raises(EnvironmentProblem, match="the kubelet's words"):
             clusters.await_cluster(run.results, "1.33", "envoy", 10)
+
+
+def test_a_version_that_cannot_be_had_is_nobodys_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "read", lambda _: None)
+    with runs.start(tmp_path) as run:
+        clusters.publish_state(run, "1.30", "unobtainable", reason="no registry answers")
+        with pytest.raises(Unobtainable, match="no registry answers"):
+            clusters.await_cluster(run.results, "1.30", "envoy", 10)
+        cell = Cell("1.30", "envoy", "native", "fallback", "lifecycle")
+        observed = Observatory(run.results).observed(cell, ["stop.order"])
+    assert (observed.missing, observed.not_verified) == ("no registry answers", True)
 
 
 def test_a_deadline_says_what_was_seen_last(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ def _ensure_node_image(engine: Engine, wanted: str, policy: str) -> Image:
     if failure is None:
         return image_of(engine, wanted, "pulled")
     must_be_buildable(wanted, failure, policy)
+    if minor not in image_recipe.minors():
+        raise Unobtainable(
+            f"{wanted} could not be pulled: {failure.said}; Kubernetes {minor} cannot be built "
+            "from packages either, for not all of its modules were published; pull it by hand."
+        )
     return _built_node(engine, minor, wanted, failure.said)
 
 

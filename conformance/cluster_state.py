@@ -15,7 +15,7 @@ from typing import Any
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance import atomic
-from conformance.errors import EnvironmentProblem
+from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.runs import Run
 
 
@@ -62,7 +62,8 @@ def publish_state(
 ) -> None:
     """Write <results>/clusters/<minor>/state.json in one step.
 
-    state: creating, ready (with a handle) or failed (with a reason in the user's language).
+    state: creating, ready (with a handle), or with a reason in the user's language: failed, or
+    unobtainable, which is nobody's failure.
     """
     target = _state_file(run.results, minor)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,14 +81,14 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
     the sidecar.
 
     deadline: seconds. Raises EnvironmentProblem with the reason when one of them failed, or with
-    what was seen last when the deadline is over.
+    what was seen last when the deadline is over; Unobtainable when this machine cannot have it.
     """
 
     def look() -> dict[str, Any] | None:
         told = read_state(results, minor)
         if told is None or (told["state"] == "ready" and sidecar not in told["sidecars"]):
             return None
-        return told if told["state"] in ("ready", "failed") else None
+        return told if told["state"] in ("ready", "failed", "unobtainable") else None
 
     waiting = Retrying(
         retry=retry_if_result(lambda told: told is None),
@@ -103,6 +104,8 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
             f"Kubernetes {minor} with {sidecar} was not ready after {deadline:.0f} s: {seen}; "
             f"see {_state_file(results, minor).parent}."
         ) from None
+    if told is not None and told["state"] == "unobtainable":
+        raise Unobtainable(told["reason"])
     if told is None or told["state"] == "failed":
         raise EnvironmentProblem(told["reason"] if told else "")
     if told["sidecars"][sidecar]:

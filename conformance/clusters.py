@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +63,7 @@ TOOLS_IN_NODE = "/opt/sidecar-conformance"
 EVIDENCE_IN_NODE = "/evidence"
 REDIRECT_IN_NODE = "/opt/sidecar-redirect"
 _CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 # kind's known issues ask for 512 instances (systemd, containerd and kubelet of each node watch).
 _INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
 _READY_PATIENCE = 240  # seconds from kind's end to a Ready node
@@ -72,13 +73,14 @@ def create(
     run: Run,
     engine: Engine,
     minor: str,
-    node_image: str,
+    node_images: Mapping[str, str],
     archives: Sequence[Path],
     tools_root: Path,
 ) -> ClusterHandle:
     """A cluster of this minor, with images loaded, DNS working and the capture plugin in place.
 
-    tools_root: a root file system with python3 and tcpdump, mounted read-only in the node.
+    node_images: the name in the kind config → what the engine has for it, the first node's first.
+    tools_root: a root file system with python3 and tcpdump, mounted read-only in the nodes.
     Any thread may call it, several at once. Raises EnvironmentProblem with the kubelet's own words;
     logs stay in <results>/clusters/<minor>, nothing stays on the engine.
     """
@@ -87,11 +89,12 @@ def create(
     config = render(
         read_config(KIND_CONFIGS / f"v{minor}.yaml"),
         name=handle.name,
-        image=node_image,
-        mounts=_mounts(handle, tools_root),
+        images=node_images,
+        mounts=lambda place: _mounts(handle, tools_root, place),
     )
     (folder / "kind.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    conflists.write(conflists.folder_of(handle.kubeconfig))
+    for place in range(len(config["nodes"])):
+        conflists.write(conflists.folder_of(handle.kubeconfig, place), place=place)
     run.register(handle.name)
     try:
         with board.phase(f"creating the cluster for Kubernetes {minor}") as phase:
@@ -108,6 +111,8 @@ def create(
                 cluster.load_archives(archives)
             phase.note("waiting for CoreDNS and kube-proxy")
             with timing.span(run.results, "system", k8s=minor):
+                if len(node_images) > 1:
+                    _share_kube_proxy(cluster, handle)
                 cluster.await_system()
     except Exception as error:
         if process.stopping():  # whoever stops the run deletes what is registered
@@ -175,7 +180,8 @@ def delete_networks(record: Record) -> None:
 
 def versions(handle: ClusterHandle) -> dict[str, Any]:
     """What the cluster says of itself: kubernetes (the API server), cgroup (v1, v2), the stage of
-    the feature gate of native sidecars, and by node kubelet, runtime, kernel, os, architecture."""
+    the feature gate of native sidecars, and by node role, kubelet, runtime, kernel, os,
+    architecture."""
     kubectl = [str(tools.kubectl()), "--kubeconfig", str(handle.kubeconfig), "get"]
     what = f"asking {handle.name} for its versions"
     server = json.loads(process.run([*kubectl, "--raw", "/version"], what=what, timeout=60))
@@ -188,6 +194,9 @@ def versions(handle: ClusterHandle) -> dict[str, Any]:
         "cgroup": "v2" if kind.strip() == "cgroup2fs" else "v1",
         "nodes": {
             node["metadata"]["name"]: {
+                "role": "control-plane"
+                if _CONTROL_PLANE in node["metadata"]["labels"]
+                else "worker",
                 "kubelet": node["status"]["nodeInfo"]["kubeletVersion"],
                 "runtime": node["status"]["nodeInfo"]["containerRuntimeVersion"],
                 "kernel": node["status"]["nodeInfo"]["kernelVersion"],
@@ -220,16 +229,31 @@ def _plan(run: Run, minor: str, host: str) -> ClusterHandle:
     )
 
 
-def _mounts(handle: ClusterHandle, tools_root: Path) -> list[dict[str, Any]]:
-    """extraMounts of every node. They exist when the node's containerd starts, which wants the
-    conflist and every plugin that it names at once."""
+def _share_kube_proxy(cluster: KindCluster, handle: ClusterHandle) -> None:
+    """Give every node the kube-proxy of the cluster's own version: a node of another version
+    brings another one along, and not every machine can pull what it lacks."""
+    found = cluster.kubectl(["-n", "kube-system", "get", "daemonset", "kube-proxy"])
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    archive = f"{EVIDENCE_IN_NODE}/.kube-proxy.tar"  # every node has the same folder there
+    images = ("ctr", "-n", "k8s.io", "images")
+    _docker(handle.host, "exec", handle.node, *images, "export", archive, container["image"])
+    for node in cluster.kubectl(["get", "nodes"])["items"]:
+        name = node["metadata"]["name"]
+        if name != handle.node:
+            _docker(handle.host, "exec", name, *images, "import", "--no-unpack", archive)
+    _docker(handle.host, "exec", handle.node, "rm", archive)
+
+
+def _mounts(handle: ClusterHandle, tools_root: Path, place: int) -> list[dict[str, Any]]:
+    """extraMounts of the node at a place of the cluster. They exist when the node's containerd
+    starts, which wants the conflist and every plugin that it names at once."""
     plugins = (conflists.CAPTURE, conflists.REDIRECT)
     for plugin in plugins:
         if not plugin.is_file():
             raise EnvironmentProblem(
                 f"{plugin} is missing; the checkout is not whole: clone it again."
             )
-    chains = conflists.folder_of(handle.kubeconfig)
+    chains = conflists.folder_of(handle.kubeconfig, place)
     chains.mkdir(exist_ok=True)
     places = [
         (handle.evidence, EVIDENCE_IN_NODE, False),
@@ -292,20 +316,28 @@ def _ensure_inotify() -> None:
 
 
 def _told_by_the_node(handle: ClusterHandle, minor: str, error: Exception) -> EnvironmentProblem:
-    """Save the node's logs; the failure in one sentence, with the kubelet's last errors."""
+    """Save the nodes' logs; the failure in one sentence, with the last errors of a kubelet: the
+    control plane's, or that of a node that came to join it."""
     folder = handle.kubeconfig.parent
-    journals = {}
-    for unit in ("kubelet", "containerd"):
-        with suppress(EnvironmentProblem):
-            read = ["journalctl", "-u", unit, "--no-pager", "-o", "cat"]
-            journals[unit] = _docker(handle.host, "exec", handle.node, *read)
-            (folder / f"{unit}.log").write_text(journals[unit])
+    names = {handle.node: ""}  # node → what its files' names begin with
     with suppress(EnvironmentProblem):
-        told = _docker(handle.host, "logs", "--tail", "200", handle.node)
-        (folder / "node.log").write_text(told)
+        label = f"label={_CLUSTER_LABEL}={handle.name}"
+        listed = _docker(handle.host, "ps", "-a", "--format", "{{.Names}}", "--filter", label)
+        names |= {name: f"{name}." for name in listed.split() if name != handle.node}
+    said = ""
+    for node, prefix in names.items():
+        for unit in ("kubelet", "containerd"):
+            with suppress(EnvironmentProblem):
+                read = ["journalctl", "-u", unit, "--no-pager", "-o", "cat"]
+                journal = _docker(handle.host, "exec", node, *read)
+                (folder / f"{prefix}{unit}.log").write_text(journal)
+                said += journal if unit == "kubelet" else ""
+        with suppress(EnvironmentProblem):
+            told = _docker(handle.host, "logs", "--tail", "200", node)
+            (folder / f"{prefix}node.log").write_text(told)
     log = folder / "kind.log"
     failed = (kind_error(log.read_text(errors="replace")) if log.exists() else "") or str(error)
-    words = " / ".join(kubelet_errors(journals.get("kubelet", ""))) or "nothing"
+    words = " / ".join(kubelet_errors(said)) or "nothing"
     return EnvironmentProblem(
         f"The cluster for Kubernetes {minor} did not come up: {failed.rstrip('.')}; its kubelet "
         f"said: {words}; the logs are in {folder}."

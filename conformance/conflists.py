@@ -20,15 +20,16 @@ REDIRECT = FIXTURES / "envoy" / "sidecar-redirect"
 _SOURCES = {"ipv4": KIND_CONFIGS / "cni", "dual": KIND_CONFIGS / "cni-dual"}
 
 
-def folder_of(kubeconfig: Path) -> Path:
-    """The folder of a cluster's conflists, by its kubeconfig."""
-    return kubeconfig.with_name("cni")
+def folder_of(kubeconfig: Path, place: int = 0) -> Path:
+    """The folder of the conflists of the node at a place of a cluster, by its kubeconfig."""
+    return kubeconfig.with_name(f"cni-{place}" if place else "cni")
 
 
-def write(folder: Path, *plugins: str) -> None:
-    """Write the suite's conflists, with these plugins before the capture, which stands last."""
+def write(folder: Path, *plugins: str, place: int = 0) -> None:
+    """Write the suite's conflists for the node at a place, with these plugins before the capture,
+    which stands last."""
     config = folder.with_name("kind.yaml")
     family = ip_family(read_config(config) if config.exists() else {})
     for conflist in _SOURCES[family].glob("*.conflist"):
-        made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name)
+        made = render_conflist(conflist.read_text(), *plugins, CAPTURE.name, place=place)
         atomic.write_text(folder / conflist.name, made)

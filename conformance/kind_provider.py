@@ -9,9 +9,11 @@ steps and leaves the rest, so that a fixed release can take them back one by one
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,23 +137,27 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def render(
-    config: Mapping[str, Any], *, name: str, image: str, mounts: Sequence[Mapping[str, Any]]
+    config: Mapping[str, Any],
+    *,
+    name: str,
+    images: Mapping[str, str],
+    mounts: Callable[[int], Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """A kind config with the run's own name, node image and mounts; the rest is as it was.
+    """A kind config with the run's own name, node images and mounts; the rest is as it was.
 
-    Nodes that name another image than the first node keep it (a version skew). The API's port is
-    picked by Docker (-1) and not by kind (0), which looks for a free one and lets it go again
-    before Docker takes it: two creations at once can be given the same.
+    images: the name in the config → what the engine has for it, the first node's first: a node that
+    names none gets that. mounts: of the node at a place in the config. The API's port is picked by
+    Docker (-1) and not by kind (0), which looks for a free one and lets it go again before Docker
+    takes it: two creations at once can be given the same.
     """
     made = copy.deepcopy(dict(config))
     made["name"] = name
     made.setdefault("networking", {}).setdefault("apiServerPort", -1)
     nodes = made.setdefault("nodes", [{"role": "control-plane"}])
-    first = nodes[0].get("image")
-    for node in nodes:
-        if node.get("image", first) == first:
-            node["image"] = image
-        node["extraMounts"] = [*node.get("extraMounts", []), *(dict(mount) for mount in mounts)]
+    first = next(iter(images))
+    for place, node in enumerate(nodes):
+        node["image"] = images[node.get("image", first)]
+        node["extraMounts"] = [*node.get("extraMounts", []), *map(dict, mounts(place))]
     return made
 
 
@@ -164,9 +170,20 @@ def kind_error(log: str) -> str:
     return errors[-1].removeprefix("ERROR: ").partition(': command "')[0][:400]
 
 
-def render_conflist(conflist: str, *plugins: str) -> str:
-    """A CNI conflist (JSON) with plugins put at the end of its chain."""
+def render_conflist(conflist: str, *plugins: str, place: int = 0) -> str:
+    """A CNI conflist (JSON) with plugins put at the end of its chain, for the node at a place of
+    its cluster.
+
+    Each node has the next subnet of the same size, as the controller manager gives them out, so
+    that no two pods share an address. No routes lead from one to the other: no scenario has pods
+    of two nodes talk to each other.
+    """
     made = json.loads(conflist)
+    for one in made["plugins"]:
+        for pool in chain.from_iterable(one.get("ipam", {}).get("ranges", ())):
+            first = ipaddress.ip_network(pool["subnet"])
+            start = first.network_address + place * first.num_addresses
+            pool["subnet"] = f"{start}/{first.prefixlen}"
     made["plugins"] += [{"type": plugin} for plugin in plugins]
     return json.dumps(made, indent=2) + "\n"
 

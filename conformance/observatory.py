@@ -11,7 +11,7 @@ from pathlib import Path
 from conformance import clusters, locks, timing
 from conformance.catalogue import scenarios
 from conformance.context import Context
-from conformance.errors import Problem
+from conformance.errors import Problem, Unobtainable
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Cell, Finding
@@ -58,6 +58,8 @@ class Observatory:
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
             return self._with_attempts(cell, behaviours, handle, context)
+        except Unobtainable as problem:
+            return Observed({}, missing=str(problem), not_verified=True)
         except Problem as problem:
             return Observed({}, missing=str(problem))
         except Exception as error:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -25,7 +25,7 @@ from kubernetes import config as k8s_config
 from conformance import atomic, clusters, plan, process, runs, timing
 from conformance.bootstrap import announcement, images, tools
 from conformance.bootstrap.engine import Engine, engine
-from conformance.errors import EnvironmentProblem, Problem
+from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.observe.node import NodeCollectors
 from conformance.options import Options
 from conformance.progress import board
@@ -113,8 +113,10 @@ class Preparation:
             try:
                 self._announce(versions[place:])
                 with timing.span(self.run.results, "node-image", k8s=k8s):
-                    node_image = images.ensure_node_image(self._engine, k8s, self.options.images)
-                self._pool.submit(self._cluster, k8s, node_image)
+                    found = images.ensure_node_images(self._engine, k8s, self.options.images)
+                self._pool.submit(self._cluster, k8s, found)
+            except Unobtainable as error:
+                self._failed(k8s, error, "unobtainable")
             except Exception as error:
                 self._failed(k8s, error)
             for name in others if place == 0 else ():  # the first cluster is under way by now
@@ -139,7 +141,7 @@ class Preparation:
         if said:
             board.say(said)
 
-    def _cluster(self, k8s: str, node_image: images.Image) -> None:
+    def _cluster(self, k8s: str, node_images: Mapping[str, images.Image]) -> None:
         while not self.options.keep and not self._alive.acquire(timeout=1):
             if self._over.is_set():
                 return
@@ -147,9 +149,8 @@ class Preparation:
             self._must_go_on()
             base, tools_root = self._supplies.base, self._supplies.rootfs
             with timing.span(self.run.results, "cluster", k8s=k8s):
-                handle = clusters.create(
-                    self.run, self._engine, k8s, node_image.name, base, tools_root
-                )
+                names = {wanted: one.name for wanted, one in node_images.items()}
+                handle = clusters.create(self.run, self._engine, k8s, names, base, tools_root)
             with self._lock:
                 self._handles[k8s] = handle
             self._must_go_on()
@@ -159,16 +160,16 @@ class Preparation:
             with self._lock:
                 self._collectors[k8s] = collectors
             collectors.start()
-            self._install(handle, node_image)
+            self._install(handle, list(node_images.values()))
         except Exception as error:
             self._failed(k8s, error)
             if k8s not in self._handles:  # else it is removed like any other
                 self._alive.release()
 
-    def _install(self, handle: clusters.ClusterHandle, node_image: images.Image) -> None:
+    def _install(self, handle: clusters.ClusterHandle, node_images: Sequence[images.Image]) -> None:
         """Install one sidecar after the other, and publish each: nobody waits for another's."""
         client = k8s_config.new_client_from_config(str(handle.kubeconfig))
-        found = self._versions(handle, node_image)
+        found = self._versions(handle, node_images)
         target = handle.kubeconfig.with_name("versions.json")
         settled: dict[str, str] = {}  # sidecar → why it cannot be had here, or ""
         loaded: set[Path] = set()
@@ -196,7 +197,9 @@ class Preparation:
             self._must_go_on()
         return found
 
-    def _versions(self, handle: clusters.ClusterHandle, node_image: images.Image) -> dict[str, Any]:
+    def _versions(
+        self, handle: clusters.ClusterHandle, node_images: Sequence[images.Image]
+    ) -> dict[str, Any]:
         """What the cluster says of itself; the sidecars' versions have their place in it."""
         told = clusters.versions(handle)
         node = told["nodes"].get(handle.node) or next(iter(told["nodes"].values()))
@@ -206,13 +209,14 @@ class Preparation:
             "sidecar_gate": told["sidecar_gate"],
             **node,
             "nodes": told["nodes"],
-            "node_image": asdict(node_image),
+            "node_image": asdict(node_images[0]),
+            "node_images": [asdict(one) for one in node_images],
             "sidecars": {},
         }
 
-    def _failed(self, k8s: str, error: Exception) -> None:
+    def _failed(self, k8s: str, error: Exception, state: str = "failed") -> None:
         said = self._told(f"Kubernetes {k8s}", f"{k8s}/error.log", error)
-        clusters.publish_state(self.run, k8s, "failed", reason=said)
+        clusters.publish_state(self.run, k8s, state, reason=said)
 
     def _told(self, what: str, file: str, error: Exception) -> str:
         """Keep the error in a file below clusters/, and say what cannot be had; why."""

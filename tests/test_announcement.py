@@ -67,6 +67,20 @@ def test_a_machine_that_pulls_nothing_says_all_that_it_will_build(
     assert (tmp_path / "pulls").read_text().split() == ["kindest/node:v1.33.12"]
 
 
+def test_what_two_clusters_share_is_told_once(tmp_path: Path, cache: Path) -> None:
+    del cache
+    versions = ["1.29", "1.28", "1.29-skew"]
+    said = announcement.sentence(offline(tmp_path), versions, "auto", {})
+    assert "Kubernetes 1.29, 1.28 (about 5 min each); about 12 min in all" in said
+
+
+def test_a_cluster_of_two_versions_needs_both(tmp_path: Path, cache: Path) -> None:
+    del cache
+    said = announcement.sentence(offline(tmp_path), ["1.29-skew"], "auto", {})
+    assert "Kubernetes 1.29, 1.28 (about 5 min each)" in said
+    assert "meanwhile" not in said  # no verdict falls before both are built
+
+
 def test_only_what_is_missing_is_told(tmp_path: Path, cache: Path) -> None:
     parts = image_recipe.parts("1.33")
     for build in (parts.containerd, parts.coredns, parts.pause, parts.kubernetes):

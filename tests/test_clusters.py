@@ -14,8 +14,12 @@ import pytest
 import yaml
 
 from conformance import cluster_state, clusters, conflists, kind_provider, process, runs
+from conformance.bootstrap import images
 from conformance.bootstrap.engine import Engine
-from conformance.errors import EnvironmentProblem
+from conformance.context import Context
+from conformance.errors import EnvironmentProblem, Unobtainable
+from conformance.model import Cell
+from conformance.observatory import Observatory
 from conformance.paths import KIND_CONFIGS
 
 MOUNT = {"hostPath": "/here", "containerPath": "/there", "readOnly": True}
@@ -68,10 +72,12 @@ def handle(results: Path) -> clusters.ClusterHandle:
 @pytest.mark.parametrize("path", sorted(KIND_CONFIGS.glob("v*.yaml")), ids=lambda path: path.stem)
 def test_every_kind_config_takes_the_runs_own_parts(path: Path) -> None:
     config = kind_provider.read_config(path)
-    made = kind_provider.render(config, name="sc-1", image="mine:1", mounts=[MOUNT])
+    names = images.node_image_names(path.stem.removeprefix("v"))
+    ours = {name: f"mine:{place}" for place, name in enumerate(dict.fromkeys(names))}
+    made = kind_provider.render(config, name="sc-1", images=ours, mounts=lambda _: [MOUNT])
     assert made["name"] == "sc-1"
-    assert made["nodes"][0]["image"] == "mine:1"
-    for node in made["nodes"]:
+    for name, node in zip(names, made["nodes"], strict=True):
+        assert node["image"] == ours[name]
         assert MOUNT in node["extraMounts"]
     # One CNI for pulled and built images alike, with the capture plugin in its chain.
     assert made["networking"]["disableDefaultCNI"] is True
@@ -87,27 +93,42 @@ def test_rendering_leaves_the_original_and_other_settings_alone() -> None:
         "nodes": [{"role": "control-plane", "extraMounts": [{"hostPath": "/a"}]}],
     }
     before = json.dumps(config)
-    made = kind_provider.render(config, name="n", image="i", mounts=[MOUNT])
+    made = kind_provider.render(config, name="n", images={"": "i"}, mounts=lambda _: [MOUNT])
     assert json.dumps(config) == before
     assert made["featureGates"] == {"SidecarContainers": True}
     assert made["networking"]["apiServerPort"] == 6443
     assert made["nodes"][0]["extraMounts"] == [{"hostPath": "/a"}, MOUNT]
 
 
-def test_a_node_of_another_version_keeps_its_image() -> None:
+def test_every_node_has_the_image_and_the_mounts_that_are_its_own() -> None:
     config = {
         "nodes": [
-            {"role": "control-plane", "image": "kindest/node:v1.31.4"},
+            {"role": "control-plane", "image": "kindest/node:v1.29.14"},
             {"role": "worker", "image": "kindest/node:v1.28.15"},
-            {"role": "worker", "image": "kindest/node:v1.31.4"},
+            {"role": "worker"},
         ]
     }
-    made = kind_provider.render(config, name="n", image="mine", mounts=[])
-    assert [node["image"] for node in made["nodes"]] == ["mine", "kindest/node:v1.28.15", "mine"]
+    ours = {"kindest/node:v1.29.14": "built:29", "kindest/node:v1.28.15": "kindest/node:v1.28.15"}
+
+    def mounts(place: int) -> list[dict[str, object]]:
+        return [{**MOUNT, "hostPath": f"/{place}"}]
+
+    made = kind_provider.render(config, name="n", images=ours, mounts=mounts)
+    assert [node["image"] for node in made["nodes"]] == [
+        "built:29",
+        "kindest/node:v1.28.15",
+        "built:29",
+    ]
+    assert [node["extraMounts"][0]["hostPath"] for node in made["nodes"]] == ["/0", "/1", "/2"]
 
 
 def test_a_config_without_nodes_gets_one() -> None:
-    made = kind_provider.render({"kind": "Cluster"}, name="n", image="i", mounts=[MOUNT])
+    made = kind_provider.render(
+        {"kind": "Cluster"},
+        name="n",
+        images={"kindest/node:v1.33.12": "i"},
+        mounts=lambda _: [MOUNT],
+    )
     assert made["nodes"] == [{"role": "control-plane", "image": "i", "extraMounts": [MOUNT]}]
 
 
@@ -141,6 +162,17 @@ def test_families_differ_in_their_addresses_alone() -> None:
     for made in (four, dual):
         made["plugins"][0]["ipam"] = {}
     assert four == dual
+
+
+def test_each_node_has_pod_addresses_of_its_own() -> None:
+    conflist = (KIND_CONFIGS / "cni" / "10-sidecar-conformance.conflist").read_text()
+    pools = [
+        json.loads(kind_provider.render_conflist(conflist, "p", place=place))["plugins"][0]["ipam"]
+        for place in range(3)
+    ]
+    assert [pool["ranges"] for pool in pools] == [
+        [[{"subnet": f"10.244.{place}.0/24"}]] for place in range(3)
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "kind: Pod", "a: b: c"])
@@ -203,7 +235,7 @@ def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
     engine = Engine(docker / "docker", "unix:///d", False, "28.0.0", {"DOCKER_HOST": "unix:///d"})
     with runs.start(tmp_path / "results", host="unix:///d") as run:
         with pytest.raises(EnvironmentProblem) as caught:
-            clusters.create(run, engine, "1.33", "node:1", [], tmp_path)
+            clusters.create(run, engine, "1.33", {"kindest/node:v1.33.12": "n"}, [], tmp_path)
         assert run.clusters == ()
     said = str(caught.value)
     assert "failed to create cluster: kubeadm" in said
@@ -350,6 +382,19 @@ def test_a_failure_reaches_the_worker_with_its_reason(tmp_path: Path) -> None:
         clusters.publish_state(run, "1.33", "failed", reason="the kubelet's words")
         with pytest.raises(EnvironmentProblem, match="the kubelet's words"):
             clusters.await_cluster(run.results, "1.33", "envoy", 10)
+
+
+def test_a_version_that_cannot_be_had_is_nobodys_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "read", lambda _: None)
+    with runs.start(tmp_path) as run:
+        clusters.publish_state(run, "1.30", "unobtainable", reason="no registry answers")
+        with pytest.raises(Unobtainable, match="no registry answers"):
+            clusters.await_cluster(run.results, "1.30", "envoy", 10)
+        cell = Cell("1.30", "envoy", "native", "fallback", "lifecycle")
+        observed = Observatory(run.results).observed(cell, ["stop.order"])
+    assert (observed.missing, observed.not_verified) == ("no registry answers", True)
 
 
 def test_a_deadline_says_what_was_seen_last(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_hazards_that_are_expected_beside_each_other_are_no_difference() -> None
     assert not line.differs
 
 
+def test_a_version_that_could_not_be_had_is_no_difference() -> None:
+    entries = [entry("1.29", "fallback", "holds"), entry("1.30", "fallback", "not-verified")]
+    (line,) = groups.lines(entries)
+    assert not line.differs and list(line.entries) == ["1.29", "1.30"]
+    told = {"1.30": {"state": "unobtainable", "versions": None}}
+    assert list(table.versions(told)) == ["Kubernetes 1.30: not verified here"]
+
+
 def test_a_pattern_shares_no_line_with_the_other() -> None:
     entries = [*side_by_side(), entry("1.33", "fallback", "broken", "late", pattern="classic")]
     assert [line.pattern for line in groups.lines(entries)] == ["native", "classic"]

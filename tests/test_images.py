@@ -357,12 +357,34 @@ def test_an_unknown_minor_says_which_there_are() -> None:
         image_recipe.parts("1.99")
 
 
+BY_PULLING_ONLY = {"1.30", "1.32"}  # their newest patches lack published modules
+
+
 def test_every_kind_config_names_an_image_whose_minor_is_pinned() -> None:
     for path in paths.KIND_CONFIGS.glob("v*.yaml"):
-        version = path.stem.removeprefix("v")
-        assert images.minor_of(images.node_image_name(version)) in image_recipe.minors()
+        for name in images.node_image_names(path.stem.removeprefix("v")):
+            minor = images.minor_of(name)
+            assert (minor in image_recipe.minors()) != (minor in BY_PULLING_ONLY)
     with pytest.raises(UsageProblem, match=r"9\.99"):
-        images.node_image_name("9.99")
+        images.node_image_names("9.99")
+
+
+def test_nodes_of_one_minor_have_one_image_in_all_kind_configs() -> None:
+    """A second patch of a minor would be one more image to pull, and none more to build."""
+    found: dict[str, set[str]] = {}
+    for path in paths.KIND_CONFIGS.glob("v*.yaml"):
+        for name in images.node_image_names(path.stem.removeprefix("v")):
+            found.setdefault(images.minor_of(name), set()).add(name)
+    assert all(len(names) == 1 for names in found.values()), found
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("policy", ["auto", "pull", "build"])
+def test_a_minor_that_is_not_pinned_can_only_be_pulled(tmp_path: Path, policy: str) -> None:
+    absent = '[ "$1" = image ] && { echo "No such image" >&2; exit 1; }'
+    engine = client(tmp_path, f"{absent}\necho '{NO_NETWORK[0]}' >&2; exit 1")
+    with pytest.raises(Unobtainable, match=r"1\.32"):
+        images.ensure_node_images(engine, "1.32", policy)
 
 
 def test_the_minor_of_a_node_image() -> None:

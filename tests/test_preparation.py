@@ -81,7 +81,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             made._supplies.make_base()
             for name in options.selection.sidecars:
                 made._supplies.make(name)
-            made._cluster("1.33", image.image)
+            made._cluster("1.33", {"kindest/node:v1.33.12": image.image})
             return run.results
 
     return start

@@ -208,6 +208,40 @@ def eviction(pattern: str = "native") -> World:
     return made
 
 
+def drain(pattern: str = "native") -> World:
+    """kubectl drains the node at 10; the budget lets the hurried pod go when the other is gone."""
+    made = world(pattern, "drain")
+    for role, told in (("subject", 10.0), ("hurried", 20.0)):
+        pod = Pod(made, role, "envoy")
+        pod.deleted(grace=8)
+        made.seen(told, "Pod", role, f"uid-{role}", spec(pattern), {"phase": "Running"})
+        made.watch[-1]["object"]["metadata"]["deletionTimestamp"] = "2026-11-22T17:45:11Z"
+        pod.told(told + 0.05, "app")
+        if role == "subject":
+            pod.ended(14.1, "app")
+            pod.told(14.2, "envoy")
+            pod.ended(15.8, "envoy")
+            pod.removed(16.4)
+        else:
+            pod.told(28.05, "envoy")
+            pod.ended(28.1, "app", 137)
+            pod.ended(29.6, "envoy")
+            pod.removed(30.2)
+    refused = (
+        'error when evicting pods/"hurried" -n "forged" (will retry after 5s): Cannot evict pod as '
+        "it would violate the pod's disruption budget.\n"
+    )
+    made.commands.append(
+        {
+            "ns": ns(30.3), "began_ns": ns(10.0), "code": 0, "err": refused * 2,
+            "command": "kubectl drain node --pod-selector=drained=forged",
+            "out": "node/node cordoned\npod/subject evicted\npod/hurried evicted\n",
+        }
+    )  # fmt: skip
+    made.step(31.0, "end")
+    return made
+
+
 def terminating(pattern: str = "native") -> World:
     """Two sidecars die at the same moment; one pod is being deleted."""
     made = world(pattern, "terminating")
@@ -287,6 +321,6 @@ def restart(pattern: str = "native") -> World:
 
 
 WORLDS = {
-    "hooks": hooks, "grace": grace, "killed": killed, "eviction": eviction,
+    "hooks": hooks, "grace": grace, "killed": killed, "eviction": eviction, "drain": drain,
     "terminating": terminating, "endpoints": endpoints, "kubelet": restart, "runtime": restart,
 }  # fmt: skip

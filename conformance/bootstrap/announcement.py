@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from conformance.bootstrap import image_docker, image_pull, image_recipe, images, node_image
 from conformance.bootstrap.image_docker import Engine
@@ -43,7 +43,7 @@ def sentence(
     compile. The first version's node image is pulled here where that works: so it becomes known
     whether a registry can be reached, and it is what the run needs first in any case.
     """
-    first = images.node_image_name(versions[0])
+    first, *others = images.node_image_names(versions[0])
     if policy == "auto" and image_docker.inspect(engine, first) is None:
         image_pull.pull(engine, first)
     nodes = _nodes(engine, versions, policy)
@@ -55,8 +55,8 @@ def sentence(
         whole = Part("", [build for part in parts for build in part.builds])
         said += f"; {whole.told} in all"
     said += f", on {os.cpu_count()} idle processors"
-    minor = images.minor_of(first)
-    if any(part.name not in (_SHARED, minor) for part in nodes):
+    needed = {_SHARED, *map(images.minor_of, (first, *others))}
+    if any(part.name not in needed for part in nodes):
         said += f"; verdicts of {versions[0]} fall meanwhile"
     return f"{said}."
 
@@ -65,11 +65,10 @@ _SHARED = "what all nodes share"
 
 
 def _nodes(engine: Engine, versions: Sequence[str], policy: str) -> list[Part]:
-    """What node images need, the shared programs first; each minor by its number."""
+    """What node images need, the shared programs first; each minor by its number, and once."""
     own: dict[str, list[GoBuild]] = {}
     shared: dict[str, GoBuild] = {}
-    for k8s in versions:
-        reference = images.node_image_name(k8s)
+    for reference in chain.from_iterable(map(images.node_image_names, versions)):
         minor = images.minor_of(reference)
         if (
             minor in image_recipe.minors()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,13 +67,18 @@ class FixtureImage:
 # -- node images ------------------------------------------------------------------------------
 
 
-def ensure_node_image(engine: Engine, k8s: str, policy: str) -> Image:
-    """The node image for a version that has a kind config ("1.33", "1.28-nogate").
+def ensure_node_images(engine: Engine, k8s: str, policy: str) -> Mapping[str, Image]:
+    """The images of the nodes of a version that has a kind config ("1.33", "1.28-nogate"): the name
+    in the config → what the engine has for it, the first node's first.
 
-    Raises Unobtainable when it can be neither pulled nor built, EnvironmentProblem when a registry
+    Raises Unobtainable when one can be neither pulled nor built, EnvironmentProblem when a registry
     refused or a build failed.
     """
-    wanted = node_image_name(k8s)
+    wanted = dict.fromkeys(node_image_names(k8s))
+    return {name: _ensure_node_image(engine, name, policy) for name in wanted}
+
+
+def _ensure_node_image(engine: Engine, wanted: str, policy: str) -> Image:
     minor = minor_of(wanted)
     if policy == "build":
         return _built_node(engine, minor, wanted, "IMAGES=build")
@@ -84,6 +89,11 @@ def ensure_node_image(engine: Engine, k8s: str, policy: str) -> Image:
     if failure is None:
         return image_of(engine, wanted, "pulled")
     must_be_buildable(wanted, failure, policy)
+    if minor not in image_recipe.minors():
+        raise Unobtainable(
+            f"{wanted} could not be pulled: {failure.said}; Kubernetes {minor} cannot be built "
+            "from packages either, for not all of its modules were published; pull it by hand."
+        )
     return _built_node(engine, minor, wanted, failure.said)
 
 
@@ -100,16 +110,18 @@ def will_build(engine: Engine, reference: str, policy: str) -> bool:
     return failure is not None and failure.kind in BUILT_AFTER
 
 
-def node_image_name(k8s: str) -> str:
-    """The image that the version's kind config names."""
+def node_image_names(k8s: str) -> Sequence[str]:
+    """The image of each node of the version's kind config; a node that names none has the first
+    one that is named."""
     path = paths.KIND_CONFIGS / f"v{k8s}.yaml"
     if not path.is_file():
         raise UsageProblem(f"Kubernetes {k8s} is unknown: there is no {path}.")
     config: Mapping[str, Any] = yaml.safe_load(path.read_text()) or {}
-    names = [str(node["image"]) for node in config.get("nodes", []) if "image" in node]
-    if not names:
+    nodes = config.get("nodes", [])
+    first = next((str(node["image"]) for node in nodes if "image" in node), "")
+    if not first:
         raise EnvironmentProblem(f"{path} names no node image; write one to its first node.")
-    return names[0]
+    return [str(node.get("image", first)) for node in nodes]
 
 
 def minor_of(reference: str) -> str:

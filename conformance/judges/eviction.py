@@ -5,19 +5,23 @@ from __future__ import annotations
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.departure import Departure, departure
+from conformance.judges.departure import Departure, departure, removed
 from conformance.judges.ordering import ended, require_meaning, told
-from conformance.judges.premise import require_premise
+from conformance.judges.premise import require_premise, versions
 from conformance.model import NS, Evidence, Finding, Value
 
 _BEHAVIOUR = "stop.eviction"
 HURRIED, PREEMPTED = "hurried", "preempted"
-_IN_WORDS = {SUBJECT_ROLE: "evicted", PREEMPTED: "preempted"}
+# By scenario: the pods whose time is enough, in words.
+_IN_WORDS = {
+    "eviction": {SUBJECT_ROLE: "an evicted", PREEMPTED: "a preempted"},
+    "drain": {SUBJECT_ROLE: "a drained"},
+}
 
 
 def keeps_order(bundle: Bundle) -> Finding:
-    """To hold: in the evicted and the preempted pod the sidecar was told to end after the app's
-    end; in the hurried one not before the shorter grace period was over.
+    """To hold: in the evicted and the preempted pod (or the drained one) the sidecar was told to
+    end after the app's end; in the hurried one not before the shorter grace period was over.
 
     To be broken: in any of them it was told to end too early.
     """
@@ -25,21 +29,27 @@ def keeps_order(bundle: Bundle) -> Finding:
     measured: dict[str, Value] = {}
     evidence: list[Evidence] = []
     unclear: list[str] = []
-    for role, words in _IN_WORDS.items():
+    enough = _IN_WORDS.get(bundle.index.cell.scenario)
+    if enough is None:
+        raise Unjudgeable(f"nobody is taken off a node in scenario {bundle.index.cell.scenario}")
+    if bundle.index.cell.scenario == "drain":
+        evidence.append(_drained(bundle))
+        measured["refused_by_the_budget"], measured["one_at_a_time"] = _budget(bundle)
+    for role, words in enough.items():
         going = departure(bundle, role)
         answer, gap, seen = going.order()
         measured[f"{role}_gap_ms"] = round(gap / 1e6, 1)
         evidence += [going.asked_evidence, *seen]
         if answer == "no":
             return _broken(
-                f"In the {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
+                f"In {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
                 "before the app's end.",
                 measured,
                 evidence,
                 going.disorder(),
             )
         if answer != "yes":
-            unclear.append(f"which came first in the {words} pod cannot be told")
+            unclear.append(f"which came first in {words} pod cannot be told")
         else:
             require_meaning(bundle, going.lives, going.asked, role)
     hurried = departure(bundle, HURRIED)
@@ -71,13 +81,53 @@ def keeps_order(bundle: Bundle) -> Finding:
     return Finding(
         _BEHAVIOUR,
         "holds",
-        f"The sidecar was told to end {measured[f'{SUBJECT_ROLE}_gap_ms']} ms after the app's end "
-        f"in an evicted pod, {measured[f'{PREEMPTED}_gap_ms']} ms in a preempted one, and when "
-        f"{measured['hurried_grace_seconds']:.0f} s of grace were too short, "
+        "The sidecar was told to end "
+        + ", ".join(
+            f"{measured[f'{role}_gap_ms']} ms after the app's end in {words} pod"
+            for role, words in enough.items()
+        )
+        + f", and when {measured['hurried_grace_seconds']:.0f} s of grace were too short, "
         f"{measured['hurried_signal_after_seconds']} s after the app's signal.",
         measured=measured,
         evidence=evidence,
     )
+
+
+def _drained(bundle: Bundle) -> Evidence:
+    """It was kubectl drain that took both pods away, and it came to its end."""
+    for line in bundle.commands():
+        if line["command"].startswith("kubectl drain "):
+            lacking = [
+                role for role in (SUBJECT_ROLE, HURRIED) if f"pod/{role} evicted" not in line["out"]
+            ]
+            if lacking or line["code"] != 0:
+                raise Unjudgeable(
+                    f"kubectl drain ended with {line['code']}, and evicted no "
+                    f"{' and no '.join(lacking) or 'more'}: {line['err'][-200:]}"
+                )
+            return Evidence("commands.jsonl", line.number, ns=line.ns, text="kubectl drain")
+    raise Unjudgeable("nobody ran kubectl drain")
+
+
+def _budget(bundle: Bundle) -> tuple[int, bool]:
+    """How often the budget refused kubectl a pod, and whether one was gone before the other was
+    told to go."""
+    refused = sum(
+        line["err"].count("disruption budget")
+        for line in bundle.commands()
+        if line["command"].startswith("kubectl drain ")
+    )
+    told = [_told(bundle, role) for role in (SUBJECT_ROLE, HURRIED)]
+    gone = [removed(bundle, role).ns for role in (SUBJECT_ROLE, HURRIED)]
+    return refused, min(gone) <= max(told)
+
+
+def _told(bundle: Bundle, role: str) -> int:
+    """When the watch told that a pod had been told to go (ns)."""
+    for line in versions(bundle, role):
+        if "deletionTimestamp" in line["object"]["metadata"]:
+            return line.ns
+    raise Unjudgeable(f"the watch never told that {role} was to go")
 
 
 def _require_hurry(hurried: Departure) -> None:

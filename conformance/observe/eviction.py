@@ -4,8 +4,8 @@
     hurried    evicted with one that is not enough
     preempted  of low priority; its place is given to another pod
 
-kubectl drain is an eviction of each pod, behind a cordon that other cells would feel. The place is
-a resource of the node that is made up for this cell, so that nobody else's pod can be the victim.
+The place is a resource of the node that is made up for this cell, so that nobody else's pod can be
+the victim. What kubectl drain does is a scenario of its own (drain): other cells feel its cordon.
 """
 
 from __future__ import annotations

@@ -232,13 +232,13 @@ class Stage:
         groups = ("initContainerStatuses", "containerStatuses")
         return {one["name"]: one for group in groups for one in status.get(group) or ()}
 
-    def kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str, seconds: float = 60) -> str:
         """Run kubectl in the cell's namespace; its output, which commands.jsonl keeps too."""
         began = time.time_ns()
         child = process.start(
             self.kubectl_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        out, err = (text.decode(errors="replace") for text in child.communicate(timeout=60))
+        out, err = (text.decode(errors="replace") for text in child.communicate(timeout=seconds))
         record = {
             "ns": time.time_ns(),
             "began_ns": began,

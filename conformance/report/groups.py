@@ -69,8 +69,9 @@ class Line:
 
     @property
     def differs(self) -> bool:
-        """Whether versions differ in what was observed."""
-        return len({observed(entry) for entry in self.entries.values()}) > 1
+        """Whether versions differ in what was observed, where anything was."""
+        seen = [one for one in self.entries.values() if one["observed"] != "not-verified"]
+        return len({observed(entry) for entry in seen}) > 1
 
 
 def observed(entry: Json) -> tuple[str, str]:

@@ -50,6 +50,7 @@ def write(results: Path, report: Json) -> Path:
         patterns=PATTERNS,
         marks={outcome: mark for outcome, (mark, _) in STYLE.items()},
         seen=SEEN,
+        kubelets=summary.kubelets,
         bad=summary.BAD,
         few=FEW,
     )

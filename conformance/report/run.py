@@ -11,6 +11,7 @@ import pytest
 
 from conformance import plan, timing, verdicts
 from conformance.choices import known_k8s
+from conformance.cluster_state import read_state
 from conformance.progress import board
 from conformance.report import document, groups, html, story, summary, table
 
@@ -56,8 +57,13 @@ class Reporter:
                 file = verdicts.path(self._results, item)
                 if file.exists() and str(file) not in self._printed:
                     self._printed.add(str(file))
-                    board.console.print(table.line(verdicts.read(file)[0]))
+                    if not self._unobtainable(item.cell.k8s):  # why, was said once for all of them
+                        board.console.print(table.line(verdicts.read(file)[0]))
                     self._fallen(item.cell.k8s)
+
+    def _unobtainable(self, k8s: str) -> bool:
+        told = read_state(self._results, k8s)
+        return told is not None and told["state"] == "unobtainable"
 
     def _fallen(self, k8s: str) -> None:
         """One verdict less to wait for: a cluster that has none left makes room for another."""
@@ -111,7 +117,9 @@ class Reporter:
         board.console.print()
         for one in table.versions(report["run"]["clusters"]):
             board.say(one)
-        settled = groups.settled(report["cells"])
+        settled = [
+            one for one in groups.settled(report["cells"]) if not self._unobtainable(one["k8s"])
+        ]
         board.console.print(table.tables(settled))
         if len(groups.versions(settled)) > 1:
             for line in table.across(settled):

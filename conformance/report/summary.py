@@ -24,9 +24,15 @@ MEANING = {
 def versions(told: Mapping[str, Any]) -> str:
     """What a cluster says of itself, in a few words."""
     return (
-        f"API server {told['server']}, kubelet {told['kubelet']}, {told['runtime']}, "
+        f"API server {told['server']}, kubelet {kubelets(told)}, {told['runtime']}, "
         f"kernel {told['kernel']}"
     )
+
+
+def kubelets(told: Mapping[str, Any]) -> str:
+    """The versions of a cluster's kubelets, each once, the first node's first."""
+    others = [node["kubelet"] for node in told.get("nodes", {}).values()]
+    return " and ".join(dict.fromkeys((told["kubelet"], *others)))
 
 
 def counts(verdicts: Iterable[Verdict]) -> Mapping[str, int]:

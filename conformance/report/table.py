@@ -44,7 +44,8 @@ def versions(clusters: Json) -> Iterator[str]:
     """One line for each Kubernetes version: what its cluster says of itself."""
     for k8s, cluster in clusters.items():
         told = cluster["versions"]
-        yield f"Kubernetes {k8s}: {summary.versions(told) if told else cluster['state']}"
+        state = "not verified here" if cluster["state"] == "unobtainable" else cluster["state"]
+        yield f"Kubernetes {k8s}: {summary.versions(told) if told else state}"
 
 
 def across(entries: Sequence[Json]) -> Iterator[Text]:

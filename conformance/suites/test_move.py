@@ -17,6 +17,11 @@ def test_a_cluster_that_does_not_know_native_sidecars_says_so(evidence: CellEvid
     evidence.must_show("move.old-cluster")
 
 
+@behaviour("move.kubelet-skew")
+def test_an_old_kubelet_refuses_a_native_pod_in_words(evidence: CellEvidence) -> None:
+    evidence.must_show("move.kubelet-skew")
+
+
 @behaviour("move.upgrade")
 def test_a_mesh_is_upgraded_without_a_leak_or_a_loss(evidence: CellEvidence) -> None:
     evidence.must_show("move.upgrade")

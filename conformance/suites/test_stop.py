@@ -76,7 +76,7 @@ def test_a_pod_leaves_its_service_before_it_refuses(evidence: CellEvidence) -> N
 
 
 @behaviour("stop.eviction")
-def test_eviction_and_preemption_keep_the_order(evidence: CellEvidence) -> None:
+def test_eviction_drain_and_preemption_keep_the_order(evidence: CellEvidence) -> None:
     evidence.must_show("stop.eviction")
 
 

@@ -493,6 +493,64 @@ def test_evictions_that_show_nothing(tmp_path: Path, doubtful: Break) -> None:
     assert judged(EVICTION, world, tmp_path).observed == "inconclusive"
 
 
+def test_a_drain_in_order(tmp_path: Path) -> None:
+    found = judged(EVICTION, worlds.drain(), tmp_path)
+    assert found.observed == "holds"
+    assert found.measured["hurried_signal_after_seconds"] == pytest.approx(8)
+    assert (found.measured["refused_by_the_budget"], found.measured["one_at_a_time"]) == (2, True)
+
+
+def at_once(world: World) -> None:
+    """Both pods are told to go at the same moment, whatever the budget says."""
+    for line in world.watch:
+        if "deletionTimestamp" in line["object"]["metadata"]:
+            line["ns"] = ns(10)
+
+
+def test_a_budget_that_is_not_kept_is_seen(tmp_path: Path) -> None:
+    world = worlds.drain()
+    at_once(world)
+    assert judged(EVICTION, world, tmp_path).measured["one_at_a_time"] is False
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda world: signalled(world, "subject", "envoy", 10.06),
+        lambda world: signalled(world, "hurried", "envoy", 20.06),
+    ],
+)
+def test_a_drain_out_of_order(tmp_path: Path, wrong: Break) -> None:
+    world = worlds.drain()
+    wrong(world)
+    assert shown(judged(EVICTION, world, tmp_path)) == ("broken", "wrong-order")
+
+
+def drain_said(world: World, **said: object) -> None:
+    world.commands[0] |= said
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        lambda world: drain_said(world, code=1),  # it gave up
+        lambda world: drain_said(world, out="node/node cordoned\npod/subject evicted\n"),
+        lambda world: drain_said(world, out="node/node cordoned\n"),  # others deleted the pods
+        lambda world: drain_said(world, command="kubectl uncordon node"),
+        lambda world: world.commands.clear(),
+        lambda world: exited(world, "subject", "app", 10.2),  # ordered by chance
+        lambda world: world.stamp(27.0, "hurried.app", "app.last"),  # in no hurry
+        lambda world: world.drop(world.steps, "delete.asked", pod="hurried"),
+        lambda world: signalled(world, "subject", "envoy", 14.099),
+        lambda world: world.index["cell"].update(scenario="lifecycle"),
+    ],
+)
+def test_a_drain_that_shows_nothing(tmp_path: Path, doubtful: Break) -> None:
+    world = worlds.drain()
+    doubtful(world)
+    assert judged(EVICTION, world, tmp_path).observed == "inconclusive"
+
+
 # --- a crash in a terminating pod
 
 CRASH = "crash.terminating"

@@ -14,6 +14,7 @@ import worlds_jobs
 import worlds_leaks
 import worlds_logs
 import worlds_mesh
+import worlds_skew
 import worlds_start
 import worlds_stop
 import worlds_visible
@@ -40,6 +41,7 @@ def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
         **worlds_stop.WORLDS,
         "cni-race": worlds_cni.race,
         **worlds_leaks.WORLDS,
+        **worlds_skew.WORLDS,
     }  # fmt: skip
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
         return worlds_cni.kept(pattern)

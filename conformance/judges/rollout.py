@@ -19,7 +19,7 @@ from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
-from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
+from conformance.judges.crowd import TIMED_OUT, TIMEOUT, blamable, only_timed_out
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.premise import pattern_of, require_premise
 from conformance.judges.view import from_inside, identity
@@ -224,8 +224,11 @@ def _saw_control(look: _Look) -> bool:
 
 
 def _sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
-    """What was sent in the window, and ended in it. What was under way when the former pod went may
-    hang for longer, and is awaited."""
+    """What was sent in the window, and came to its end there.
+
+    What was under way when the former pod went may hang until its sender's patience is over. But
+    behind the window the new pod is taken away, which cuts what is still being answered.
+    """
     gone = _step(bundle, "former.gone")
     return [
         one
@@ -233,7 +236,10 @@ def _sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
         for one in attempts(bundle, role, bundle.index.app)
         if one.kind in _MEANT
         and one.begin_ns in window
-        and ((one.end_ns or 0) <= window.end or one.begin_ns <= gone)
+        and (
+            (one.end_ns or 0) <= window.end
+            or (one.begin_ns <= gone and one.outcome in (OK, TIMEOUT))
+        )
     ]
 
 

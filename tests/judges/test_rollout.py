@@ -97,6 +97,13 @@ def test_what_hangs_when_the_former_pod_goes_is_lost_however_late_it_ends(tmp_pa
     assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
 
 
+def test_what_is_cut_when_the_new_pod_is_taken_away_is_no_loss_of_the_move(tmp_path: Path) -> None:
+    world = worlds.move()
+    world.attempt(8.2, "peer.app", "inflight", 900, "closed", took=6.0)
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert found.observed == "holds", found.reason
+
+
 @pytest.mark.parametrize("at", [-3.0, 3.0, 8.0])
 def test_plaintext_of_the_former_pod_is_seen(tmp_path: Path, at: float) -> None:
     found = to_native(tmp_path, old=lambda world: world.leak(at, token("steady", 777)))

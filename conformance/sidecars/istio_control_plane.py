@@ -57,7 +57,8 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
             install_revision(cluster, release, revision)
         for document in workloads.read(MANIFESTS / "telemetry.yaml", {}):
             create(client, document)
-        await_webhooks(client)
+        for revision in _revisions(release):
+            await_webhooks(client, revision)
     took = time.monotonic() - began
     memory = _memory_mib(client)
     warning = _warning(log.read_text())
@@ -159,8 +160,11 @@ def loaded_release(cluster: ClusterHandle) -> Release:
     return Release(found[1])
 
 
-def await_webhooks(client: Any) -> None:
-    """Until istiod has signed its webhooks, the API server cannot call them: pods are refused."""
+def await_webhooks(client: Any, revision: str = "") -> None:
+    """Until istiod has signed its webhooks, and the node knows the way to it, pods are refused.
+
+    revision: the one (or the tag) that a pod is sent to as a dry run; "" for the default one.
+    """
     api = k8s.AdmissionregistrationV1Api(client)
 
     def signed() -> bool:
@@ -173,6 +177,24 @@ def await_webhooks(client: Any) -> None:
         return bool(found) and all(hook.client_config.ca_bundle for hook in found)
 
     wait(signed, "istiod did not sign its injection webhooks")
+    wait(lambda: _injects(client, revision), "the injection webhook did not answer")
+
+
+def _injects(client: Any, revision: str) -> bool:
+    """Whether a pod that asks for a sidecar would be made: its webhook fails it otherwise."""
+    labels = {"sidecar.istio.io/inject": "true"} | ({"istio.io/rev": revision} if revision else {})
+    pod = {
+        "metadata": {"name": "injected", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    }
+    core = k8s.CoreV1Api(client)
+    try:
+        core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
+    except k8s.ApiException as error:
+        if error.status != 500:  # "failed calling webhook" is an internal error
+            raise
+        return False
+    return True
 
 
 def _memory_mib(client: Any) -> float:

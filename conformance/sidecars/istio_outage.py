@@ -32,7 +32,7 @@ def bring(cluster: ClusterHandle, client: Any, revision: str) -> None:
             "outage is not played; choose 1.24 or newer."
         )
     install_revision(cluster, release, revision)
-    await_webhooks(client)
+    await_webhooks(client, revision)
 
 
 def take_down(client: Any, revision: str) -> None:

@@ -45,9 +45,9 @@ def prepare(cluster: ClusterHandle, client: Any, tag: str) -> None:
         ]
         if f"istiod-{NEXT}" not in names:
             install_revision(cluster, release, NEXT, [SETTING, _other_default(cluster, release)])
-            await_webhooks(client)
+            await_webhooks(client, NEXT)
         point(cluster, tag, PRESENT)
-    await_webhooks(client)
+    await_webhooks(client, tag)
 
 
 def _other_default(cluster: ClusterHandle, release: Release) -> str:

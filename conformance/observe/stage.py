@@ -60,6 +60,8 @@ class Stage:
     context: Context
     watch: NamespaceWatch = field(init=False)
     afterwards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    # What was read of a file of stamps: the bytes, and the lines.
+    _read: dict[str, tuple[int, list[Json]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.core = k8s.CoreV1Api(self.client)
@@ -215,12 +217,20 @@ class Stage:
         return summary(found) if found else f"no pod {pod}"
 
     def stamps(self, name: str) -> list[Json]:
-        """The lines that a fixture program has written so far (a half line at the end is left)."""
+        """The lines that a fixture program has written so far (a half line at the end is left).
+
+        Each is read once: who waits for something asks many times a second.
+        """
         path = self.bundle / "stamps" / f"{name}.jsonl"
-        if not path.exists():
-            return []
-        *whole, _ = path.read_text().split("\n")
-        return [json.loads(line) for line in whole]
+        done, known = self._read.get(name, (0, []))
+        if path.exists():
+            with path.open("rb") as source:
+                source.seek(done)
+                *whole, half = source.read().split(b"\n")
+                done = source.tell() - len(half)
+            known += [json.loads(line) for line in whole]
+            self._read[name] = done, known
+        return list(known)
 
     def give(self, name: str) -> None:
         """Put a file into the bundle that a fixture waits for (SC_WAITS_FOR, SC_NEEDS)."""

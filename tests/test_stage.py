@@ -1,0 +1,22 @@
+"""What a stage reads while fixture programs are still writing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance.observe.stage import Stage
+
+
+def test_stamps_are_read_as_they_grow_and_never_by_halves(tmp_path: Path) -> None:
+    stage = object.__new__(Stage)  # it is made on a cluster, and asked for a file alone
+    stage.bundle, stage._read = tmp_path, {}
+    assert stage.stamps("subject.app") == []
+    file = tmp_path / "stamps" / "subject.app.jsonl"
+    file.parent.mkdir()
+    file.write_text('{"event": "one"}\n{"event": "tw')
+    assert stage.stamps("subject.app") == [{"event": "one"}]
+    with file.open("a") as more:
+        more.write('o"}\n')
+    assert stage.stamps("subject.app") == [{"event": "one"}, {"event": "two"}]
+    stage.stamps("subject.app").clear()  # whoever asks gets a list of their own
+    assert len(stage.stamps("subject.app")) == 2

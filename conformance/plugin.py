@@ -8,6 +8,7 @@ The controlling process owns the clusters and the report; xdist's workers observ
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from conformance.preparation import Preparation
 
 SUITES = Path(__file__).parent / "suites"
-# Cells observed at once: waiting is most of a cell, and nothing was blind with six on two cores.
-WORKERS = 6
+# Cells observed at once: waiting is most of a cell, but six of them kept two processors busy without
+# a pause, and what is more than that only makes all of them late. Beyond eight the node is the limit.
+WORKERS = min(8, 2 * (os.cpu_count() or 1))
 _STATE = pytest.StashKey["Session"]()
 
 

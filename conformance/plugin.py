@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from conformance.preparation import Preparation
 
 SUITES = Path(__file__).parent / "suites"
-# Cells observed at once: waiting is most of a cell, but six of them kept two processors busy without
-# a pause, and what is more than that only makes all of them late. Beyond eight the node is the limit.
+# Cells observed at once: waiting is most of a cell, but six of them kept two processors busy
+# without a pause, and more only make each other late. Beyond eight the node is the limit.
 WORKERS = min(8, 2 * (os.cpu_count() or 1))
 _STATE = pytest.StashKey["Session"]()
 

@@ -104,7 +104,7 @@ def outcome(bundle: Bundle) -> Finding:
     measured["requests_after"] = dict(by_outcome(after))
     measured["late_after"] = len(late)
     measured["lost_just_after"] = sum(one.outcome != OK for one in behind if one not in after)
-    if late and not lost and crowded(bundle, _undisturbed(sent, found)):
+    if late and not lost and crowded(_undisturbed(sent, found)):
         raise Unjudgeable(
             f"{len(late)} of {len(after)} requests after the sidecar's return came to no end in "
             "their time, and others were answered late: whether they hung or the machine was slow "

@@ -4,9 +4,7 @@ proof that it was lost."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
-from conformance.evidence.bundle import Bundle
 from conformance.evidence.requests import OK, UNENDED, Attempt
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NS, Measured
@@ -21,9 +19,6 @@ LEAST = 2
 TIMEOUT = "timeout"  # the outcome, as senders record it
 
 
-# The node's collector reads its clocks once a second (observe/node), and passes no sidecar. Of its
-# readings 15 to 20 % came later than this where requests timed out, 3 % where none did.
-LATE_READING_NS = NS // 10
 TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
 
 
@@ -33,25 +28,15 @@ def only_timed_out(lost: Iterable[Attempt]) -> bool:
     return all(one.outcome == TIMEOUT for one in lost)
 
 
-def crowded(bundle: Bundle, sent: Iterable[Attempt]) -> int:
-    """How many quick requests were answered late; 0 unless so many that the machine was crowded.
-
-    A sidecar that stands still makes answers late, too: so the node itself must have been late.
-    """
+def crowded(sent: Iterable[Attempt]) -> int:
+    """How many quick requests were answered late; 0 unless so many that the machine was crowded."""
     took = [
         one.end_ns - one.begin_ns
         for one in sent
         if one.kind in _QUICK and one.outcome == OK and one.end_ns is not None
     ]
     late = sum(ns > LATE_NS for ns in took)
-    return late if late >= max(LEAST, LATE_SHARE * len(took)) and _node_was_late(bundle) else 0
-
-
-def _node_was_late(bundle: Bundle) -> bool:
-    """Whether any of the node's own readings came late; so it is assumed where there are none."""
-    moments = [line.ns for line in bundle.clock()]
-    gaps = [later - earlier for earlier, later in pairwise(moments)]
-    return not gaps or max(gaps) > NS + LATE_READING_NS
+    return late if late >= max(LEAST, LATE_SHARE * len(took)) else 0
 
 
 def _merely_late(one: Attempt) -> bool:
@@ -63,14 +48,14 @@ def _merely_late(one: Attempt) -> bool:
 
 
 def blamable(
-    bundle: Bundle, lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
+    lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
 ) -> Sequence[Attempt]:
     """Of the lost requests those that cannot be the machine's: all, unless it was crowded, and then
     those that did not merely time out.
 
     sent: requests around them. Raises Unjudgeable when every loss may be the machine's.
     """
-    late = crowded(bundle, sent) if lost else 0
+    late = crowded(sent) if lost else 0
     if not late:
         return lost
     sure = [one for one in lost if not _merely_late(one)]

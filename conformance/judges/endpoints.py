@@ -78,7 +78,7 @@ def left_first(bundle: Bundle) -> Finding:
             evidence=[going.asked_evidence, *(one.evidence for one in lost[:TOLD])],
         )
     slow = [one for way in ways for one in way.tried if _timed_out(one)]
-    if slow and crowded(bundle, _sent(bundle)):
+    if slow and crowded(_sent(bundle)):
         raise Unjudgeable(
             f"{len(slow)} requests timed out: a machine that is too slow, and not a refusal",
             measured=measured,

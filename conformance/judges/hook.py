@@ -46,7 +46,7 @@ def stale_prestop(bundle: Bundle) -> Finding:
     from_inside(bundle, wire.see)
     wire.finish()
     measured = _measured(hook, sigterm, (steady, after), sent, wire.with_peer)
-    lost = blamable(bundle, lost, sent, measured)
+    lost = blamable(lost, sent, measured)
     if lost:
         return Finding(
             _BEHAVIOUR,

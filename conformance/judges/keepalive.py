@@ -75,7 +75,7 @@ def drain(bundle: Bundle) -> Finding:
         "new_connections_by_outcome": dict(by_outcome(one for one in sent if one.kind == kept.NEW)),
         **_between_the_proxies(bundle, window, wire.with_peer, ends),
     }
-    ended, lost = kept.blamable(bundle, ended, lost, sent, measured)
+    ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
         hazard = kept.hazard(ended, lost)
         return Finding(

@@ -133,14 +133,10 @@ def require_used(kept: Iterable[Kept], window: Window) -> None:
 
 
 def blamable(
-    bundle: Bundle,
-    ended: Sequence[Kept],
-    lost_: Sequence[Attempt],
-    sent_: Sequence[Attempt],
-    measured: Measured,
+    ended: Sequence[Kept], lost_: Sequence[Attempt], sent_: Sequence[Attempt], measured: Measured
 ) -> tuple[Sequence[Kept], Sequence[Attempt]]:
     """Of the ends and losses those that cannot be a crowded machine's: see crowd.blamable."""
-    sure = crowd.blamable(bundle, lost_, sent_, measured)
+    sure = crowd.blamable(lost_, sent_, measured)
     if len(sure) < len(lost_):
         ended = [one for one in ended if one.how != crowd.TIMEOUT]
     return ended, sure

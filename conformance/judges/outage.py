@@ -50,7 +50,7 @@ def plane(bundle: Bundle) -> Finding:
         ),
         "ready_after_the_plane_seconds": _seconds(bundle, "plane.up", ready.ns if ready else None),
     }
-    lost = blamable(bundle, lost, sent, measured)
+    lost = blamable(lost, sent, measured)
     if lost:
         return Finding(
             _PLANE,

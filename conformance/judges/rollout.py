@@ -121,7 +121,7 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
             measured=measured,
             evidence=[one.evidence for one in sent[:1]],
         )
-    sure = blamable(bundle, [one.attempt for one in lost], sent, measured)
+    sure = blamable([one.attempt for one in lost], sent, measured)
     lost = [one for one in lost if one.attempt in sure]
     own = [one for one in lost if not one.classic]
     told = own or lost

@@ -52,7 +52,7 @@ def unnoticed(bundle: Bundle) -> Finding:
             f"{len(shown[SUBJECT_ROLE])}",
             measured=measured,
         )
-    ended, lost = kept.blamable(bundle, ended, lost, sent, measured)
+    ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
         return Finding(
             _BEHAVIOUR,

@@ -56,7 +56,7 @@ def in_flight(bundle: Bundle) -> Finding:
             f"no request was being answered when the pod was deleted ({len(found)} were under way)",
             measured=measured,
         )
-    lost = blamable(bundle, lost, _by_both(bundle), measured)
+    lost = blamable(lost, _by_both(bundle), measured)
     if lost:
         gone = _app_gone_ns(bundle)
         if all(one.end_ns is None or one.end_ns >= gone for one in lost):
@@ -125,7 +125,7 @@ def app_egress(bundle: Bundle) -> Finding:
             f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
             measured=measured,
         )
-    lost = blamable(bundle, lost, _by_both(bundle), measured)
+    lost = blamable(lost, _by_both(bundle), measured)
     if lost:
         return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]

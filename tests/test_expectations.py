@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
 
 from conformance import expectations
@@ -46,9 +48,11 @@ def test_another_hazard_is_named() -> None:
 
 
 def test_every_row_speaks_of_things_that_exist() -> None:
+    cells = every_cell()
     for row in expectations.table():
         assert row.expectation.reason and row.expectation.source
-        assert any(row.matches(id_, cell) for id_ in behaviours() for cell in every_cell()), row
+        meant = [id_ for id_ in behaviours() if fnmatch.fnmatchcase(id_, row.behaviour)]
+        assert meant and any(row.matches(meant[0], cell) for cell in cells), row
 
 
 def every_cell() -> list[Cell]:

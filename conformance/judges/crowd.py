@@ -17,8 +17,6 @@ LATE_NS = NS
 LATE_SHARE = 0.02
 LEAST = 2
 TIMEOUT = "timeout"  # the outcome, as senders record it
-
-
 TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
 
 

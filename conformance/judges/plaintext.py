@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.capture import UnreadableCapture
-from conformance.evidence.coverage import Blind, Coverage
+from conformance.evidence.coverage import Coverage
 from conformance.evidence.index import endpoint
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.tls import RecordCheck
@@ -23,7 +23,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.explained import Explained
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
 from conformance.judges.premise import require_premise
-from conformance.judges.view import from_inside, from_node, identity
+from conformance.judges.view import from_inside, from_node, identity, require_watched
 from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
 _FOREVER = 1 << 62
@@ -117,15 +117,7 @@ def judge_window(
     for lack in seen.lacks:
         raise lack
     assert seen.coverage is not None
-    problems = seen.coverage.problems(window, to_the_end=to_the_end)
-    if problems:
-        words = [one.why if isinstance(one, Blind) else one for one in problems]
-        raise Unjudgeable(
-            f"capture blind in the {window.name} window: {'; '.join(words[:5])}",
-            retry=any(isinstance(one, Blind) for one in problems),
-            evidence=[one.evidence for one in problems if isinstance(one, Blind)],
-            measured=measured,
-        )
+    require_watched(seen.coverage, window, to_the_end=to_the_end, measured=measured)
     if not seen.inside.controls.number:
         raise Unjudgeable(
             "judge blind: the deliberate plaintext canary was not found in the capture outside of "

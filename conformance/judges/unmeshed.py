@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from conformance.evidence import dns
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.capture import Packet
-from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.records import Line
 from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.explained import Explained
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
-from conformance.judges.view import from_inside, identity
+from conformance.judges.view import from_inside, identity, require_watched
 from conformance.model import Evidence, Finding, Measured, Value, Window
 
 _MEASURED, _BESIDE = "leak.dns-udp", "leak.beside-udp"
@@ -106,7 +105,7 @@ def dns_udp(bundle: Bundle) -> Finding:
     datagrams = _datagrams(bundle, window)
     lookups = _lookups(bundle, window)
     measured = _measure(seen, datagrams, lookups, window)
-    _require_watched(watched, window, measured)
+    require_watched(watched, window, to_the_end=False, measured=measured)
     _require_all(seen, datagrams, lookups, bundle, measured)
     in_clear = [one for one in datagrams if one.token in seen.sent]
     back = sum(one.token in seen.came for one in in_clear)
@@ -171,18 +170,6 @@ def _lookups(bundle: Bundle, window: Window) -> Sequence[Line]:
     if len(found) < MIN_LOOKUPS:
         raise Unjudgeable(f"the app looked {len(found)} names up, and {MIN_LOOKUPS} are needed")
     return found
-
-
-def _require_watched(watched: Coverage, window: Window, measured: Measured) -> None:
-    problems = watched.problems(window, to_the_end=False)
-    if problems:
-        words = [one.why if isinstance(one, Blind) else one for one in problems]
-        raise Unjudgeable(
-            f"capture blind in the {window.name} window: {'; '.join(words[:5])}",
-            retry=any(isinstance(one, Blind) for one in problems),
-            evidence=[one.evidence for one in problems if isinstance(one, Blind)],
-            measured=measured,
-        )
 
 
 def _require_all(

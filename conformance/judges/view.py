@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.capture import Capture, Packet, UnreadableCapture
-from conformance.evidence.coverage import BeaconLog, Coverage, coverage
+from conformance.evidence.coverage import BeaconLog, Blind, Coverage, coverage
 from conformance.evidence.index import shortest
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import Evidence
+from conformance.model import Evidence, Measured, Window
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,22 @@ def from_inside(bundle: Bundle, see: Callable[[Packet], None]) -> Coverage:
     except UnreadableCapture as error:
         raise Unjudgeable(str(error), evidence=(Evidence(bundle.capture_file),)) from error
     return coverage(beacons, bundle.agent(), bundle.agent_file, capture.frames, capture.truncated)
+
+
+def require_watched(
+    watched: Coverage, window: Window, *, to_the_end: bool, measured: Measured
+) -> None:
+    """The capture watched a window without a gap. Raises Unjudgeable, which asks for another
+    attempt where it was blind for a time."""
+    problems = watched.problems(window, to_the_end=to_the_end)
+    if problems:
+        words = [one.why if isinstance(one, Blind) else one for one in problems]
+        raise Unjudgeable(
+            f"capture blind in the {window.name} window: {'; '.join(words[:5])}",
+            retry=any(isinstance(one, Blind) for one in problems),
+            evidence=[one.evidence for one in problems if isinstance(one, Blind)],
+            measured=measured,
+        )
 
 
 def from_node(bundle: Bundle) -> Iterator[Packet]:

@@ -188,7 +188,7 @@ def envoy_container(role: str, mode: str, *, start_delay: float, drain: float) -
             "periodSeconds": 1,
             "failureThreshold": 60,
         },
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "resources": {"requests": {"cpu": "40m", "memory": "64Mi"}},
         "volumeMounts": [
             {"name": "mesh", "mountPath": _CERTIFICATES, "readOnly": True},
             {"name": "evidence", "mountPath": "/evidence"},

@@ -209,6 +209,19 @@ def test_the_daemon_shares_nothing_and_touches_no_shared_chain(short: Path) -> N
     assert (config.get("default-runtime") == "clipped") is clipped
 
 
+def test_containers_weigh_more_than_the_run_where_groups_are_ours(tmp_path: Path) -> None:
+    daemon = dockerd.Daemon(tmp_path / "home")
+    assert dockerd.preferred(daemon, tmp_path) == {}  # cgroup v2, or none that can be written
+    (tmp_path / "cpu").mkdir()
+    assert dockerd.preferred(daemon, tmp_path) == {"cgroup-parent": f"/{daemon.group}"}
+    shares = tmp_path / "cpu" / daemon.group / "cpu.shares"
+    assert int(shares.read_text()) > 1024
+    shares.unlink()  # in a cgroup file system it goes with the folder
+    (tmp_path / "memory" / daemon.group / "of a container").mkdir(parents=True)
+    dockerd.remove_groups(daemon, tmp_path)
+    assert [found.name for found in tmp_path.glob("*/*")] == []
+
+
 def test_file_systems_and_mounts_are_told(tmp_path: Path) -> None:
     assert dockerd.file_system(Path("/proc/self/status")) == "proc"
     assert dockerd.file_system(tmp_path / "not" / "there") == dockerd.file_system(tmp_path)

@@ -97,6 +97,24 @@ def test_a_proxy_that_could_not_connect_in_its_time_was_late_too(tmp_path: Path)
     assert world.judged("stop.app-egress", tmp_path / "crowd").observed == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "late", "observed"),
+    [
+        ("timeout", 12, "inconclusive"),
+        ("timeout", 1, "broken"),
+        ("refused", 12, "broken"),
+    ],
+)
+def test_a_first_request_has_a_crowd_around_it_too(
+    tmp_path: Path, outcome: str, late: int, observed: str
+) -> None:
+    world = worlds.lifecycle()
+    (end,) = world.lines("subject.app", "request.end", kind="first")
+    end["outcome"] = outcome
+    crowd(world, "peer.app", "quick", 8.0, late)
+    assert world.judged("start.first-request", tmp_path).observed == observed
+
+
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:
     world = worlds_mesh.outage()
     crowd(world, "running.app", "steady", 5.0, 12)

@@ -3,8 +3,8 @@ plane, by a rolling update under load.
 
 Two things are asked of the whole move. Did anything cross in clear, on the pod that goes or on the
 one that comes? And what became of every request: those that a classic pod loses while it starts or
-ends are the price that the classic pattern has always had, and the move pays it once more; any
-other loss is the move's own.
+ends are the price that the classic pattern has always had, and the move pays it once more; those
+that a native pod loses while it ends are that pod's; any other loss is the move's own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _MEANT = ("first", "steady", "drain", "quick", "inflight", "stream")
 MIN_REQUESTS = 50  # the fixtures send some twenty a second
 MIN_EACH = 5  # of each pod: one that asks for nothing loses nothing
 _TOLD = 100
+_CLASSIC, _NATIVE, _MOVE = "classic", "native", ""  # whose pod's start or end lost a request
+# The worst is told first.
+_HAZARDS = {_MOVE: "lost-request", _NATIVE: "lost-by-native", _CLASSIC: "lost-by-classic"}
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,13 @@ class _Loss:
 
     attempt: Attempt
     cause: str
-    classic: bool  # a classic pod's start or end is to blame
+    blame: str
 
 
 def move(bundle: Bundle) -> Finding:
     """To hold: nothing in clear, and every request answered. To be broken: plaintext; requests that
-    only a classic pod's start or end lost (lost-by-classic); or any other loss (lost-request)."""
+    only a classic pod's start or end lost (lost-by-classic), or a native pod's end
+    (lost-by-native); or any other loss (lost-request)."""
     require_premise(bundle)
     other = "classic" if bundle.index.cell.pattern == "native" else "native"
     _require_former(bundle, other)
@@ -123,14 +127,14 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
         )
     sure = blamable([one.attempt for one in lost], sent, measured)
     lost = [one for one in lost if one.attempt in sure]
-    own = [one for one in lost if not one.classic]
-    told = own or lost
+    blame = next(its for its in _HAZARDS if any(one.blame == its for one in lost))
+    told = [one for one in lost if one.blame == blame]
     causes = ", ".join(f"{number} {cause}" for cause, number in _by_cause(told).items())
     return Finding(
         behaviour,
         "broken",
         f"{len(told)} of {len(sent)} requests were lost ({causes}); nothing was in clear.",
-        hazard=_hazard(told, "lost-request" if own else "lost-by-classic"),
+        hazard=_hazard(told, _HAZARDS[blame]),
         measured=measured,
         evidence=[one.attempt.evidence for one in told[:_TOLD]],
     )
@@ -256,19 +260,19 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
             continue
         sender = one.file.removeprefix("stamps/").partition(".")[0]
         end = one.end_ns or one.begin_ns
-        cause, classic = "of the peer in its steady life", False
+        cause, blame = "of the peer in its steady life", _MOVE
         if sender == FORMER:
             cause = f"of the former {former} pod in its steady life"
             if end >= ending.start:
-                cause, classic = f"of the former {former} pod while it ended", former == "classic"
+                cause, blame = f"of the former {former} pod while it ended", former
         elif sender == SUBJECT_ROLE:
             cause = f"of the new {new} pod in its steady life"
             if one.begin_ns < ready:
-                cause, classic = f"of the new {new} pod while it started", new == "classic"
+                cause = f"of the new {new} pod while it started"
+                blame = _CLASSIC if new == _CLASSIC else _MOVE
         elif end in ending:
-            cause = f"of the peer while the former {former} pod ended"
-            classic = former == "classic"
-        found.append(_Loss(one, cause, classic))
+            cause, blame = f"of the peer while the former {former} pod ended", former
+        found.append(_Loss(one, cause, blame))
     return found
 
 
@@ -303,7 +307,7 @@ def _measured(
         "requests_by_outcome": outcomes,
         "lost": len(lost),
         "lost_by_cause": causes,
-        "lost_not_by_classic": sum(not one.classic for one in lost),
+        "lost_not_by_classic": sum(one.blame != _CLASSIC for one in lost),
         "rate_bound_95": round(3 / len(sent), 6) if sent else None,
         **{f"{look.role}_leaks": look.survey.leaks.number for look in looks},
         **{f"{look.role}_tls_bytes": look.survey.tls_bytes for look in looks},

@@ -78,7 +78,15 @@ def test_a_native_pod_that_loses_at_its_end_is_no_classic_one(tmp_path: Path) ->
     world = worlds.move("classic")
     lost("former.app", "drain", 7.5)(world.former)
     found = world.judged(BEHAVIOUR, tmp_path)
-    assert found.hazard == "lost-request"
+    assert found.hazard == "lost-by-native"
+    assert len(found.evidence) == 1
+
+
+def test_a_native_pod_that_loses_in_its_steady_life_is_the_moves_own(tmp_path: Path) -> None:
+    world = worlds.move("classic")
+    lost("former.app", "steady", 2.0)(world.former)
+    lost("former.app", "drain", 7.5)(world.former)
+    assert world.judged(BEHAVIOUR, tmp_path).hazard == "lost-request"
 
 
 def test_what_the_peer_loses_while_the_classic_pod_ends_is_the_classic_pods(
@@ -173,12 +181,22 @@ class TestUpgrade:
         found = worlds.upgrade("classic").judged(self.BEHAVIOUR, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-by-classic")
 
-    @pytest.mark.parametrize("who", ["subject.app", "peer.app"])
-    def test_a_loss_is_the_upgrades_own(self, tmp_path: Path, who: str) -> None:
+    @pytest.mark.parametrize(
+        ("who", "kind", "at"), [("subject.app", "steady", 8.0), ("peer.app", "quick", 2.0)]
+    )
+    def test_a_loss_is_the_upgrades_own(
+        self, tmp_path: Path, who: str, kind: str, at: float
+    ) -> None:
         world = worlds.upgrade("native")
-        lost(who, "steady" if who == "subject.app" else "quick", 8.0)(world)
+        lost(who, kind, at)(world)
         found = world.judged(self.BEHAVIOUR, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-request")
+
+    def test_a_native_pod_that_ends_is_told_by_its_name(self, tmp_path: Path) -> None:
+        world = worlds.upgrade("native")
+        lost("peer.app", "quick", 7.8)(world)
+        found = world.judged(self.BEHAVIOUR, tmp_path)
+        assert (found.observed, found.hazard) == ("broken", "lost-by-native")
 
     def test_one_control_plane_is_no_upgrade(self, tmp_path: Path) -> None:
         world = worlds.upgrade("native")

@@ -38,13 +38,15 @@ class Crash:
 
     @property
     def window(self) -> Window:
-        """From the step to the receipt of "ready again": rather too long than too short.
+        """From the step to the receipt of "ready again", or to the sidecar's own word for it when
+        its status is ahead of that: rather too long than too short.
 
         Raises Unjudgeable when it never came back.
         """
         if self.back is None:
             raise Unjudgeable(f"the sidecar never came back after the {self.name}")
-        return Window(self.name, self.asked.ns, self.back.ns)
+        said = self.ready.latest if self.ready else 0
+        return Window(self.name, self.asked.ns, max(self.back.ns, said))
 
     @property
     def away(self) -> Window:

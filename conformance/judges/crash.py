@@ -173,6 +173,7 @@ def measure(bundle: Bundle, found: Sequence[Crash]) -> dict[str, Any]:
         "probe_passed_after_seconds": {
             one.name: _after(one, _probed(one, probes)) for one in found
         },
+        "status_ahead_seconds": {one.name: _ahead(one) for one in found},
         "pod_unready_seconds": {one.name: _unready_seconds(bundle, one) for one in found},
         "startup_probe_anew": {one.name: _gated_anew(bundle, one) for one in found},
         "waited_for": {one.name: ", ".join(waiting(bundle, one)) for one in found},
@@ -182,6 +183,13 @@ def measure(bundle: Bundle, found: Sequence[Crash]) -> dict[str, Any]:
         },
         "sources": _SOURCES,
     }
+
+
+def _ahead(one: Crash) -> float | None:
+    """How long before the sidecar's own word its status said that it was ready; None for behind."""
+    if one.ready is None or one.back is None or one.back.ns >= one.ready.earliest:
+        return None
+    return round((one.ready.earliest - one.back.ns) / NS, 3)
 
 
 def _after(one: Crash, event: Event | None) -> float | None:

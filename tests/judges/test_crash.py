@@ -12,6 +12,9 @@ import worlds_crash
 from forge import World, ns, token
 from worlds_crash import SECOND, THIRD
 
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.crashes import crashes
+
 WINDOW, CLEAR = "crash.window", "crash.no-plaintext"
 OUTCOME, BYPASS = "crash.outcome", "crash.bypass"
 Break = Callable[[World], object]
@@ -194,6 +197,21 @@ def test_readiness_is_known_by_the_probe_where_the_sidecar_says_nothing(tmp_path
     assert found.measured["away_seconds"] == pytest.approx(
         {"crash": 4.9, "proxy crash": 13.9}, abs=0.05
     )
+
+
+def test_a_status_that_is_ahead_of_the_sidecar_ends_nothing(tmp_path: Path) -> None:
+    """Seen with a kubelet of 1.35: ready, while the startup probe was still refused."""
+    world = worlds_crash.crash()
+    _, _, asked, _, created, ready, back, *_ = worlds_crash.CRASHES[0]
+    (early,) = [one for one in world.watch if one["ns"] == ns(back)]
+    early["ns"] = ns(created + 0.4)
+    found = world.judged(WINDOW, tmp_path)
+    assert found.observed == "holds", found.reason
+    ahead = pytest.approx(ready - created - 0.4, abs=0.01)
+    assert found.measured["status_ahead_seconds"] == {"crash": ahead, "proxy crash": None}
+    assert found.measured["away_seconds"] == {"crash": 4.8, "proxy crash": 13.8}
+    its, _ = crashes(Bundle.open(tmp_path / "bundle"))
+    assert its.window.seconds == pytest.approx(ready - asked, abs=0.01)
 
 
 # --- crash.no-plaintext

@@ -21,8 +21,9 @@ from conformance import locks
 # How many times longer than on an idle machine a little work may take. A compiler that stands last
 # in line is hardly felt, and the processes that want to run are too many to be a measure.
 CROWDED = 2.5
-# How long the machine is looked at: a cell that has just begun is felt within a second.
-_LOOKS, _EVERY = 12, 0.1
+# How long the machine is looked at: a cell that has just begun is felt within a second. The looks
+# are work themselves, which a busy machine lacks.
+_LOOKS, _EVERY = 5, 0.25
 _WORK = 0.01  # processor seconds
 
 

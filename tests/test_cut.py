@@ -14,7 +14,7 @@ import pytest
 from conformance.model import NS
 from conformance.observe import cut as cutting
 from conformance.observe.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node import cut
+from conformance.observe.node import cut, sizes
 
 START = 1_800_000_000 * NS
 END = START + 20 * NS
@@ -94,6 +94,7 @@ class Node:
             "pods": {"subject": ["10.244.0.9"]},
             "started_ns": START,
             "ended_ns": END,
+            "begins": {},
             **changed,
         }
         return cut(self.evidence, "cell", **arguments)  # type: ignore[arg-type]
@@ -124,6 +125,26 @@ def whole(node: Node) -> None:
     node.exit(SANDBOX)
     node.stopped(SANDBOX)
     node.chunk(START // NS - 5, (END - NS, sll2(7, LAST)))
+
+
+def test_what_was_written_before_the_cell_is_not_read(node: Node) -> None:
+    """Not even where its last line was half written by then; and nothing behind it is lost."""
+    node.journal("kubelet", START, "before")
+    with (node.folder / "runtime.log").open("a") as out:
+        out.write(f"half a line about {APP}")
+        out.flush()
+        begins = sizes(node.evidence)
+        out.write(" and its rest\n")
+    assert set(begins) == {"runtime.log", "journal.log"}
+    node.journal("kubelet", START, "within")
+    whole(node)
+    assert node.cut(begins=begins) == []
+    kept = (node.bundle / "runtime.log").read_text()
+    assert "/tasks/exit" in kept
+    assert "create" not in kept
+    assert "half" not in kept
+    assert "before" not in (node.bundle / "kubelet.log").read_text()
+    assert "within" in (node.bundle / "kubelet.log").read_text()
 
 
 def test_nothing_is_missing(node: Node) -> None:

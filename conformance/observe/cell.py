@@ -10,7 +10,7 @@ import importlib
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         context=context,
     )
     started = time.time_ns()
+    begins = node.sizes(handle.evidence)
     name = cell.scenario.replace("-", "_")
     scenario = importlib.import_module(f"conformance.observe.{name}")
     subject = "subject"
@@ -67,7 +68,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         stage.strike()
         index = _index(stage, subject)
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
-    index["trouble"] = [*stage.watch.trouble, *_cut(stage, index)]
+    index["trouble"] = [*stage.watch.trouble, *_cut(stage, index, begins)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}
     _write(bundle, index)
     return bundle
@@ -193,7 +194,7 @@ def _versions(stage: Stage) -> Json:
     return found
 
 
-def _cut(stage: Stage, index: Json) -> list[str]:
+def _cut(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
     """Bring what the node's collectors saw of this cell into the bundle; says what is missing."""
     pods = index["pods"].values()
     return node.cut(
@@ -205,6 +206,7 @@ def _cut(stage: Stage, index: Json) -> list[str]:
         pods={index["subject"]: index["pods"].get(index["subject"], {}).get("ips", [])},
         started_ns=index["started_ns"],
         ended_ns=index["ended_ns"],
+        begins=begins,
     )
 
 

@@ -26,6 +26,7 @@ from conformance.model import NS
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
 GAPS = "gaps.jsonl"
+_EVENTS, _JOURNAL = "runtime.log", "journal.log"
 # The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
 PATIENCE_SECONDS = 10.0
@@ -51,6 +52,13 @@ class _Capture:
     last: bytes
 
 
+def sizes(evidence: Path) -> dict[str, int]:
+    """How long the growing files of the node's collectors are by now (bytes), by name: what a cell
+    that begins now does not have to read. evidence: the cluster's folder."""
+    files = [evidence / NODE_FOLDER / name for name in (_EVENTS, _JOURNAL)]
+    return {file.name: file.stat().st_size for file in files if file.exists()}
+
+
 def cut(
     evidence: Path,
     namespace: str,
@@ -61,12 +69,14 @@ def cut(
     pods: Mapping[str, Collection[str]],
     started_ns: int,
     ended_ns: int,
+    begins: Mapping[str, int],
 ) -> list[str]:
     """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap;
     gaps.jsonl too, where the runtime's events were not watched all the time.
 
     evidence: the cluster's folder. pods: whose packets as the node saw them are wanted, by name,
-    with their addresses. started_ns, ended_ns: of the cell. Waits PATIENCE_SECONDS at most.
+    with their addresses. started_ns, ended_ns: of the cell. begins: `sizes` before it began.
+    Waits PATIENCE_SECONDS at most.
     Returns one sentence for each thing that should be there and is not.
     """
     node, bundle = evidence / NODE_FOLDER, evidence / namespace
@@ -82,13 +92,14 @@ def cut(
     if not _come(lambda: all(c.ended for c in _captures(bundle) if c.deleting), until):
         missing.append("a capture agent has begun to end and has not ended")
     ours = _any_of([*container_ids, *sandbox_ids])
-    events = _Growing(node / "runtime.log", lambda line: bool(ours.search(line)))
+    events = _Growing(node / _EVENTS, lambda line: bool(ours.search(line)), begins.get(_EVENTS, 0))
     if not _come(lambda: sandboxes() <= _exited(events.lines()), until):
         missing.append("the runtime's event stream lacks the exit of a sandbox that has ended")
-    (bundle / "runtime.log").write_bytes(b"".join(events.lines()))
+    (bundle / _EVENTS).write_bytes(b"".join(events.lines()))
 
     concerned = _any_of([*container_ids, *sandbox_ids, *pod_uids])
-    journal = _Journal(node / "journal.log", concerned, started_ns, ended_ns)
+    lines = begins.get(_JOURNAL, 0)
+    journal = _Journal(node / _JOURNAL, lines, concerned, started_ns, ended_ns)
     if not _come(lambda: sandboxes() <= journal.stopped(), until):
         missing.append("containerd's journal lacks the stop of a sandbox that has ended")
     _come(journal.caught_up, min(until, time.monotonic() + SILENCE_SECONDS))
@@ -127,12 +138,15 @@ def _come(condition: Callable[[], bool], until: float) -> bool:
 
 
 class _Growing:
-    """The whole lines of a growing file that are wanted; each line is looked at once."""
+    """The whole lines of a growing file that are wanted; each line is looked at once.
 
-    def __init__(self, file: Path, wanted: Callable[[bytes], bool]) -> None:
+    offset: where to begin (bytes). In the middle of a line its rest is looked at as if it were one.
+    """
+
+    def __init__(self, file: Path, wanted: Callable[[bytes], bool], offset: int = 0) -> None:
         self._file = file
         self._wanted = wanted
-        self._offset = 0
+        self._offset = offset
         self._kept: list[bytes] = []
 
     def lines(self) -> list[bytes]:
@@ -152,7 +166,12 @@ class _Journal:
     """`journalctl -o json` lines about the cell: containerd's by id, the kubelet's by time."""
 
     def __init__(
-        self, file: Path, concerned: re.Pattern[bytes], started_ns: int, ended_ns: int
+        self,
+        file: Path,
+        offset: int,
+        concerned: re.Pattern[bytes],
+        started_ns: int,
+        ended_ns: int,
     ) -> None:
         self.containerd: list[bytes] = []
         self.kubelet: list[bytes] = []
@@ -160,7 +179,7 @@ class _Journal:
         self._span = range(started_ns // 1000, ended_ns // 1000 + 2)
         self._newest = 0
         self._stopped: set[str] = set()
-        self._lines = _Growing(file, self._sort)
+        self._lines = _Growing(file, self._sort, offset)
 
     def stopped(self) -> set[str]:
         """The sandboxes that containerd says it has stopped."""

@@ -20,9 +20,9 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from conformance import process
 from conformance.errors import EnvironmentProblem
 from conformance.observe.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.cut import DEATHS, GAPS, NODE_FOLDER, cut
+from conformance.observe.cut import DEATHS, GAPS, NODE_FOLDER, cut, sizes
 
-__all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut"]
+__all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut", "sizes"]
 
 CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
 TEND_EVERY_SECONDS = 1.0

@@ -35,8 +35,8 @@ from conformance.supplies import Supplies, Supply
 # Clusters created at once: three took 32 s on two quiet cores, one alone 18 s.
 CREATED_AT_ONCE = 3
 # Clusters alive at once: one that has nothing to do still takes a seventh of a core, so on two
-# processors one is observed and the next one made. It comes when all verdicts of an earlier one have
-# fallen.
+# processors one is observed and the next one made. It comes when all verdicts of an earlier one
+# have fallen.
 ALIVE_AT_ONCE = max(2, os.cpu_count() or 1)
 TEND_SECONDS = 5.0
 

@@ -45,13 +45,15 @@ def liveness(bundle: Bundle) -> Finding:
     measured = measure(bundle, found)
     measured["signalled_after_seconds"] = round((stop.ns - one.asked.ns) / NS, 3)
     measured["ended_after_seconds"] = round((one.died.latest - stop.ns) / NS, 3)
+    ahead = measured["status_ahead_seconds"][one.name]
+    early = f" Its status called it ready {ahead:.2f} s too early." if ahead else ""
     text = failed["object"]["message"][:200]
     return Finding(
         _LIVENESS,
         "holds",
         f"The sidecar alone was restarted: signalled {measured['signalled_after_seconds']:.2f} s "
         "after it was made to fail its liveness probe, ready again "
-        f"{measured['away_seconds'][one.name]:.2f} s after its end. The app was not.",
+        f"{measured['away_seconds'][one.name]:.2f} s after its end. The app was not.{early}",
         measured=measured,
         evidence=[
             Evidence("watch.jsonl", line=failed.number, ns=failed.ns, text=text),

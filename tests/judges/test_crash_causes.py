@@ -10,6 +10,8 @@ import pytest
 import worlds_crash
 from forge import World, ns
 
+from conformance.model import NS
+
 LIVENESS, BACKOFF, OOM = "crash.liveness", "crash.backoff", "crash.oom"
 Break = Callable[[World], object]
 MADE = {
@@ -33,6 +35,17 @@ def test_the_sidecar_alone_is_restarted(tmp_path: Path, behaviour: str, pattern:
     else:
         assert found.measured["reason"] == "OOMKilled"
         assert found.measured["runtime_told"] is True
+
+
+def test_a_status_that_is_ahead_of_the_sidecar_is_told(tmp_path: Path) -> None:
+    world = worlds_crash.liveness()
+    ready = world.lines("subject.envoy", "sidecar.ready")[-1]["ns"]
+    (back,) = [one for one in world.watch if one["ns"] > ready and one["kind"] == "Pod"]
+    back["ns"] = ready - 2 * NS
+    found = world.judged(LIVENESS, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert "ready 2.00 s too early" in found.reason
+    assert "early" not in worlds_crash.liveness().judged(LIVENESS, tmp_path / "punctual").reason
 
 
 @pytest.mark.parametrize("behaviour", MADE)

@@ -186,7 +186,10 @@ def measure(bundle: Bundle, found: Sequence[Crash]) -> dict[str, Any]:
 
 
 def _ahead(one: Crash) -> float | None:
-    """How long before the sidecar's own word its status said that it was ready; None for behind."""
+    """How long before the sidecar's own word its status said that it was ready; None for behind.
+
+    Seen from 1.35 on, behind a liveness probe's restart: kubernetes#141155.
+    """
     if one.ready is None or one.back is None or one.back.ns >= one.ready.earliest:
         return None
     return round((one.ready.earliest - one.back.ns) / NS, 3)

@@ -88,8 +88,8 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
     before = said()  # 0 where the sidecar never says so
 
     def back() -> bool:
-        # The status alone does not do: a kubelet of 1.35 called a container ready 0.7 s after its
-        # creation, while its startup probe was still refused.
+        # The status alone does not do: from 1.35 on a kubelet calls the next container ready before
+        # its startup probe has passed (kubernetes#141155).
         pod = stage.watch.newest("Pod", SUBJECT) or {}
         ready = condition(pod, "Ready") and running_id(pod, container) != old
         return ready and (said() > before or not before)

@@ -52,7 +52,12 @@ class Daemon:
         """Sockets and runtime state: below home, or below /run when that path is too long."""
         if len(str(self.home / _LONGEST_SOCKET)) <= _SOCKET_PATH_MAX:
             return self.home
-        return Path("/run/sc-" + hashlib.sha256(str(self.home).encode()).hexdigest()[:8])
+        return Path(f"/run/sc-{self._mark}")
+
+    @property
+    def _mark(self) -> str:
+        """Tells what belongs to this home from another's, where names must be short."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:8]
 
     @property
     def socket(self) -> Path:
@@ -78,7 +83,7 @@ class Daemon:
     @property
     def group(self) -> str:
         """The cgroup above its containers' own. kind looks for "docker" in it."""
-        return "docker-sc-" + hashlib.sha256(str(self.home).encode()).hexdigest()[:8]
+        return f"docker-sc-{self._mark}"
 
     @property
     def log(self) -> Path:

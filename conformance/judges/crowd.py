@@ -3,9 +3,10 @@ proof that it was lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from conformance.evidence.requests import OK, UNENDED, Attempt
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.requests import OK, UNENDED, Attempt, attempts
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NS, Measured
 
@@ -24,6 +25,12 @@ def only_timed_out(lost: Iterable[Attempt]) -> bool:
     """Whether none of the lost was refused, cut or answered wrongly: that nobody answered in time
     is a loss, and shows no more than that somebody was slow. So it reproduces no other hazard."""
     return all(one.outcome == TIMEOUT for one in lost)
+
+
+def by_both(bundle: Bundle) -> Iterator[Attempt]:
+    """What both pods sent: they share a machine, and whose requests are lost has few late ones."""
+    yield from attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+    yield from attempts(bundle, "peer", "app")
 
 
 def crowded(sent: Iterable[Attempt]) -> int:

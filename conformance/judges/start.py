@@ -8,7 +8,7 @@ from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import TIMED_OUT, blamable
+from conformance.judges.crowd import TIMED_OUT, blamable, by_both
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.model import Evidence, Finding, Measured, Window
@@ -160,11 +160,7 @@ def first_request(bundle: Bundle) -> Finding:
             measured=measured,
         )
     if first.outcome != OK:
-        around = [
-            *attempts(bundle, SUBJECT_ROLE, bundle.index.app),
-            *attempts(bundle, "peer", "app"),
-        ]
-        blamable([first], around, measured)
+        blamable([first], by_both(bundle), measured)
     hazard = "bypassed" if first.outcome == OK else _HAZARDS.get(first.outcome, "lost-request")
     said = "answered past the sidecar" if first.outcome == OK else first.outcome
     return Finding(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
+from conformance.judges.crowd import TIMED_OUT, blamable, by_both, only_timed_out
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -56,7 +56,7 @@ def in_flight(bundle: Bundle) -> Finding:
             f"no request was being answered when the pod was deleted ({len(found)} were under way)",
             measured=measured,
         )
-    lost = blamable(lost, _by_both(bundle), measured)
+    lost = blamable(lost, by_both(bundle), measured)
     if lost:
         gone = _app_gone_ns(bundle)
         if all(one.end_ns is None or one.end_ns >= gone for one in lost):
@@ -125,7 +125,7 @@ def app_egress(bundle: Bundle) -> Finding:
             f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
             measured=measured,
         )
-    lost = blamable(lost, _by_both(bundle), measured)
+    lost = blamable(lost, by_both(bundle), measured)
     if lost:
         return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]
@@ -148,12 +148,6 @@ def app_egress(bundle: Bundle) -> Finding:
         measured=measured,
         evidence=(*sigterm[0].evidence, *_evidence(found[:1] + found[-1:])),
     )
-
-
-def _by_both(bundle: Bundle) -> Iterator[Attempt]:
-    """What both pods sent: they share a machine, and whose requests are lost has few late ones."""
-    yield from attempts(bundle, SUBJECT_ROLE, bundle.index.app)
-    yield from attempts(bundle, "peer", "app")
 
 
 def _require_whole_drain(

@@ -25,7 +25,7 @@ PLENTY_OF_MEMORY = 12 * 2**30
 LAST_IN_LINE = ("nice", "-n", "10")
 """Cells of versions that are ready are observed meanwhile, and must not be late for a compiler."""
 
-RECIPE = "1"
+RECIPE = "2"
 """Counts changes of the build commands below, which invalidate what older ones made."""
 
 
@@ -131,6 +131,7 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
         shutil.copy(path, work / path.name)
     log = image_cache.fresh_log(recipe.name)
     common = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-v", "-ldflags", recipe.ldflags]
+    common += ["-gcflags=all=-dwarf=false"]  # the linker drops it anyway: 8 % of the compiler's work
     if recipe.tags:
         common += ["-tags", recipe.tags]
     with _counting(phase, log, recipe.packages):

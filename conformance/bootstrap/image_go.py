@@ -131,7 +131,7 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
         shutil.copy(path, work / path.name)
     log = image_cache.fresh_log(recipe.name)
     common = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-v", "-ldflags", recipe.ldflags]
-    common += ["-gcflags=all=-dwarf=false"]  # the linker drops it anyway: 8 % of the compiler's work
+    common += ["-gcflags=all=-dwarf=false"]  # stripped anyway: 8 % of a compiler's work
     if recipe.tags:
         common += ["-tags", recipe.tags]
     with _counting(phase, log, recipe.packages):

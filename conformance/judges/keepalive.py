@@ -17,6 +17,7 @@ from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges import kept
 from conformance.judges.connections import Connection, Connections, Endpoint
+from conformance.judges.ordering import BESIDE, sidecar_ends_ns
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Finding, Value, Window
@@ -77,14 +78,20 @@ def drain(bundle: Bundle) -> Finding:
     }
     ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
+        since = sidecar_ends_ns(bundle)
+        at = [one.closed.ns for one in ended if one.closed] + [one.end_ns or 0 for one in lost]
+        to_its_end = sum(ns >= since for ns in at)
         hazard = kept.hazard(ended, lost)
+        if hazard in ("connection-lost", "lost-request") and not to_its_end:
+            hazard = BESIDE
         return Finding(
             _BEHAVIOUR,
             "broken",
             f"{len(ended)} of {len(open_then)} connections were ended while the app drained, and "
-            f"{len(lost)} of {measured['messages']} messages lost.",
+            f"{len(lost)} of {measured['messages']} messages lost; {to_its_end or 'none'} of both "
+            "from the sidecar's end on.",
             hazard=hazard,
-            measured=measured,
+            measured={**measured, "ended_or_lost_from_the_sidecars_end": to_its_end},
             evidence=kept.evidence(ended, lost),
         )
     _require_mesh(wire.with_peer)

@@ -17,6 +17,8 @@ from conformance.model import Evidence, Finding, Measured, Window
 # it, on a loaded machine some 100. What comes later than this says nothing about the start, which
 # a sidecar with a start delay of seconds must not have finished by then.
 FIRST_ACT_NS = 1_000_000_000
+BEHIND = "lost-behind-a-ready-sidecar"
+"""The hazard: what is lost then is not lost to the start, and reproduces nothing of it."""
 _HAZARDS = {"refused": "refused", "reset": "reset", "timeout": TIMED_OUT}
 
 
@@ -162,6 +164,13 @@ def first_request(bundle: Bundle) -> Finding:
     if first.outcome != OK:
         blamable([first], by_both(bundle), measured)
     hazard = "bypassed" if first.outcome == OK else _HAZARDS.get(first.outcome, "lost-request")
+    ready, _ = first_success(bundle)
+    if (
+        ready is not None
+        and first.begin_ns > ready.latest
+        and hazard not in ("bypassed", TIMED_OUT)
+    ):
+        hazard = BEHIND
     said = "answered past the sidecar" if first.outcome == OK else first.outcome
     return Finding(
         "start.first-request",

@@ -9,6 +9,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.crowd import TIMED_OUT, blamable, by_both, only_timed_out
+from conformance.judges.ordering import BESIDE, NEVER, sidecar_ends_ns
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -66,7 +67,10 @@ def in_flight(bundle: Bundle) -> Finding:
                 evidence=_evidence(lost),
                 measured=measured,
             )
-        return _lost("stop.in-flight", lost, len(reached), "in flight at the deletion", measured)
+        return _lost(
+            bundle, "stop.in-flight", lost, f"{len(reached)} requests in flight at the deletion",
+            measured,
+        )  # fmt: skip
     failed = [one for one in found if one.outcome != OK]
     if failed:
         raise Unjudgeable(
@@ -127,7 +131,9 @@ def app_egress(bundle: Bundle) -> Finding:
         )
     lost = blamable(lost, by_both(bundle), measured)
     if lost:
-        return _lost("stop.app-egress", lost, len(found), "sent after SIGTERM", measured)
+        return _lost(
+            bundle, "stop.app-egress", lost, f"{len(found)} requests sent after SIGTERM", measured
+        )
     past = [one for one in found if one.bypassed]
     if past:
         return Finding(
@@ -173,20 +179,26 @@ def _require_whole_drain(
 
 
 def _lost(
-    behaviour: str, lost: Sequence[Attempt], of: int, which: str, measured: Measured
+    bundle: Bundle, behaviour: str, lost: Sequence[Attempt], of: str, measured: Measured
 ) -> Finding:
-    """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request."""
+    """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request;
+    unless none was lost to the sidecar's end."""
+    ends = sidecar_ends_ns(bundle)
+    to_its_end = sum(one.end_ns is not None and one.end_ns >= ends for one in lost)
     kinds = {one.outcome for one in lost}
     hazard = kinds.pop() if len(kinds) == 1 and kinds <= {"refused", "reset"} else "lost-request"
     if only_timed_out(lost):
         hazard = TIMED_OUT
+    elif not to_its_end:
+        hazard = BESIDE
     counts = ", ".join(f"{number} {outcome}" for outcome, number in by_outcome(lost).items())
     return Finding(
         behaviour,
         "broken",
-        f"{len(lost)} of {of} requests {which} were lost ({counts}).",
+        f"{len(lost)} of {of} were lost ({counts}), {to_its_end or 'none'} of them from the "
+        "sidecar's end on.",
         hazard=hazard,
-        measured=measured,
+        measured={**measured, "lost_from_the_sidecars_end": to_its_end},
         evidence=_evidence(lost),
     )
 
@@ -198,7 +210,7 @@ def _app_gone_ns(bundle: Bundle) -> int:
         return last[-1].latest
     its = lives(bundle)[bundle.index.app]
     exited = its[-1].exited_latest if its else None
-    return exited if exited is not None else 1 << 62
+    return exited if exited is not None else NEVER
 
 
 def _counts(found: Sequence[Attempt]) -> dict[str, Value]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import wire
 import worlds_mesh
-from forge import PEER, POD, World
+from forge import PEER, POD, World, ns
 from worlds_mesh import KEPT, ROLES, keep, show
 
 KEEPALIVE, ROTATION = "stop.keepalive", "plane.rotation"
+BESIDE = "lost-while-the-sidecar-lived"  # what no control arm expects
 Break = Callable[[World], object]
 
 
@@ -51,15 +52,33 @@ class TestDrain:
         assert found.measured["first_end_ms_after_deletion"] == pytest.approx(1600, abs=1)
         assert found.evidence[0].file.startswith("stamps/")
 
+    def test_an_app_that_ends_them_at_its_own_signal_reproduces_nothing(
+        self, tmp_path: Path
+    ) -> None:
+        """The proxy's drain is over at 11.5 s: what ended before, something else has ended."""
+        world = worlds_mesh.keepalive("classic")
+        for role in ROLES:
+            for kind in KEPT:
+                ends(role, kind, 10.2, "fin")(world)
+        for lines in world.stamps.values():
+            lines[:] = [
+                one
+                for one in lines
+                if one.get("kind") not in (*KEPT, "touch") or one["ns"] < ns(10.3)
+            ]
+        found = world.judged(KEEPALIVE, tmp_path)
+        assert (found.observed, found.hazard) == ("broken", BESIDE), found.reason
+        assert found.measured["ended_or_lost_from_the_sidecars_end"] == 0
+
     @pytest.mark.parametrize("role", ROLES)
     @pytest.mark.parametrize("kind", KEPT)
     @pytest.mark.parametrize(
         ("how", "hazard"),
         [
             ("told", "connection-close"),
-            ("fin", "connection-lost"),
-            ("finished", "connection-lost"),
-            ("reset", "connection-lost"),
+            ("fin", BESIDE),
+            ("finished", BESIDE),
+            ("reset", BESIDE),
             ("timeout", "timed-out"),
         ],
     )
@@ -76,7 +95,7 @@ class TestDrain:
         world = worlds_mesh.keepalive()
         world.attempt(12.0, "subject.app", "pool", 9999, "wrong")
         found = world.judged(KEEPALIVE, tmp_path)
-        assert (found.observed, found.hazard) == ("broken", "lost-request")
+        assert (found.observed, found.hazard) == ("broken", BESIDE)
 
     def test_an_answer_that_never_comes_is_a_loss(self, tmp_path: Path) -> None:
         world = worlds_mesh.keepalive()
@@ -84,7 +103,7 @@ class TestDrain:
         world.drop(
             world.stamps["peer.app"], "request.end", token="cny.0123456789ab.raw.peer.009999"
         )
-        assert world.judged(KEEPALIVE, tmp_path).hazard == "lost-request"
+        assert world.judged(KEEPALIVE, tmp_path).hazard == BESIDE
 
     def test_what_ends_with_the_app_is_the_apps(self, tmp_path: Path) -> None:
         world = worlds_mesh.keepalive()

@@ -10,6 +10,9 @@ import pytest
 import worlds
 from forge import World, ns
 
+from conformance import expectations
+from conformance.judges import start
+
 ORDER, FIRST = "start.order", "start.first-request"
 Break = Callable[[World], object]
 
@@ -215,12 +218,26 @@ def test_the_first_request_holds(tmp_path: Path) -> None:
     ],
 )
 def test_each_way_to_lose_the_first_request(tmp_path: Path, outcome: str, hazard: str) -> None:
-    world = worlds.lifecycle()
+    world = worlds.lifecycle("classic")
     (end,) = world.lines("subject.app", "request.end", kind="first")
     end["outcome"] = outcome
     found = world.judged(FIRST, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard)
     assert found.evidence[0].line
+
+
+@pytest.mark.parametrize("outcome", ["refused", "reset", "closed", "wrong"])
+def test_what_is_lost_behind_a_ready_sidecar_is_not_lost_to_the_start(
+    tmp_path: Path, outcome: str
+) -> None:
+    """The peer was away, say: no control arm expects that."""
+    world = worlds.lifecycle()
+    (end,) = world.lines("subject.app", "request.end", kind="first")
+    end["outcome"] = outcome
+    found = world.judged(FIRST, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", start.BEHIND)
+    rows = [one for one in expectations.table() if start.BEHIND in one.expectation.hazards]
+    assert len(rows) == 1, "only where the app is out of the sidecar's reach"
 
 
 def test_only_the_second_run_was_answered(tmp_path: Path) -> None:
@@ -232,7 +249,7 @@ def test_only_the_second_run_was_answered(tmp_path: Path) -> None:
 
 
 def test_never_ended_while_the_app_came_to_its_end(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = worlds.lifecycle("classic")
     world.drop(world.stamps["subject.app"], "request.end", kind="first")
     found = world.judged(FIRST, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-request")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import forge
@@ -10,7 +11,10 @@ import pytest
 import worlds
 from forge import World, ns
 
+from conformance import expectations
+
 ORDER, FLIGHT, EGRESS = "stop.order", "stop.in-flight", "stop.app-egress"
+BESIDE = "lost-while-the-sidecar-lived"  # what no control arm expects
 Break = Callable[[World], object]
 
 
@@ -224,7 +228,7 @@ def test_classic_loses_what_outlasts_the_proxys_drain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "hazard"),
     [
-        (["reset", "reset"], "reset"),
+        (["reset"], "reset"),
         (["refused"], "refused"),
         (["reset", "refused"], "lost-request"),
         (["timeout"], "timed-out"),
@@ -232,13 +236,65 @@ def test_classic_loses_what_outlasts_the_proxys_drain(tmp_path: Path) -> None:
     ],
 )
 def test_how_requests_are_lost(tmp_path: Path, outcomes: list[str], hazard: str) -> None:
-    world = worlds.lifecycle()
-    ends = [one for one in world.lines("peer.app", "request.end") if one["ns"] > ns(10.1)]
-    for end, outcome in zip(ends, outcomes, strict=False):
+    world = worlds.lifecycle("classic")
+    ends = [one for one in world.lines("peer.app", "request.end") if one["outcome"] == "wrong"]
+    for end, outcome in zip(ends, cycle(outcomes), strict=False):
         end["outcome"] = outcome
     found = world.judged(FLIGHT, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard)
-    assert found.measured["lost"] == len(outcomes)
+    assert found.measured["lost"] == len(ends) == found.measured["lost_from_the_sidecars_end"] > 1
+
+
+def test_a_native_loss_is_not_the_sidecars_end(tmp_path: Path) -> None:
+    world = worlds.lifecycle()
+    next(one for one in world.lines("peer.app", "request.end") if one["ns"] > ns(10.1))[
+        "outcome"
+    ] = "reset"
+    found = world.judged(FLIGHT, tmp_path)
+    assert (found.observed, found.hazard, found.measured["lost"]) == ("broken", BESIDE, 1)
+
+
+def dropped_by_the_app(world: World) -> None:
+    """All that is lost is lost at the app's own SIGTERM, while its proxy still drains."""
+    for end in world.lines("peer.app", "request.end"):
+        if end["outcome"] != "ok":
+            early = end["ns"] - ns(10.2)
+            end["ns"] -= early
+            end["mono_ns"] -= early
+
+
+def never_gone(world: World) -> None:
+    """The classic sidecar never ended at all: its signal was announced, and nothing came of it."""
+    world.runtime = [
+        one for one in world.runtime
+        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "behaviour"),
+    [(dropped_by_the_app, FLIGHT), (never_gone, FLIGHT), (never_gone, EGRESS)],
+)
+def test_a_loss_that_the_sidecars_end_did_not_make_reproduces_nothing(
+    tmp_path: Path, wrong: Break, behaviour: str
+) -> None:
+    world = worlds.lifecycle("classic")
+    wrong(world)
+    found = world.judged(behaviour, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE), found.reason
+    assert "none of them from the sidecar's end" in found.reason
+    assert not [one for one in expectations.table() if BESIDE in one.expectation.hazards]
+
+
+@pytest.mark.parametrize("behaviour", [FLIGHT, EGRESS])
+def test_a_proxy_that_is_reaped_late_ended_when_its_drain_was_over(
+    tmp_path: Path, behaviour: str
+) -> None:
+    world = worlds.lifecycle("classic")
+    never_gone(world)
+    world.exited(14.9, forge.ENVOY)
+    found = world.judged(behaviour, tmp_path)
+    assert found.hazard in {"refused", "lost-request"}, found.reason
 
 
 def test_a_request_without_an_end_is_lost(tmp_path: Path) -> None:
@@ -248,7 +304,7 @@ def test_a_request_without_an_end_is_lost(tmp_path: Path) -> None:
     other = next(one for one in world.lines("peer.app", "request.end") if one["ns"] > end["ns"])
     world.stamps["peer.app"].remove(other)
     found = world.judged(FLIGHT, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
     assert found.measured["requests_by_outcome"] == {"ok": 4, "reset": 1, "unended": 1}
 
 
@@ -325,7 +381,7 @@ def test_one_lost_request_is_enough(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     world.lines("subject.app", "request.end", kind="drain")[5]["outcome"] = "closed"
     found = world.judged(EGRESS, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
     assert found.measured["lost"] == 1
 
 
@@ -334,7 +390,7 @@ def test_a_request_that_never_ended_is_lost(tmp_path: Path) -> None:
     lines = world.stamps["subject.app"]
     lines.remove(world.lines("subject.app", "request.end", kind="drain")[5])
     found = world.judged(EGRESS, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "lost-request")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
 
 
 def test_answered_past_the_sidecar(tmp_path: Path) -> None:

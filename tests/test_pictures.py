@@ -125,6 +125,21 @@ def test_the_page_shows_the_verdict_and_escapes_what_it_quotes(
     assert "<script>" not in page
 
 
+def test_what_a_sidecar_says_of_itself_is_told_once_for_all_versions(
+    leaking: World, tmp_path: Path
+) -> None:
+    made = report(leaking, tmp_path)
+    told = {"server": "v1", "runtime": "r", "kernel": "k", "nodes": {}, "kubelet": "v1"}
+    made["run"]["clusters"] = {
+        name: {"state": "ready", "versions": {**told, "sidecars": {"envoy": {"envoy": version}}}}
+        for name, version in (("1.29", "1.40.0"), ("1.33", "1.40.0"), ("1.37", "1.41.0"))
+    } | {"1.30": {"state": "unobtainable", "reason": "no image", "versions": None}}
+    page = html.write(tmp_path, made).read_text()
+    assert "<b>envoy</b> on 1.29, 1.33: envoy 1.40.0" in page
+    assert "<b>envoy</b> on 1.37: envoy 1.41.0" in page
+    assert page.count("envoy 1.40.0") == 1
+
+
 def test_a_failure_is_told_with_its_timeline_and_its_packet(leaking: World, tmp_path: Path) -> None:
     made = report(leaking, tmp_path)
     assert made["cells"][0]["verdict"] == "fail"

@@ -43,6 +43,7 @@ def write(results: Path, report: Json) -> Path:
         alike=[line for line in lines if not line.differs],
         places=list(groups.places(settled)),
         cells=cells,
+        sidecars=list(_sidecars(report["run"]["clusters"])),
         pair=_pair(cells),
         article=report["article"],
         signs=SIGNS,
@@ -57,6 +58,17 @@ def write(results: Path, report: Json) -> Path:
     target = results / "report.html"
     target.write_text(page)
     return target
+
+
+def _sidecars(clusters: Json) -> Iterator[tuple[tuple[str, str], Sequence[str]]]:
+    """What the installed sidecars say of themselves, and on which versions they say so."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, cluster in clusters.items():
+        for sidecar, told in ((cluster.get("versions") or {}).get("sidecars") or {}).items():
+            said = "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in told.items() if one)
+            if said:
+                found.setdefault((sidecar, said), []).append(name)
+    yield from found.items()
 
 
 def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:

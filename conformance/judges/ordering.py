@@ -23,7 +23,7 @@ SENT_WITHIN_NS = 1 * NS
 # the reference mesh, 100 for Istio, and more on a crowded machine.
 ENDS_WITHIN_NS = 1 * NS
 BESIDE = "lost-while-the-sidecar-lived"
-"""The hazard: no control arm expects it, for there the sidecar's end must be what loses."""
+"""The hazard: no control arm of a sidecar's end expects it, for there that end is what loses."""
 SOURCES = (
     "containerd's journal (signal, earliest), sidecar.sigterm (latest), /tasks/exit (latest), "
     "the app's last stamp (earliest)"

@@ -12,7 +12,7 @@ from forge import PEER, POD, World, ns
 from worlds_mesh import KEPT, ROLES, keep, show
 
 KEEPALIVE, ROTATION = "stop.keepalive", "plane.rotation"
-BESIDE = "lost-while-the-sidecar-lived"  # what no control arm expects
+BESIDE = "lost-while-the-sidecar-lived"
 Break = Callable[[World], object]
 
 

@@ -19,8 +19,8 @@ MIN_DRAIN_NS = 1 * NS
 # container_stop.go), which takes milliseconds: a second is for a crowded machine. It bounds the
 # signal of a sidecar that keeps no stamps of its own.
 SENT_WITHIN_NS = 1 * NS
-# A proxy closes what it carries before it exits, and an agent around it reaps it: some 40 ms for
-# the reference mesh, 100 for Istio, and more on a crowded machine.
+# A proxy closes what it carries, and is reaped after that: some 30 ms later in the reference mesh,
+# and more on a crowded machine.
 ENDS_WITHIN_NS = 1 * NS
 BESIDE = "lost-while-the-sidecar-lived"
 """The hazard: no control arm of a sidecar's end expects it, for there that end is what loses."""

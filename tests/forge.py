@@ -97,6 +97,14 @@ class World:
         }  # fmt: skip
         self.runtime.append((ns(at + 0.002), "/tasks/exit", body))
 
+    def unexited(self, ident: str) -> None:
+        """No exit of this container was noticed."""
+        self.runtime = [
+            one
+            for one in self.runtime
+            if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident)
+        ]
+
     def signalled(self, at: float, ident: str) -> None:
         self.journal.append((ns(at), f'Stop container \\"{ident}\\" with signal terminated'))
 

@@ -119,11 +119,7 @@ def longer(world: World, end: float) -> None:
     world.frames = [one for one in world.frames if b"SCB1" not in one[1]]
     world.agent.clear()
     world.beacons(0.1, end)
-    world.runtime = [
-        one
-        for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == SANDBOX)
-    ]
+    world.unexited(SANDBOX)
     world.exited(end - 0.1, SANDBOX, 137)
 
 

@@ -17,7 +17,7 @@ from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges import kept
 from conformance.judges.connections import Connection, Connections, Endpoint
-from conformance.judges.ordering import BESIDE, sidecar_ends_ns
+from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Finding, Value, Window
@@ -78,9 +78,8 @@ def drain(bundle: Bundle) -> Finding:
     }
     ended, lost = kept.blamable(ended, lost, sent, measured)
     if ended or lost:
-        since = sidecar_ends_ns(bundle)
-        at = [one.closed.ns for one in ended if one.closed] + [one.end_ns or 0 for one in lost]
-        to_its_end = sum(ns >= since for ns in at)
+        at = [one.closed.ns for one in ended if one.closed] + [one.end_ns for one in lost]
+        to_its_end = from_sidecars_end(bundle, at)
         hazard = kept.hazard(ended, lost)
         if hazard in ("connection-lost", "lost-request") and not to_its_end:
             hazard = BESIDE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.records import Line
@@ -103,10 +103,10 @@ def told(bundle: Bundle, its: Sequence[Life], since_ns: int, role: str = SUBJECT
     return Event(f"the {name}'s own exit", created.ns if created else 0, gone, (line,))
 
 
-def sidecar_ends_ns(bundle: Bundle) -> int:
-    """From when on a loss may come from a sidecar's end (ns); never, when none has ended.
+def from_sidecars_end(bundle: Bundle, losses: Iterable[int | None]) -> int:
+    """How many losses may come from a sidecar's end. losses: when each was noticed (ns), or not.
 
-    That is when the drain is over that follows its signal, or shortly before its exit.
+    It ends when the drain is over that follows its signal, or shortly before its exit.
     """
     drain = round(bundle.index.sidecar_drain_seconds * NS)
     ends = []
@@ -115,7 +115,8 @@ def sidecar_ends_ns(bundle: Bundle) -> int:
         if exited is not None:
             told = [stop.ns + drain for stop in its[-1].stops]
             ends.append(min([exited - ENDS_WITHIN_NS, *told]))
-    return min(ends, default=NEVER)
+    end = min(ends, default=NEVER)
+    return sum(ns is not None and ns >= end for ns in losses)
 
 
 def require_meaning(

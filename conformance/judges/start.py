@@ -164,13 +164,10 @@ def first_request(bundle: Bundle) -> Finding:
     if first.outcome != OK:
         blamable([first], by_both(bundle), measured)
     hazard = "bypassed" if first.outcome == OK else _HAZARDS.get(first.outcome, "lost-request")
-    ready, _ = first_success(bundle)
-    if (
-        ready is not None
-        and first.begin_ns > ready.latest
-        and hazard not in ("bypassed", TIMED_OUT)
-    ):
-        hazard = BEHIND
+    if hazard not in ("bypassed", TIMED_OUT):
+        ready, _ = first_success(bundle)
+        if ready is not None and first.begin_ns > ready.latest:
+            hazard = BEHIND
     said = "answered past the sidecar" if first.outcome == OK else first.outcome
     return Finding(
         "start.first-request",

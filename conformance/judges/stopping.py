@@ -9,7 +9,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.crowd import TIMED_OUT, blamable, by_both, only_timed_out
-from conformance.judges.ordering import BESIDE, NEVER, sidecar_ends_ns
+from conformance.judges.ordering import BESIDE, NEVER, from_sidecars_end
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
@@ -183,8 +183,7 @@ def _lost(
 ) -> Finding:
     """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request;
     unless none was lost to the sidecar's end."""
-    ends = sidecar_ends_ns(bundle)
-    to_its_end = sum(one.end_ns is not None and one.end_ns >= ends for one in lost)
+    to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
     kinds = {one.outcome for one in lost}
     hazard = kinds.pop() if len(kinds) == 1 and kinds <= {"refused", "reset"} else "lost-request"
     if only_timed_out(lost):

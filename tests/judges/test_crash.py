@@ -23,11 +23,7 @@ BOTH = pytest.mark.parametrize("pattern", ["native", "classic"])
 
 
 def without_exit(world: World, ident: str) -> None:
-    world.runtime = [
-        one
-        for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident)
-    ]
+    world.unexited(ident)
 
 
 def without(world: World, ident: str) -> None:

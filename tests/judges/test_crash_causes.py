@@ -79,10 +79,7 @@ def ended_by_itself(world: World) -> None:
 
 
 def exit_of_the_sidecar(world: World, at: float, status: int) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
     world.exited(at, forge.ENVOY, status)
 
 

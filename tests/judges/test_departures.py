@@ -48,10 +48,7 @@ def unannounced(world: World, role: str, container: str) -> None:
 
 def exited(world: World, role: str, container: str, at: float, status: int = 0) -> None:
     its = ident(role, container)
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == its)
-    ]  # fmt: skip
+    world.unexited(its)
     program = "app" if container == "app" else "sidecar"
     world.drop(world.stamps[f"{role}.{container}"], f"{program}.last")
     world.exited(at, its, status)
@@ -668,10 +665,7 @@ def main_is_hardly_awaited(world: World) -> None:
 
 
 def exit_is_lost_in_the_gap(world: World) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident("drained", "app"))
-    ]  # fmt: skip
+    world.unexited(ident("drained", "app"))
 
 
 def never_restarted(world: World) -> None:

@@ -106,19 +106,11 @@ def silent_afterwards(world: World) -> None:
 
 
 def no_exit(world: World) -> None:
-    world.runtime = [
-        one
-        for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == worlds_leaks.VISITOR)
-    ]
+    world.unexited(worlds_leaks.VISITOR)
 
 
 def proxy_never_ended(world: World) -> None:
-    world.runtime = [
-        one
-        for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ENVOY)
-    ]
+    world.unexited(ENVOY)
 
 
 def capture_ended_with_the_proxy(world: World) -> None:

@@ -44,10 +44,7 @@ def test_late_is_not_soon(tmp_path: Path) -> None:
 
 
 def exits_of(world: World, ident: str, at: float | None, status: int = 0) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident)
-    ]  # fmt: skip
+    world.unexited(ident)
     if at is not None:
         world.exited(at, ident, status)
 

@@ -60,10 +60,7 @@ def test_only_the_very_last_line_lost_is_lost(tmp_path: Path) -> None:
 
 def crashes_for_good(world: World) -> None:
     """In the middle of its life, and nobody told it to end: all that comes behind is lost."""
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
     world.exited(8.0, forge.ENVOY, 1)
     world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
     forget(world, "subject", 20, lines(world))
@@ -234,10 +231,7 @@ def test_lines_lost_before_anything_was_refused_are_no_crashs(tmp_path: Path) ->
 
 
 def killed_over_its_lines(world: World) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
     world.exited(17.2, forge.ENVOY, 137)
     forget(world, "subject", lines(world) - 9, lines(world))
 
@@ -282,10 +276,7 @@ def test_a_shipper_that_was_killed_before_its_signal_was_not_starved(tmp_path: P
     """For its memory, say: the code is the same."""
     world = worlds_logs.starved()
     killed_over_its_lines(world)
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
     world.exited(14.0, forge.ENVOY, 137)
     found = world.judged(STARVED, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-lines")

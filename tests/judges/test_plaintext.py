@@ -179,10 +179,7 @@ def container_outlived_the_capture(world: World) -> None:
 
 
 def no_exit(world: World) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
 
 
 def of_another_sandbox(world: World) -> None:

@@ -20,10 +20,7 @@ def ids(world: World, pod: str, container: str) -> list[str]:
 
 def exits(world: World, ident: str, at: float | None, status: int = 0) -> None:
     """Say otherwise when and how a container ended."""
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident)
-    ]  # fmt: skip
+    world.unexited(ident)
     if at is not None:
         world.exited(at, ident, status)
 

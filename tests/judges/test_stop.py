@@ -67,10 +67,7 @@ def another_app_lives_on(world: World) -> None:
 
 def app_never_ended(world: World) -> None:
     """Killed with the sandbox: no exit was noticed, but the app wrote on."""
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.APP)
-    ]  # fmt: skip
+    world.unexited(forge.APP)
     world.stamp(15.9, "subject.app", "request.begin", token=forge.token("drain", 900), kind="drain")
 
 
@@ -153,19 +150,13 @@ def app_ended_at_once(world: World) -> None:
 
 
 def no_exit(world: World) -> None:
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.APP)
-    ]  # fmt: skip
+    world.unexited(forge.APP)
 
 
 def nobody_told(world: World) -> None:
     world.journal = []
     world.drop(world.stamps["subject.envoy"], "sidecar.sigterm")
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
 
 
 def at_the_same_moment(world: World) -> None:
@@ -265,10 +256,7 @@ def dropped_by_the_app(world: World) -> None:
 
 def never_gone(world: World) -> None:
     """The classic sidecar never ended at all: its signal was announced, and nothing came of it."""
-    world.runtime = [
-        one for one in world.runtime
-        if not (one[1] == "/tasks/exit" and one[2]["container_id"] == forge.ENVOY)
-    ]  # fmt: skip
+    world.unexited(forge.ENVOY)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ Value = int | float | str | bool | None
 Measured = Mapping[str, Value | Sequence[Value] | Mapping[str, Value]]
 
 NS = 1_000_000_000
+NEVER = 1 << 62
+"""Later (ns) than any moment that a clock can tell: what did not end, or was not seen to."""
 
 
 @dataclass(frozen=True, order=True)

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from conformance.evidence.capture import Packet
 from conformance.evidence.records import Line
-from conformance.model import Evidence, Window
+from conformance.model import NEVER, Evidence, Window
 
 _BEACON = re.compile(rb"SCB1 ([0-9a-f]{16}) (\d+) (\d+) (first|beat|last)\n")
 _REMEMBERED = 100  # blind intervals that are told one by one
-_FOREVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -151,14 +150,14 @@ def coverage(
     if last is not None and not whole:
         why = f"no beacon after number {beacons.last_seq}, and none that says it is the last"
         evidence = Evidence(beacons.file, frame=last.frame, ns=last.ns, text=why)
-        blind.append(Blind(last.ns, _FOREVER, why, evidence))
+        blind.append(Blind(last.ns, NEVER, why, evidence))
     final = counters[-1] if counters else None
     if final is not None and frames < int(final["captured"]):
         why = f"tcpdump captured {final['captured']} packets and the file holds {frames}"
         evidence = Evidence(diary_file, line=final.number, ns=final.ns, text=why)
-        blind.append(Blind(0, _FOREVER, why, evidence))  # which ones are missing, nobody knows
+        blind.append(Blind(0, NEVER, why, evidence))  # which ones are missing, nobody knows
     return Coverage(
-        start=beacons.first.ns if beacons.first else _FOREVER,
+        start=beacons.first.ns if beacons.first else NEVER,
         end=last.ns if last else 0,
         blind=blind,
         counted_until=final.ns if final else 0,

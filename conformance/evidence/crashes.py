@@ -11,7 +11,7 @@ from conformance.evidence.records import Line
 from conformance.evidence.timeline import Event, Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
-from conformance.model import Evidence, Window
+from conformance.model import NEVER, Evidence, Window
 
 Json = Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def _crash(bundle: Bundle, asked: Line, old: Life, new: Life | None) -> Crash:
     died = Event(f"the end of {old.name}", asked.ns, old.exited_latest, (old.exit_evidence(),))
     ready = None
     if new is not None and new.created is not None:
-        until = new.exited.ns if new.exited else 1 << 62
+        until = new.exited.ns if new.exited else NEVER
         said = stamp_events(bundle, old.name, "sidecar.ready")
         ready = next((one for one in said if new.created.ns < one.latest < until), None)
     return Crash(asked, old, died, new, ready, _back(bundle, new))

@@ -19,7 +19,7 @@ from typing import Literal
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.index import Pod
 from conformance.evidence.records import RuntimeEvent, StopLine
-from conformance.model import Evidence
+from conformance.model import NEVER, Evidence
 
 Answer = Literal["yes", "no", "cannot tell"]
 
@@ -161,7 +161,7 @@ def clock_step_ns(bundle: Bundle) -> int:
 
 def _step_of_readings(bundle: Bundle) -> int:
     """What no uncertainty of the readings explains: 0 when one offset fits them all."""
-    lowest, highest = 0, 1 << 62
+    lowest, highest = 0, NEVER
     for line in bundle.clock():
         lowest = max(lowest, line["offset_ns"] - line["uncertainty_ns"])
         highest = min(highest, line["offset_ns"] + line["uncertainty_ns"])

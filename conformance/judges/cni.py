@@ -32,7 +32,7 @@ from conformance.judges.commands import column, command
 from conformance.judges.commands import evidence as printed_in
 from conformance.judges.premise import require_premise
 from conformance.judges.start import app_begins
-from conformance.model import NS, Evidence, Finding, Value
+from conformance.model import NEVER, NS, Evidence, Finding, Value
 
 _RACE, _VALIDATION = "start.cni-race", "start.cni-validation"
 GUARDED, LATE, HEALED = "guarded", "late", "healed"
@@ -41,7 +41,6 @@ MIN_REFUSALS = 2  # one may be chance; from the second on the kubelet backs off
 # An app that has not begun so long after its pod was asked for is kept from it: a native one waits
 # for its sidecar's start delay of 3 s, and for a probe that is sent once a second.
 KEPT_NS = 20 * NS
-_FOREVER = 1 << 62
 _TOLD = 100
 
 
@@ -101,7 +100,7 @@ def validation(bundle: Bundle) -> Finding:
     require_premise(bundle)
     require_made(bundle, GUARDED, plugin=False, guard=True)
     begun = began(bundle, GUARDED)
-    guarded = look_at(bundle, GUARDED, _FOREVER)
+    guarded = look_at(bundle, GUARDED, NEVER)
     if guarded.leaks or begun:
         said = f", and {len(guarded.leaks)} pieces of plaintext were seen" if guarded.leaks else ""
         return Finding(

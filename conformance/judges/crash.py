@@ -13,7 +13,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import successes
-from conformance.model import NS, Evidence, Finding
+from conformance.model import NEVER, NS, Evidence, Finding
 
 KILLED = 137  # 128 + SIGKILL
 # A restart comes at once, or after the kubelet's back-off (10 s before the second, 20 s before the
@@ -155,7 +155,7 @@ def _away_seconds(one: Crash, probes: Sequence[Event]) -> float:
 
 def _probed(one: Crash, probes: Sequence[Event]) -> Event | None:
     """The first 200 that the new sidecar gave to a probe of the kubelet's."""
-    created = one.new.created.ns if one.new and one.new.created else 1 << 62
+    created = one.new.created.ns if one.new and one.new.created else NEVER
     later = [each for each in probes if each.earliest > created]
     return min(later, key=lambda each: each.earliest, default=None)
 

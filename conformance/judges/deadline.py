@@ -7,7 +7,7 @@ from conformance.evidence.records import Line, rfc3339_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges import batch
 from conformance.judges.batch import Job
-from conformance.model import NS, Evidence, Finding, Measured
+from conformance.model import NEVER, NS, Evidence, Finding, Measured
 
 _BEHAVIOUR = "job.deadline"
 BOUNDED, UNBOUNDED = "bounded", "unbounded"
@@ -15,7 +15,6 @@ BOUNDED, UNBOUNDED = "bounded", "unbounded"
 # period is 5 s, which a pod that is deleted while its sidecar starts may use up before 1.29.8).
 LATE_NS = 60 * NS
 _LIMITS = ("activeDeadlineSeconds", "ttlSecondsAfterFinished")
-_FOREVER = 1 << 62
 
 
 def deadline(bundle: Bundle) -> Finding:
@@ -30,7 +29,7 @@ def deadline(bundle: Bundle) -> Finding:
         raise Unjudgeable("the Jobs' limits are not as they should be")
     allowed, to_live = (int(bounded.spec[name]) * NS for name in _LIMITS)
     waited, up = _waited(bundle, bounded, unbounded), bundle.step("mesh.up")
-    if bounded.tries[0].mains or _started(unbounded, before=up.ns if up else _FOREVER):
+    if bounded.tries[0].mains or _started(unbounded, before=up.ns if up else NEVER):
         raise Unjudgeable("an app started while the mesh was down: nothing was waiting for it")
     due = rfc3339_ns(bounded.status()["startTime"]) + allowed
     failed, gone = bounded.ended("Failed"), _removed(bundle)

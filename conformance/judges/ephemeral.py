@@ -13,7 +13,7 @@ from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise, versions
-from conformance.model import NS, Finding, Measured, Value, Window
+from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
 _BEHAVIOUR = "leak.ephemeral"
 VISITOR = "visitor"
@@ -21,7 +21,6 @@ KIND = "visit"
 # It sends ten a second, and stays for seconds after the proxy's end (observe/ephemeral.py).
 MIN_CARRIED = 5
 MIN_AFTER = 10
-_FOREVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def outlives(bundle: Bundle) -> Finding:
             f"and {MIN_AFTER} are needed",
             measured=measured,
         )
-    looked = replace(alone, end=_FOREVER)
+    looked = replace(alone, end=NEVER)
     clear = judge_window(_BEHAVIOUR, bundle, alone, looked, to_the_end=True, sender=VISITOR)
     measured = {**clear.measured, **measured}
     said = (

@@ -19,7 +19,7 @@ from conformance.judges.access import Record, Records, records
 from conformance.judges.connections import Connection, Connections
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
-from conformance.model import NS, Finding, Measured, Value, Window
+from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
 _BEHAVIOUR = "mutual.identity"
 _STRANGER = "dial-tls"
@@ -239,7 +239,7 @@ def _sidecar_gone_ns(bundle: Bundle) -> int:
     """When the first of the sidecars had ended (ns)."""
     found = lives(bundle)
     ends = [life.exited_latest for name in bundle.index.sidecars for life in found[name]]
-    return min((end for end in ends if end is not None), default=1 << 62)
+    return min((end for end in ends if end is not None), default=NEVER)
 
 
 def _longest_request_ns(bundle: Bundle) -> int:

@@ -16,12 +16,11 @@ from conformance.judges.logs import MIN_LINES, ran_until_told, shipper_of
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, identity
-from conformance.model import NS, Finding, Measured, Window
+from conformance.model import NEVER, NS, Finding, Measured, Window
 
 _BEHAVIOUR = "logs.behind-mesh"
 PROXY = "envoy"
 MESH_FIRST = {"logs-behind-mesh": True, "logs-before-mesh": False}
-_FOREVER = 1 << 62
 _TOLD = 50
 
 
@@ -99,7 +98,7 @@ def _require_order(bundle: Bundle) -> None:
 
 def _survey(bundle: Bundle, window: Window) -> tuple[Survey, Coverage]:
     own = identity(bundle)
-    surveyor = Surveyor(bundle.index, replace(window, end=_FOREVER), own.local, own.mac)
+    surveyor = Surveyor(bundle.index, replace(window, end=NEVER), own.local, own.mac)
     watched = from_inside(bundle, surveyor.see)
     return surveyor.finish(), watched
 

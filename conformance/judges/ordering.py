@@ -8,9 +8,8 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.records import Line
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import NS, Evidence
+from conformance.model import NEVER, NS, Evidence
 
-NEVER = 1 << 62
 # The app must go on for this long after its own SIGTERM. Two signals that are sent at once reach
 # their containers within some 100 ms (kubelet and containerd handle them side by side); an app
 # that ends at once would make them look ordered by chance.

@@ -24,9 +24,8 @@ from conformance.judges.explained import Explained
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside, from_node, identity, require_watched
-from conformance.model import NS, Evidence, Finding, Measured, Value, Window
+from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
-_FOREVER = 1 << 62
 _TOLD = 200  # pieces of evidence in a finding; what is left out is counted in measured
 
 
@@ -50,13 +49,13 @@ def shutdown(bundle: Bundle) -> Finding:
         if deleted is None:
             raise
         # The end is not known: what was seen may still be a leak, but no absence counts.
-        rest = Window("shutdown", deleted.ns, _FOREVER)
+        rest = Window("shutdown", deleted.ns, NEVER)
         found = _look(bundle, rest, rest)
         if found.leaks:
             return _broken("stop.no-plaintext", found, rest)
         raise why
     # What comes behind the last beacon is looked at too.
-    looked = replace(window, end=_FOREVER)
+    looked = replace(window, end=NEVER)
     finding = judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
     if finding.observed == "holds":
         _require_drain(bundle, window, finding.measured)
@@ -261,7 +260,7 @@ def _measured(seen: _Seen, window: Window) -> Measured:
     explained: dict[str, Value] = dict(sorted(survey.explained.items()))
     owners: dict[str, Value] = dict(Counter(one.sender for one in map(parse, survey.tokens) if one))
     return {
-        "window_seconds": round(window.seconds, 3) if window.end < _FOREVER else None,
+        "window_seconds": round(window.seconds, 3) if window.end < NEVER else None,
         "requests_tried": tried,
         "requests_by_outcome": outcomes,
         "rate_bound_95": round(3 / tried, 6) if tried else None,

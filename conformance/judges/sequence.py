@@ -9,11 +9,11 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.records import Line
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.ordering import MIN_DRAIN_NS, NEVER, ended, told
+from conformance.judges.ordering import MIN_DRAIN_NS, ended, told
 from conformance.judges.premise import require_admitted, require_premise
 from conformance.judges.probes import first_success
 from conformance.judges.start import app_begins
-from conformance.model import NS, Evidence, Finding, Measured
+from conformance.model import NEVER, NS, Evidence, Finding, Measured
 
 MIXED = "mixed"
 NATIVE, CLASSIC = "sidecar", "second"  # the two sidecars of the mixed pod

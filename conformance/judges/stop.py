@@ -5,10 +5,10 @@ from __future__ import annotations
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.timeline import Order, lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.ordering import NEVER, SOURCES, pairs, require_meaning
+from conformance.judges.ordering import SOURCES, pairs, require_meaning
 from conformance.judges.premise import require_premise
 from conformance.judges.stopping import app_egress, in_flight
-from conformance.model import Finding, Measured
+from conformance.model import NEVER, Finding, Measured
 
 __all__ = ["app_egress", "in_flight", "order"]
 

@@ -9,9 +9,9 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.crowd import TIMED_OUT, blamable, by_both, only_timed_out
-from conformance.judges.ordering import BESIDE, NEVER, from_sidecars_end
+from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
-from conformance.model import NS, Evidence, Finding, Measured, Value
+from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value
 
 # Three drained requests are the least that show a drain; the fixture sends ten a second.
 MIN_DRAINED = 3

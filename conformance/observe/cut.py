@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from conformance.model import NS
+from conformance.model import NEVER, NS
 
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
@@ -333,7 +333,7 @@ def _chunks(node: Path, started_ns: int, ended_ns: int) -> list[Path]:
     a second or two after its time.
     """
     chunks = sorted(node.glob("node.*.pcap"), key=_began)
-    ends = [*map(_began, chunks[1:]), 1 << 62][: len(chunks)]
+    ends = [*map(_began, chunks[1:]), NEVER][: len(chunks)]
     return [
         chunk
         for chunk, end in zip(chunks, ends, strict=True)

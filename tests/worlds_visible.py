@@ -57,13 +57,15 @@ def _node(world: World, size: int) -> None:
         asked = one["resources"]["requests"]
         asked[RESOURCE] = str(int(asked["cpu"][:-1]) // 100)
     worlds_start.pod(world, "subject", spec, at=1.5)
+    world.step(0.9, "node.offer-asked", resource=RESOURCE, units=units - 1)
     world.step(1.0, "node.offers", resource=RESOURCE, units=units - 1)
     held = {
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": f"0/1 nodes are available: 1 Insufficient {RESOURCE}.",
     }  # fmt: skip
     worlds_start.status(world, 2.5, "subject", conditions=[held])
-    world.step(3.0, "node.offers", resource=RESOURCE, units=units)
+    world.step(3.0, "node.offer-asked", resource=RESOURCE, units=units)
+    world.step(3.1, "node.offers", resource=RESOURCE, units=units)
     placed = {**held, "status": "True", "message": ""}
     worlds_start.status(world, 3.2, "subject", conditions=[placed])
     world.watch[-1]["object"]["spec"] = {**spec, "nodeName": "node"}

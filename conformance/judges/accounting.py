@@ -135,10 +135,12 @@ def node(bundle: Bundle) -> Finding:
     effective request of a resource, placed it when it had just that, and kubectl describe node adds
     up the same. To be broken: placed before, or counted otherwise."""
     require_premise(bundle)
-    offers = [one for one in bundle.steps() if one.event == "node.offers" and one["units"]]
-    if len(offers) < 2:
+    diary = list(bundle.steps())
+    asked = [one for one in diary if one.event == "node.offer-asked" and one["units"]]
+    offers = [one for one in diary if one.event == "node.offers" and one["units"]]
+    if len(offers) < 2 or len(asked) != len(offers):
         raise Unjudgeable("the node did not offer one unit more")
-    less, enough = offers[0], offers[1]
+    less, enough = offers[0], asked[1]  # the latest that it had less, the earliest that it had more
     resource = less["resource"]
     its = list(versions(bundle))
     spec = its[0]["object"]["spec"]

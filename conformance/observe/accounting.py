@@ -203,8 +203,10 @@ def _offer(stage: Stage, units: int | None) -> None:
     """Have the node offer so many units of the cell's own resource; None takes it away."""
     amount = {resource_of(stage): None if units is None else str(units)}
     body = {"status": {"capacity": amount, "allocatable": amount}}
+    told = {"resource": resource_of(stage), "units": units}
+    stage.step("node.offer-asked", **told)  # the scheduler may act before the answer is read
     stage.core.patch_node_status(stage.handle.node, body)
-    stage.step("node.offers", resource=resource_of(stage), units=units)
+    stage.step("node.offers", **told)
 
 
 def _node(stage: Stage) -> None:

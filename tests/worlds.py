@@ -42,6 +42,7 @@ from forge import (
 )
 
 READY, DELETED = 6.5, 10.0
+FORMER_ENVOY, FORMER_APP = "1" * 64, "2" * 64
 SIDECAR_GONE_CLASSIC = 11.6
 APP_GONE = 15.1
 
@@ -158,7 +159,18 @@ def _move(pattern: str, former: World) -> Move:
     world = Move(**{**vars(lifecycle(pattern)), "former": former})
     world.index["cell"]["scenario"] = "rollout"
     pod = world.index["pods"]["subject"]
-    world.index["pods"]["former"] = {**pod, "name": "former-1", "uid": "uid-former"}
+    world.index["pods"]["former"] = {
+        **pod, "name": "former-1", "uid": "uid-former", "sandbox": "",
+        "containers": {
+            one: {"id": its, "ids": [its], "image": "i", "image_id": "i"}
+            for one, its in (("envoy", FORMER_ENVOY), ("app", FORMER_APP))
+        },
+    }  # fmt: skip
+    for its in (FORMER_ENVOY, FORMER_APP):
+        world.created(-5.9, its)
+    world.signalled(7.0, FORMER_ENVOY)
+    world.exited(8.0, FORMER_ENVOY)
+    world.exited(8.4, FORMER_APP)
     world.steps = []
     for at, name in (
         (-5.0, "former.ready"), (-1.0, "rollout.begin"), (READY, "subject.ready"),

@@ -52,6 +52,10 @@ def requests(bundle: Bundle) -> Finding:
                 raise Unjudgeable(f"the pod {layout}, {size}m, met no quota of {milli}m")
             evidence.append(_line(last[0]))
             got = last[0]["status"] == ADMITTED
+            if not got and "exceeded quota" not in last[0]["message"]:
+                raise Unjudgeable(
+                    f"the pod {layout} was refused for another reason: {last[0]['message']}"
+                )
             if got is not fits:
                 done = "admitted" if got else "refused"
                 wrong.append(f"{layout}: {size}m {done} by a quota of {milli}m")
@@ -92,9 +96,10 @@ def limit_range(bundle: Bundle) -> Finding:
         wrong.append(f"a sidecar that asked for nothing got {default}m")
     for one in bounds:
         fits = one["asked_milli"] <= one["most_milli"]
-        if (one["status"] == ADMITTED) is not fits:
+        got = one["status"] == ADMITTED
+        if got is not fits and (got or "maximum cpu usage" in one["message"]):
             wrong.append(f"{one['asked_milli']}m of at most {one['most_milli']}m: {one['status']}")
-        elif not fits and "maximum cpu usage per Container" not in one["message"]:
+        elif not got and "maximum cpu usage per Container" not in one["message"]:
             raise Unjudgeable(f"refused for another reason: {one['message']}")
     return _finding(
         "account.limit-range",
@@ -138,9 +143,10 @@ def node(bundle: Bundle) -> Finding:
     diary = list(bundle.steps())
     asked = [one for one in diary if one.event == "node.offer-asked" and one["units"]]
     offers = [one for one in diary if one.event == "node.offers" and one["units"]]
-    if len(offers) < 2 or len(asked) != len(offers):
+    if len(offers) < 2:
         raise Unjudgeable("the node did not offer one unit more")
-    less, enough = offers[0], asked[1]  # the latest that it had less, the earliest that it had more
+    # The latest that it had less, and the earliest that it had enough, which older bundles lack.
+    less, enough = offers[0], (asked or offers)[1]
     resource = less["resource"]
     its = list(versions(bundle))
     spec = its[0]["object"]["spec"]
@@ -154,6 +160,8 @@ def node(bundle: Bundle) -> Finding:
     evidence = [Evidence("steps.jsonl", line=one.number, ns=one.ns) for one in (less, enough)]
     evidence.append(Evidence("watch.jsonl", line=placed.number, ns=placed.ns, text="scheduled"))
     wrong = []
+    if placed.ns < enough.ns and not asked:
+        raise Unjudgeable("when the node was told to offer one unit more is not on record")
     if placed.ns < enough.ns:
         wrong.append(f"{units} units were placed on a node that had {less['units']}")
     elif held is None or held.ns > enough.ns:

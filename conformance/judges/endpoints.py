@@ -11,6 +11,7 @@ from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.crowd import TIMED_OUT, crowded
 from conformance.judges.departure import TOLD, Departure, departure
+from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
 from conformance.model import NS, Evidence, Finding, Value
 
@@ -67,13 +68,22 @@ def left_first(bundle: Bundle) -> Finding:
         },
     }
     lost = [one for way in ways for one in way.lost]
+    if lost and all((one.end_ns or one.begin_ns) >= end for one in lost):
+        raise Unjudgeable(
+            f"{len(lost)} requests were lost only after the app had stopped to accept: they came "
+            "too late",
+            measured=measured,
+            evidence=[one.evidence for one in lost[:TOLD]],
+        )
     if lost:
+        to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
+        measured["lost_from_the_sidecars_end"] = to_its_end
         return Finding(
             _BEHAVIOUR,
             "broken",
             f"{len(lost)} of {sum(len(one.tried) for one in ways)} new requests through the "
             "Services were lost while the app of a pod behind them drained.",
-            hazard="lost-request",
+            hazard="lost-request" if to_its_end else BESIDE,
             measured=measured,
             evidence=[going.asked_evidence, *(one.evidence for one in lost[:TOLD])],
         )

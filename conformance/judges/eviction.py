@@ -72,6 +72,7 @@ def keeps_order(bundle: Bundle) -> Finding:
             f"which had {measured['hurried_grace_seconds']:.0f} s of grace and was at work.",
             measured,
             evidence,
+            hurried.disorder(),
         )
     if sidecar.earliest - app.latest < hurried.grace_ns / 2:
         unclear.append("how long after the app the hurried pod's sidecar was told cannot be told")

@@ -98,6 +98,23 @@ def told(bundle: Bundle) -> Finding:
         )
     if not flips:
         raise Unjudgeable("the change of the default changed no workload", measured=measured)
+    passed_over = [
+        name for name in workloads if name not in flips and not name.startswith(_DECIDED)
+    ]
+    if passed_over:
+        return Finding(
+            _BEHAVIOUR,
+            "broken",
+            f"{passed_over[0]}, which leaves its pattern to the mesh, stayed "
+            f"{found[passed_over[0], 'after', False].pattern} while {', '.join(flips)} flipped.",
+            hazard="passed-over",
+            measured=measured,
+            evidence=[
+                found[name, when, False].evidence
+                for name in passed_over
+                for when in ("before", "after")
+            ],
+        )
     said = ", ".join(f"{name} from {what.partition(';')[0]}" for name, what in flips.items())
     return Finding(
         _BEHAVIOUR,

@@ -103,19 +103,22 @@ def told(bundle: Bundle, its: Sequence[Life], since_ns: int, role: str = SUBJECT
 
 
 def from_sidecars_end(bundle: Bundle, losses: Iterable[int | None]) -> int:
-    """How many losses may come from a sidecar's end. losses: when each was noticed (ns), or not.
+    """How many losses may come from a sidecar's end. losses: when each was noticed (ns), or not."""
+    end = sidecars_end(bundle)
+    return sum(ns is not None and ns >= end for ns in losses)
 
-    It ends when the drain is over that follows its signal, or shortly before its exit.
-    """
+
+def sidecars_end(bundle: Bundle, role: str = SUBJECT_ROLE) -> int:
+    """From when on a pod may lose by a sidecar's end (ns): when the drain is over that follows its
+    signal, or shortly before its exit."""
     drain = round(bundle.index.sidecar_drain_seconds * NS)
     ends = []
-    for name, its in lives(bundle).items():
+    for name, its in lives(bundle, bundle.pod(role)).items():
         exited = its[-1].exited_latest if its and name in bundle.index.sidecars else None
         if exited is not None:
             told = [stop.ns + drain for stop in its[-1].stops]
             ends.append(min([exited - ENDS_WITHIN_NS, *told]))
-    end = min(ends, default=NEVER)
-    return sum(ns is not None and ns >= end for ns in losses)
+    return min(ends, default=NEVER)
 
 
 def require_meaning(

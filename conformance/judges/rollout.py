@@ -21,7 +21,9 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
 from conformance.judges.crowd import TIMED_OUT, TIMEOUT, blamable, only_timed_out
 from conformance.judges.leaks import Survey, Surveyor
+from conformance.judges.ordering import sidecars_end
 from conformance.judges.premise import pattern_of, require_premise
+from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, identity
 from conformance.model import Finding, Measured, Value, Window
 
@@ -252,6 +254,8 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
         line.ns for line in bundle.stamps(FORMER, bundle.index.app) if line.event == "app.sigterm"
     ]
     ending = Window("end", min(told, default=window.end), _step(bundle, "former.gone"))
+    over = sidecars_end(bundle, FORMER)
+    passed = first_success(bundle)[0] if bundle.index.cell.pattern == _CLASSIC else None
     ready = _step(bundle, "subject.ready")
     new = bundle.index.cell.pattern
     found = []
@@ -264,14 +268,17 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
         if sender == FORMER:
             cause = f"of the former {former} pod in its steady life"
             if end >= ending.start:
-                cause, blame = f"of the former {former} pod while it ended", former
+                cause = f"of the former {former} pod while it ended"
+                blame = former if end >= over else _MOVE
         elif sender == SUBJECT_ROLE:
             cause = f"of the new {new} pod in its steady life"
             if one.begin_ns < ready:
                 cause = f"of the new {new} pod while it started"
-                blame = _CLASSIC if new == _CLASSIC else _MOVE
-        elif end in ending:
-            cause, blame = f"of the peer while the former {former} pod ended", former
+                waits = passed is None or one.begin_ns <= passed.latest
+                blame = _CLASSIC if new == _CLASSIC and waits else _MOVE
+        elif end in ending or (one.outcome == TIMEOUT and one.begin_ns in ending):
+            cause = f"of the peer while the former {former} pod ended"
+            blame = former if end >= over else _MOVE
         found.append(_Loss(one, cause, blame))
     return found
 

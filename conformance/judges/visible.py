@@ -123,7 +123,17 @@ def ready(bundle: Bundle) -> Finding:
     version = _while_unready(bundle, asked["/unready"].ns, asked["/ready"].ns)
     conditions = {one["type"]: one["status"] for one in version["object"]["status"]["conditions"]}
     wrong = []
-    if shown != ["2/2", "1/2", "2/2"]:
+    other = [
+        one
+        for one, wanted in ((before, "2/2"), (unready, "1/2"), (after, "2/2"))
+        if column(one, name, "READY") != wanted
+    ]
+    if other and all(column(one, name, "READY") in _counts(bundle, one) for one in other):
+        raise Unjudgeable(
+            f"READY was {', '.join(shown)}, and so were the containers: another probe failed",
+            evidence=[printed_in(one) for one in other],
+        )
+    if other:
         wrong.append(f"READY was {', '.join(shown)}")
     if conditions.get("Ready") != "False":
         wrong.append(f"the pod was Ready={conditions.get('Ready')} with an unready sidecar")
@@ -147,6 +157,17 @@ def _table(bundle: Bundle, since: int = 0) -> Line:
         if line["command"] == wanted and line.ns >= since:
             return line
     raise Unjudgeable("commands.jsonl lacks a table of kubectl get pod")
+
+
+def _counts(bundle: Bundle, printed: Line) -> set[str]:
+    """What READY is of each version of the pod that the command may have met."""
+    until = [one for one in versions(bundle) if one.ns <= printed.ns]
+    before = sum(one.ns <= printed["began_ns"] for one in until)
+    each = [
+        [container["ready"] for container in container_statuses(one["object"].get("status", {}))]
+        for one in until[max(before - 1, 0) :]
+    ]
+    return {f"{sum(its)}/{len(its)}" for its in each}
 
 
 def _while_unready(bundle: Bundle, since: int, until: int) -> Line:

@@ -194,6 +194,29 @@ def test_a_scheduler_that_is_faster_than_the_answer_about_the_node(tmp_path: Pat
     assert found.observed == "holds", found.reason
 
 
+def test_a_node_in_a_bundle_from_before_the_asking_was_recorded(tmp_path: Path) -> None:
+    world = worlds_visible.accounting()
+    world.drop(world.steps, "node.offer-asked")
+    assert world.judged(NODE, tmp_path).observed == "holds"
+
+
+def test_what_fits_and_met_a_slow_api_server(tmp_path: Path) -> None:
+    """Kubernetes' own answer when a quota is not worked out within 10 s."""
+    world = worlds_visible.accounting()
+    said = "Internal error occurred: resource quota evaluation timed out"
+    again = {**of(world, "quota", layout="no-init", quota_milli=300)[0], "status": 500}
+    again.pop("object")
+    world.answers.append({**again, "ns": again["ns"] + 1000, "message": said})
+    assert world.judged("account.requests", tmp_path).observed == "inconclusive"
+
+
+def test_what_the_limits_allow_and_met_a_slow_api_server(tmp_path: Path) -> None:
+    world = worlds_visible.accounting()
+    said = "Timeout: request did not complete within the allotted timeout"
+    of(world, "limit", asked_milli=700)[0] |= {"status": 504, "message": said}
+    assert world.judged("account.limit-range", tmp_path).observed == "inconclusive"
+
+
 def placed_too_early(world: World) -> None:
     placed = next(one for one in world.watch if one["object"]["spec"].get("nodeName"))
     placed["ns"] = ns(2.9)
@@ -227,8 +250,10 @@ def node_offered_far_less(world: World) -> None:
     next(one for one in world.steps if one["step"] == "node.offers")["units"] = 1
 
 
-def nobody_asked_for_it(world: World) -> None:
-    world.steps = [one for one in world.steps if one["step"] != "node.offer-asked"]
+def asked_at_nobody_knows_when(world: World) -> None:
+    """Placed 50 ms before the answer was read, in a bundle from before the asking was recorded."""
+    world.drop(world.steps, "node.offer-asked")
+    next(one for one in world.watch if one["object"]["spec"].get("nodeName"))["ns"] = ns(3.05)
 
 
 def never_placed(world: World) -> None:
@@ -249,7 +274,7 @@ def another_pod_is_described(world: World) -> None:
 @pytest.mark.parametrize(
     "doubtful",
     [
-        held_by_something_else, node_offered_far_less, nobody_asked_for_it, never_placed,
+        held_by_something_else, node_offered_far_less, asked_at_nobody_knows_when, never_placed,
         asks_for_none, another_pod_is_described,
     ],
 )  # fmt: skip

@@ -456,6 +456,20 @@ def sidecar_crashes(world: World, role: str, at: float) -> None:
     exited(world, role, "envoy", at, 1)
 
 
+def test_a_hurried_sidecar_that_crashed_was_not_told(tmp_path: Path) -> None:
+    world = worlds.eviction()
+    its = ident("hurried", "envoy")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    for event in ("sidecar.sigterm", "sidecar.last"):
+        world.drop(world.stamps["hurried.envoy"], event)
+    world.unexited(its)
+    world.exited(10.5, its, 1)
+    for at in (11.0, 12.0, 13.0):
+        world.stamp(at, "hurried.app", "request.begin", token="x")
+    found = judged(EVICTION, world, tmp_path)
+    assert shown(found) == ("broken", "sidecar-gone"), found.reason
+
+
 @pytest.mark.parametrize(("role", "pattern"), [("subject", "native"), ("preempted", "classic")])
 def test_a_sidecar_that_crashed_was_not_evicted_out_of_its_order(
     tmp_path: Path, role: str, pattern: str
@@ -720,7 +734,46 @@ def test_a_new_request_that_is_lost(tmp_path: Path, kind: str) -> None:
         one for one in world.lines("peer.app", "request.end", kind=kind) if one["ns"] > ns(12)
     )
     line["outcome"] = "refused"
+    its = ident("subject", "envoy")
+    world.unexited(its)
+    world.exited(12.0, its)
     assert shown(judged(ENDPOINTS, world, tmp_path)) == ("broken", "lost-request")
+
+
+@pytest.mark.parametrize("pattern", ["classic", "native"])
+def test_a_new_request_that_is_lost_beside_a_living_proxy(tmp_path: Path, pattern: str) -> None:
+    """Every proxy outlives its app: what was lost at 12 s was not lost by a proxy's end."""
+    world = worlds.endpoints(pattern)
+    line = next(
+        one for one in world.lines("peer.app", "request.end", kind="late") if one["ns"] > ns(12)
+    )
+    line["outcome"] = "reset"
+    found = judged(ENDPOINTS, world, tmp_path)
+    assert shown(found) == ("broken", "lost-while-the-sidecar-lived"), found.reason
+
+
+def test_a_new_request_that_is_lost_while_the_proxy_still_drains(tmp_path: Path) -> None:
+    """Another pod resets it, just after the deletion: the classic proxy drains to 11.6 s."""
+    world = worlds.endpoints("classic")
+    its = ident("subject", "envoy")
+    world.unexited(its)
+    world.exited(11.6, its)
+    world.signalled(10.06, its)
+    world.attempt(10.1, "peer.app", "quick", 903, "reset")
+    found = judged(ENDPOINTS, world, tmp_path)
+    assert shown(found) == ("broken", "lost-while-the-sidecar-lived"), found.reason
+
+
+def test_a_request_that_came_when_the_app_had_ended(tmp_path: Path) -> None:
+    """kube-proxy is late, and the way to the pod takes 0.7 s: the app accepts until 19 s."""
+    world = worlds.endpoints()
+    for number, at in enumerate((16.0, 17.0, 18.0), 910):
+        its = world.attempt(at, "peer.app", "late", number, "ok")
+        world.served(at + 0.3, at + 0.31, "subject.app", its, "10.244.0.5")
+    detail = "503 upstream connect error: connection refused"
+    world.attempt(18.5, "peer.app", "late", 930, "wrong", took=0.75, detail=detail)
+    found = judged(ENDPOINTS, world, tmp_path)
+    assert found.observed == "inconclusive" and "too late" in found.reason
 
 
 def fails_anyway(world: World) -> None:

@@ -55,6 +55,15 @@ def test_a_workload_whose_own_word_is_not_heard(tmp_path: Path) -> None:
     assert (found.observed, found.hazard) == ("broken", "overruled")
 
 
+def test_a_workload_that_the_change_does_not_reach(tmp_path: Path) -> None:
+    """It leaves its pattern to the mesh as another one does, and keeps the former one."""
+    flip = worlds_mesh.flip()
+    for dry in (True, False):
+        flip.pod("plain", "after", dry=dry)["spec"] = flip.pod("plain", "before", dry=dry)["spec"]
+    found = flip.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "passed-over"), found.reason
+
+
 def nothing_flips(flip: Flip) -> None:
     for name in ("plain", "init"):
         for dry in (True, False):

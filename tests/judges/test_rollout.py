@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import worlds
-from forge import World, token
+from forge import World, ns, token
 
 from conformance.model import Finding
 
@@ -110,6 +110,33 @@ def test_what_is_cut_when_the_new_pod_is_taken_away_is_no_loss_of_the_move(tmp_p
     world.attempt(8.2, "peer.app", "inflight", 900, "closed", took=6.0)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "holds", found.reason
+
+
+def test_what_hangs_as_the_classic_pod_goes_does_not_hide_what_it_lost(tmp_path: Path) -> None:
+    world = worlds.move("native", lossless=False)
+    world.attempt(8.2, "peer.app", "inflight", 900, "timeout", took=6.0)
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-by-classic"), found.reason
+
+
+def test_what_a_classic_pod_loses_beside_its_living_proxy(tmp_path: Path) -> None:
+    world = worlds.move("native", lossless=True)
+    world.unexited(worlds.FORMER_ENVOY)
+    world.exited(8.55, worlds.FORMER_ENVOY)
+    world.former.attempt(7.1, "former.app", "drain", 999, "reset")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request"), found.reason
+
+
+def test_what_a_new_classic_pod_loses_behind_its_ready_proxy(tmp_path: Path) -> None:
+    """The proxy's probe passed at 5.0 s, and the pod was ready at 6.5 s."""
+    world = worlds.move("classic")
+    for line in world.stamps["subject.app"]:
+        if line["event"] == "request.end" and line["ns"] < ns(9):
+            line["outcome"] = "ok"
+    world.attempt(6.2, "subject.app", "steady", 999, "reset")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-request"), found.reason
 
 
 @pytest.mark.parametrize("at", [-3.0, 3.0, 8.0])

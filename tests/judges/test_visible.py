@@ -124,6 +124,17 @@ def test_readiness_without_the_sidecar(pattern: str, wrong: Break, tmp_path: Pat
     assert (found.observed, found.hazard) == ("broken", "uncounted"), found.reason
 
 
+def test_ready_that_counts_a_probe_that_failed_by_the_way(tmp_path: Path) -> None:
+    """READY and the pod's status agree on 1/2 before anything was asked: the machine was slow."""
+    world = worlds_visible.visible()
+    worlds_visible.looked(world, 3.55, sidecar=False)
+    first = next(one for one in world.commands if one["command"] == "kubectl get pod subject")
+    first["out"] = first["out"].replace("2/2", "1/2")
+    worlds_visible.looked(world, 3.9, sidecar=True)
+    found = world.judged(READY, tmp_path)
+    assert found.observed == "inconclusive" and "another probe" in found.reason
+
+
 def app_was_unready_too(world: World) -> None:
     """What fell may have been the app's doing."""
     for one in world.watch:

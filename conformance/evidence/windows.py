@@ -79,6 +79,13 @@ def steady(bundle: Bundle) -> Window:
     return Window("steady", ready, deletion.ns)
 
 
+def before_crash(bundle: Bundle) -> Window:
+    """From readiness to the first crash that the scenario asked for; empty where either lacks."""
+    ready, asked = bundle.step("subject.ready"), bundle.step("crash.asked")
+    end = asked.ns if asked else 0
+    return Window("steady", ready.ns if ready else end, end)
+
+
 def _all_ended(bundle: Bundle, end: int) -> None:
     for name, its in lives(bundle).items():
         what = f"container {name}" if name else "the sandbox"

@@ -99,10 +99,16 @@ def _others_ended(bundle: Bundle, found: Sequence[Crash]) -> tuple[Evidence, str
     if len(its[main]) > 1 or len(started) > 1:
         file = stamps_file(SUBJECT_ROLE, main)
         return started[-1].evidence[0] if started else Evidence(file), "The app started anew."
+    before: dict[str, int] = {}  # one that was tried again at the pod's start is no crash's doing
     for line, status in versions(bundle):
         for one in container_statuses(status):
-            if one["name"] not in bundle.index.sidecars and one.get("restartCount"):
-                text = f"{one['name']} was restarted {one['restartCount']} times"
+            if one["name"] in bundle.index.sidecars:
+                continue
+            count = one.get("restartCount", 0)
+            if line.ns < begin:
+                before[one["name"]] = count
+            elif count > before.get(one["name"], 0):
+                text = f"{one['name']} was restarted {count} times"
                 return Evidence("watch.jsonl", line.number, ns=line.ns, text=text), f"{text}."
     return None
 

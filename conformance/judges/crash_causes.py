@@ -21,6 +21,7 @@ _LIVENESS, _BACKOFF, _OOM = "crash.liveness", "crash.backoff", "crash.oom"
 # The kubelet's first back-off is 10 s, and doubles (pkg/kubelet/kubelet.go). A wait that does not
 # grow by a tenth of that does not grow.
 GROWTH_NS = 1 * NS
+BACKOFF_NS = 10 * NS  # the first
 _SAID = re.compile(r"back-off (\S+) restarting")
 
 
@@ -79,7 +80,7 @@ def backoff(bundle: Bundle) -> Finding:
     told = ", ".join(f"{gap / NS:.2f} s" for gap in gaps)
     if len(found) < 2:
         raise Unjudgeable("one crash is none that is repeated", measured=measured)
-    if gaps[-1] < gaps[0] + GROWTH_NS:
+    if gaps[-1] < gaps[0] + GROWTH_NS and min(gaps[1:]) < BACKOFF_NS:
         return Finding(
             _BACKOFF,
             "broken",
@@ -198,14 +199,18 @@ def _require_killed_by_the_kernel(one: Crash) -> None:
 
 
 def _ended_for(bundle: Bundle, one: Crash) -> tuple[Line, str]:
-    """The first version of the pod that says why the sidecar's container ended, and the reason."""
+    """The version of the pod that says why the sidecar's container ended, and the reason: the first
+    that says OOMKilled, for the runtime may learn of that behind the exit; else the first."""
+    found: list[tuple[Line, str]] = []
     for line, status in versions(bundle):
         for each in container_statuses(status):
             for state in (each.get("state", {}), each.get("lastState", {})):
                 its = state.get("terminated") or {}
                 if its.get("containerID", "").endswith(one.old.container_id):
-                    return line, str(its.get("reason"))
-    raise Unjudgeable("no version of the pod says why the sidecar's container ended")
+                    found.append((line, str(its.get("reason"))))
+    if not found:
+        raise Unjudgeable("no version of the pod says why the sidecar's container ended")
+    return next((one for one in found if one[1] == "OOMKilled"), found[0])
 
 
 def _events(bundle: Bundle, container: str, reason: str, begins: str) -> Iterator[Line]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
+from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, by_outcome, served
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import crowded
+from conformance.judges.crowd import LATE_NS, crowded
 from conformance.judges.leaks import Surveyor
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside, identity
-from conformance.model import NS, Finding, Measured, Value, Window
+from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
 # The app sends every 100 ms, and the quickest restart takes most of a second.
 MIN_AWAY = 3
@@ -25,6 +27,7 @@ MIN_AGAIN = 3
 # proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
 # (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
 SETTLE_NS = 3 * NS // 2
+BESIDE = "plaintext-while-the-sidecar-lived"  # the hazard: no control arm expects it
 _CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
 _EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
 _TOLD = 50
@@ -47,8 +50,10 @@ def no_plaintext(bundle: Bundle) -> Finding:
     if lacks and not leaked:
         raise lacks[0]
     told = leaked or findings
+    hazard = BESIDE if leaked and _leaked(bundle, windows.before_crash(bundle)) else told[0].hazard
     return replace(
         told[0],
+        hazard=hazard,
         reason=" ".join(one.reason for one in told),
         measured={name: value for one in findings for name, value in one.measured.items()},
         evidence=[each for one in told for each in one.evidence],
@@ -85,7 +90,8 @@ def outcome(bundle: Bundle) -> Finding:
         *_sent(bundle, SUBJECT_ROLE, _EGRESS),
         *_sent(bundle, "peer", (*_INGRESS, *_LONG)),
     ]
-    leaked = _leaked(bundle, found)
+    span = Window("crashes", found[0].window.start, found[-1].window.end)
+    leaked = _leaked(bundle, span)
     measured: dict[str, Value | dict[str, Value]] = {}
     said = [_count(bundle, one, sent, leaked, measured) for one in found]
     past = [
@@ -100,7 +106,9 @@ def outcome(bundle: Bundle) -> Finding:
     behind = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
     after = [each for each in behind if not any(each.begin_ns in _settling(one) for one in found)]
     lost = [each for each in after if each.outcome != OK and not _late(each)]
-    late = [each for each in after if each.outcome != OK and _late(each)]
+    hanging = _hanging(bundle, found)
+    late = [*(each for each in after if each.outcome != OK and _late(each)), *hanging]
+    after += hanging
     measured["requests_after"] = dict(by_outcome(after))
     measured["late_after"] = len(late)
     measured["lost_just_after"] = sum(one.outcome != OK for one in behind if one not in after)
@@ -180,10 +188,9 @@ def _under_way(bundle: Bundle, one: Crash, sent: Iterable[Attempt]) -> Iterator[
             yield each
 
 
-def _leaked(bundle: Bundle, found: Sequence[Crash]) -> frozenset[str]:
-    """Tokens that were in clear on the pod's eth0 between the first crash and the last return."""
+def _leaked(bundle: Bundle, span: Window) -> frozenset[str]:
+    """Tokens that were in clear on the pod's eth0 meanwhile."""
     own = identity(bundle)
-    span = Window("crashes", found[0].window.start, found[-1].window.end)
     surveyor = Surveyor(bundle.index, span, own.local, own.mac)
     from_inside(bundle, surveyor.see)
     return frozenset(surveyor.finish().tokens)
@@ -194,6 +201,28 @@ def _afters(bundle: Bundle, found: Sequence[Crash]) -> Iterator[Window]:
     nexts = [*(one.asked.ns for one in found[1:]), _over_ns(bundle)]
     for one, until in zip(found, nexts, strict=True):
         yield Window(f"after the {one.name}", one.window.end, until)
+
+
+def _hanging(bundle: Bundle, found: Sequence[Crash]) -> list[Attempt]:
+    """What was begun well behind a return, and had waited for a second when the next thing came,
+    and in vain: a stretch is not much longer than what a sender waits for."""
+    spans = list(_afters(bundle, found))
+
+    def to_the_end(one: Attempt, span: Window) -> bool:
+        within = span.start + SETTLE_NS < one.begin_ns < span.end - LATE_NS
+        return within and (one.end_ns or NEVER) > span.end
+
+    every = chain(
+        attempts(bundle, SUBJECT_ROLE, bundle.index.app),
+        attempts(bundle, "peer", bundle.index.app),
+    )
+    return [
+        one
+        for one in every
+        if one.kind in (*_EGRESS, *_INGRESS)
+        and (one.outcome == UNENDED or _late(one))
+        and any(to_the_end(one, span) for span in spans)
+    ]
 
 
 def _late(one: Attempt) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.bundle import Bundle
+from conformance.evidence.bundle import Bundle, stamps_file
 from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import blamable
 from conformance.judges.ordering import pairs
-from conformance.model import NS, Evidence
+from conformance.model import NS, Evidence, Measured
 
 MIN_DRAINED = 3  # requests, as in stopping
 TOLD = 50  # pieces of evidence
@@ -93,6 +94,16 @@ class Departure:
     def lost(self) -> Sequence[Attempt]:
         """Those of them that were not answered rightly, or past the sidecar."""
         return [one for one in self.drained() if one.outcome != OK or one.bypassed]
+
+    def blamable(self, measured: Measured) -> Sequence[Attempt]:
+        """Of the lost those that cannot be a crowded machine's: see crowd.blamable."""
+        sent = [
+            one
+            for role in (self.role, "peer")
+            if self.bundle.has(stamps_file(role, self.bundle.index.app))
+            for one in attempts(self.bundle, role, self.bundle.index.app)
+        ]
+        return blamable(self.lost(), sent, measured)
 
     def app_last(self) -> int:
         """The app's own last instruction (ns). Raises Unjudgeable when it never came to it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import blamable, by_both
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
 from conformance.model import Finding, Measured, Value, Window
@@ -43,6 +44,7 @@ def ipv6(bundle: Bundle) -> Finding:
         return _in_clear(clear, measured, tried)
     _require_tls(clear.measured, tried)
     lost = [one for one in sent if one.outcome != OK]
+    lost = list(blamable(lost, by_both(bundle), measured))
     if lost:
         return replace(
             clear,
@@ -98,6 +100,7 @@ def _in_clear(
     assert isinstance(leaks, Mapping)
     elsewhere = clear.measured["node_only_leaks"] or clear.measured["witness_only_leaks"]
     by_six_alone = bool(leaks.get("ipv6")) and not leaks.get("ipv4") and not elsewhere
+    by_six_alone &= bool(clear.measured["leaked_requests"])  # and not of something else
     told = ", ".join(f"{number} by {name}" for name, number in sorted(leaks.items())) or "none"
     return replace(
         clear,

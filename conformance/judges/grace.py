@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import TIMED_OUT, only_timed_out
 from conformance.judges.departure import (
     MIN_DRAINED,
     TOLD,
@@ -33,6 +34,8 @@ TOGETHER_NS = 1_500_000_000
 # For a crowded machine, from a SIGKILL that is due to an exit that was noticed; and the kubelet
 # counts hooks and waits in whole seconds, rounded down (killContainer), which may add a second.
 SLACK_NS = 3 * NS
+# The kubelet counts a hook's time in whole seconds, rounded down; seen: 0.04 to 0.24 s early.
+EARLY_NS = 1 * NS
 # Containers that exit when they are told to need no second; this is for a crowded machine.
 PROMPT_NS = 5 * NS
 # From the deletion to the kubelet's first act; it is told by a watch, and wakes at once.
@@ -42,6 +45,8 @@ BEGUN_WITHIN_NS = 8 * NS
 # (pkg/kubelet/kubelet.go, backOffPeriod).
 REMOVED_WITHIN_NS = 8 * NS
 _ERROR = re.compile(r"E\d{4} ")  # how klog begins an error's line
+# Up to 1.31 an error's line, when another pod is admitted (pkg/kubelet/cm/cpumanager).
+_HOUSEKEEPING = "RemoveStaleState"
 
 
 def short_grace(bundle: Bundle) -> Finding:
@@ -71,23 +76,35 @@ def short_grace(bundle: Bundle) -> Finding:
         *(piece for one in signals.values() for piece in one.evidence),
         *(short.exit_evidence(name) for name in slow),
     )
-    wrong = _out_of_step(signals, app) or _not_killed(short, signals, slow)
+    wrong = _out_of_step(short, signals, app) or _not_killed(short, signals, slow)
     if wrong:
         hazard, why = wrong
         return Finding(
             "stop.short-grace", "broken", why, hazard=hazard, measured=measured, evidence=evidence
         )
-    if stamp_events(bundle, app, "hook.end"):
-        raise Unjudgeable("the app's hook came to its end: the grace period was not used up")
-    _require_healed(healed, measured)
-    if healed.lost():
+    first = min(one.earliest for one in signals.values()) - short.begun()
+    if first < short.grace_ns - EARLY_NS:
         return Finding(
             "stop.short-grace",
             "broken",
-            f"With a longer grace period {len(healed.lost())} requests were still lost.",
-            hazard="lost-request",
+            f"The first signal came {first / NS:.1f} s after the kubelet had begun, with a grace "
+            f"period of {short.grace_ns // NS} s.",
+            hazard="early",
             measured=measured,
-            evidence=[one.evidence for one in healed.lost()[:TOLD]],
+            evidence=evidence,
+        )
+    if stamp_events(bundle, app, "hook.end"):
+        raise Unjudgeable("the app's hook came to its end: the grace period was not used up")
+    _require_healed(healed, measured)
+    still = healed.blamable(measured)
+    if still:
+        return Finding(
+            "stop.short-grace",
+            "broken",
+            f"With a longer grace period {len(still)} requests were still lost.",
+            hazard=TIMED_OUT if only_timed_out(still) else "lost-request",
+            measured=measured,
+            evidence=[one.evidence for one in still[:TOLD]],
         )
     lost = f", and {measured['short_lost']} requests were lost" if carries_traffic(bundle) else ""
     killed_after = max(short.exited(name) - signals[name].earliest for name in slow) / NS
@@ -102,11 +119,19 @@ def short_grace(bundle: Bundle) -> Finding:
     )
 
 
-def _out_of_step(signals: dict[str, Event], app: str) -> tuple[str, str] | None:
-    """Signals that did not come together: the hazard, and why."""
+def _out_of_step(short: Departure, signals: dict[str, Event], app: str) -> tuple[str, str] | None:
+    """Signals that did not come together: the hazard, and why.
+
+    Raises Unjudgeable when they came one by one, and nobody had waited for an exit between them.
+    """
     if _apart(signals) <= TOGETHER_NS:
         return None
     first = min(signals, key=lambda name: signals[name].earliest)
+    if max(one.earliest for one in signals.values()) < min(map(short.exited, signals)):
+        raise Unjudgeable(
+            f"the signals came within {_apart(signals) / NS:.1f} s, all before the first exit: "
+            "whether in turn, or on a slow machine, cannot be told"
+        )
     before = "wrong-order" if first != app else "one-after-another"
     return before, (
         f"{signals[first].name} came {_apart(signals) / NS:.1f} s before the last of the "
@@ -117,13 +142,19 @@ def _out_of_step(signals: dict[str, Event], app: str) -> tuple[str, str] | None:
 def _not_killed(
     short: Departure, signals: dict[str, Event], slow: Sequence[str]
 ) -> tuple[str, str] | None:
-    """Containers that wanted more than 2 s, and were not killed then: the hazard, and why."""
+    """Containers that wanted more than 2 s, and were not killed then: the hazard, and why.
+
+    Raises Unjudgeable when one was killed later, and less than a grace period later.
+    """
     for name in slow:
         after = short.exited(name) - signals[name].earliest
         if _status(short, name) != KILLED:
             return "not-killed", f"{name} was not killed: it exited with {_status(short, name)}."
-        if not LAST_NS / 2 < after <= LAST_NS + SLACK_NS:
-            return "late", f"{name} was killed {after / NS:.1f} s after its signal."
+        said = f"{name} was killed {after / NS:.1f} s after its signal"
+        if after <= LAST_NS / 2 or after >= LAST_NS + short.grace_ns:
+            return "late", f"{said}."
+        if after > LAST_NS + SLACK_NS:
+            raise Unjudgeable(f"too slow to judge: {said}")
     return None
 
 
@@ -205,7 +236,7 @@ def total_time(bundle: Bundle) -> Finding:
             late.append(f"the kubelet began with {role} {going.since(going.begun())} s late")
         if behind > REMOVED_WITHIN_NS:
             said = f"{role} was removed {behind / NS:.1f} s after its last exit"
-            words = _errors_about(bundle, role, going.begun())
+            words = _errors_about(bundle, role, going.exited(last))
             evidence += words[:1]
             if words:
                 broken.append(f"{said}; the kubelet said: {words[0].text}")
@@ -238,7 +269,7 @@ def total_time(bundle: Bundle) -> Finding:
 
 
 def _errors_about(bundle: Bundle, role: str, since_ns: int) -> list[Evidence]:
-    """The kubelet's errors about a pod from then on."""
+    """The kubelet's errors about a pod from then on, but for what it logs of any pod that ended."""
     uid = bundle.pod(role).uid
     found = []
     for number, text in bundle.lines("kubelet.log"):
@@ -250,6 +281,6 @@ def _errors_about(bundle: Bundle, role: str, since_ns: int) -> list[Evidence]:
             message = str(line["MESSAGE"])
         except (ValueError, KeyError, TypeError):
             continue
-        if ns >= since_ns and _ERROR.match(message):
+        if ns >= since_ns and _ERROR.match(message) and _HOUSEKEEPING not in message:
             found.append(Evidence("kubelet.log", number, ns=ns, text=message[:300]))
     return found

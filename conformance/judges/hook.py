@@ -16,6 +16,7 @@ from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.connections import Connection, Connections
 from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
+from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Finding, Value, Window
@@ -53,7 +54,7 @@ def stale_prestop(bundle: Bundle) -> Finding:
             "broken",
             f"{len(lost)} of {len(tried)} requests were lost after the sidecar's own hook had "
             "drained it, and before the app was done.",
-            hazard=TIMED_OUT if only_timed_out(lost) else "lost-request",
+            hazard=_hazard(bundle, lost),
             measured=measured,
             evidence=[*hook.evidence, *(one.evidence for one in lost[:_TOLD])],
         )
@@ -73,6 +74,12 @@ def stale_prestop(bundle: Bundle) -> Finding:
         measured=measured,
         evidence=hook.evidence,
     )
+
+
+def _hazard(bundle: Bundle, lost: Sequence[Attempt]) -> str:
+    if only_timed_out(lost):
+        return TIMED_OUT
+    return "lost-request" if from_sidecars_end(bundle, (one.end_ns for one in lost)) else BESIDE
 
 
 def _hook(bundle: Bundle) -> Event:

@@ -8,10 +8,13 @@ still at work; one that only waits does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.requests import by_outcome
+from conformance.evidence.requests import Attempt, by_outcome
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import TIMED_OUT, only_timed_out
 from conformance.judges.departure import (
     MIN_DRAINED,
     TOLD,
@@ -100,7 +103,7 @@ def workaround(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             "the sidecar's hook was over before the app was: it saved nothing", measured=measured
         )
-    lost = going.lost()
+    lost = going.blamable(measured)
     if lost or answer == "no":
         return Finding(
             behaviour,
@@ -109,7 +112,7 @@ def workaround(bundle: Bundle) -> Finding:
             "outlasted the app."
             if lost
             else f"The sidecar was told to end {-gap / 1e6:.0f} ms before the app's end.",
-            hazard="lost-request" if lost else "wrong-order",
+            hazard=_hazard(lost, "wrong-order"),
             measured=measured,
             evidence=[*seen, *(one.evidence for one in lost[:TOLD])],
         )
@@ -189,7 +192,7 @@ def _stale(bundle: Bundle, behaviour: str, role: str) -> Finding:
             f"By its own hook the sidecar was gone {measured['sidecar_gone_after_seconds']} s "
             f"after the deletion, the app {measured['app_gone_after_seconds']} s after it"
             + (f": {len(lost)} of {measured['requests']} requests were lost." if lost else "."),
-            hazard="lost-request" if lost else "sidecar-gone",
+            hazard=_hazard(lost, "sidecar-gone"),
             measured=measured,
             evidence=[*evidence, *(one.evidence for one in lost[:TOLD])],
         )
@@ -214,6 +217,13 @@ def _stale(bundle: Bundle, behaviour: str, role: str) -> Finding:
         measured=measured,
         evidence=evidence,
     )
+
+
+def _hazard(lost: Sequence[Attempt], else_: str) -> str:
+    """What the sidecar's end cost; and where nothing was lost, what it is called."""
+    if not lost:
+        return else_
+    return TIMED_OUT if only_timed_out(lost) else "lost-request"
 
 
 def _hook(going: Departure, container: str) -> tuple[Event, Event]:

@@ -19,6 +19,7 @@ from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
 from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
+BESIDE = "answered-while-the-sidecar-lived"  # the hazard: no control arm expects it
 DIALS = ("dial", "dial-tls")
 PROBE = "dial-probe"  # the positive control
 # The dialer tries every 20 ms, and each try may hang for 1 s: fewer tries than this in a window of
@@ -54,7 +55,8 @@ def bypass(bundle: Bundle) -> Finding:
     dials = _dials(bundle)
     tries = [one for one in dials if one.kind in DIALS]
     knocks, why = _knocks(bundle, tries)
-    return _judge("inbound.bypass", bundle, dials, tries, knocks, why)
+    beside = [one.window for one in knocks if one.window.name == "steady"]
+    return _judge("inbound.bypass", bundle, dials, tries, knocks, why, beside)
 
 
 def crash(bundle: Bundle) -> Finding:
@@ -77,7 +79,7 @@ def crash(bundle: Bundle) -> Finding:
             lack = f"{away} dials without a sidecar ({one.name}), and {MIN_DIALS} are needed"
             why = why or Unjudgeable(lack)
     tries = [each for knock in knocks for each in knock.tried]
-    return _judge("crash.bypass", bundle, dials, tries, knocks, why)
+    return _judge("crash.bypass", bundle, dials, tries, knocks, why, [windows.before_crash(bundle)])
 
 
 def _dials(bundle: Bundle) -> list[Attempt]:
@@ -91,8 +93,12 @@ def _judge(
     tries: Sequence[Attempt],
     knocks: Sequence[_Knock],
     why: Unjudgeable | None,
+    beside: Sequence[Window],
 ) -> Finding:
-    """One answer to the tries is enough. why: what keeps their absence from meaning anything."""
+    """One answer to the tries is enough. why: what keeps their absence from meaning anything.
+
+    beside: while the sidecar was there. Who is answered then needs no window in its life.
+    """
     seen = _Packets(bundle, knocks)
     try:
         from_inside(bundle, seen.see)
@@ -101,13 +107,15 @@ def _judge(
     seen.streams.finish()
     # The dialer may have hung up before the answer came: the app's record and the packets know.
     reached = served(bundle, SUBJECT_ROLE, bundle.index.app, DIALS)
-    answered = [
-        one
-        for one in tries
-        if one.outcome == OK or one.token in reached or one.token in seen.answers
-    ]
+
+    def was_answered(one: Attempt) -> bool:
+        return one.outcome == OK or one.token in reached or one.token in seen.answers
+
+    answered = [one for one in tries if was_answered(one)]
     measured = _measured(knocks, answered, tries, dials)
     if answered:
+        lived = [one for one in dials if any(one.begin_ns in span for span in beside)]
+        past = any(was_answered(one) for one in lived if one.kind in DIALS)
         where = ", ".join(
             f"{number} in {name}" for name, number in _by_window(answered, knocks).items()
         )
@@ -116,7 +124,7 @@ def _judge(
             "broken",
             f"{len(answered)} of {len(tries)} dials from outside the mesh were answered by the app "
             f"({where}).",
-            hazard="answered",
+            hazard=BESIDE if past else "answered",
             measured=measured,
             evidence=_evidence(bundle, answered, seen, reached),
         )

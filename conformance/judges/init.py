@@ -8,6 +8,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, attempts, by_outcome, served
 from conformance.evidence.timeline import PUBLISH_LAG_NS, lives
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.crowd import blamable, by_both
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
 from conformance.model import Finding, Value, Window
@@ -37,6 +38,7 @@ def traffic(bundle: Bundle) -> Finding:
     if clear.observed != "holds":
         return clear
     lost = [one for one in sent if one.outcome != OK]
+    lost = list(blamable(lost, by_both(bundle), clear.measured))
     if lost:
         kinds = {one.outcome for one in lost}
         hazard = kinds.pop() if len(kinds) == 1 and kinds <= {"refused", "reset"} else ""

@@ -52,6 +52,12 @@ def exit_code(bundle: Bundle) -> Finding:
             measured=measured,
             evidence=evidence,
         )
+    if said_why := pod["object"]["status"].get("reason"):
+        raise Unjudgeable(
+            f"the pod failed by {said_why}, and not by an exit code",
+            measured=measured,
+            evidence=evidence,
+        )
     if _condition(job) == "Failed" and _why(job) not in _SPENT:
         raise Unjudgeable(
             f"the Job failed for another reason: {_why(job)}", measured=measured, evidence=evidence

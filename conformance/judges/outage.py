@@ -140,6 +140,7 @@ def _came_back(
     if not first:
         raise Unjudgeable("the new pod's app sent no first request", measured=measured)
     if first[0].outcome != OK:
+        blamable(first[:1], _sent_by_the_running(bundle), measured)
         return Finding(
             _PLANE,
             "broken",

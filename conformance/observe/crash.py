@@ -16,11 +16,11 @@ from conformance.observe.stage import Stage, Stuck, condition, running_id
 from conformance.sidecars import REGISTRY
 from conformance.sidecars.driver import Manifest
 
-# What must have been seen of the life behind a crash: that requests are answered again. Some 3 s,
-# as the judge lets the first 1.5 s pass.
+# What must have been seen of the life behind a crash: that requests are answered again. Some 5 s,
+# as the judge lets the first 1.5 s pass, and one that hangs takes 2 s to be told.
 AGAIN = {
-    ("subject.app", "steady", "ok"): 30,
-    ("peer.app", "quick", "ok"): 15,
+    ("subject.app", "steady", "ok"): 50,
+    ("peer.app", "quick", "ok"): 25,
     ("dialer.dialer", "dial-probe", "ok"): 1,
 }
 # The kubelet waits 10 s before the second restart of a container, 20 s before the third

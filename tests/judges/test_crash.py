@@ -84,6 +84,17 @@ def app_restarted_by_its_status(world: World) -> None:
                 one["restartCount"] = 1
 
 
+def test_a_container_that_was_tried_again_at_the_pods_start(tmp_path: Path) -> None:
+    """Its restarts were counted before anything was made to crash."""
+    world = worlds_crash.crash()
+    for one in world.watch:
+        status = one["object"].get("status", {})
+        if "initContainerStatuses" in status:
+            again = {"name": "rules", "restartCount": 1, "ready": True}
+            status["initContainerStatuses"].insert(0, again)
+    assert world.judged("crash.window", tmp_path).observed == "holds"
+
+
 def app_ended(world: World) -> None:
     without_exit(world, forge.APP)
     world.exited(18.3, forge.APP, 0)
@@ -241,6 +252,23 @@ def test_a_leak_counts_in_the_windows_of_crashes_only(
         assert leaks == ([1, 0] if at < 16 else [0, 1])
 
 
+def test_plaintext_that_was_there_before_the_crash_is_another_hazard(tmp_path: Path) -> None:
+    """A redirection that never worked needs no crash."""
+    world = worlds_crash.crash()
+    for seq in range(120):
+        world.leak(7.0 + seq * 0.2, token("steady", 900 + seq))
+    found = world.judged("crash.no-plaintext", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "plaintext-while-the-sidecar-lived")
+
+
+def test_strangers_that_were_answered_before_the_crash_are_another_hazard(tmp_path: Path) -> None:
+    world = worlds_crash.crash()
+    for seq in range(60):
+        world.dial(7.0 + seq * 0.45, "dial", 900 + seq, "ok")
+    found = world.judged("crash.bypass", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "answered-while-the-sidecar-lived")
+
+
 def blind_in_the_window(world: World) -> None:
     world.drop_beacon(120)
 
@@ -378,6 +406,23 @@ def test_answers_that_a_crash_made_late_show_no_crowd(tmp_path: Path) -> None:
         world.attempt(30.8 + seq * 0.01, "peer.app", "quick", 950 + seq, "ok", took=1.5)
     found = world.judged(OUTCOME, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "not-recovered"), found.reason
+
+
+def test_requests_that_hang_until_the_next_thing_comes(tmp_path: Path) -> None:
+    """A stretch behind a return is not much longer than the 2 s that a sender waits for."""
+    world = worlds_crash.crash()
+    for seq in range(5):
+        world.attempt(33.85 + seq * 0.03, "subject.app", "steady", 900 + seq, "timeout", took=2.0)
+        world.attempt(16.85 + seq * 0.03, "peer.app", "quick", 900 + seq, "timeout", took=2.0)
+    found = world.judged("crash.outcome", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "not-recovered"), found.reason
+
+
+def test_a_request_that_was_under_way_at_the_next_crash_does_not_hang(tmp_path: Path) -> None:
+    world = worlds_crash.crash()
+    world.attempt(16.85, "peer.app", "quick", 900, "reset", took=2.0)
+    world.attempt(17.8, "peer.app", "quick", 901, "timeout", took=2.0)
+    assert world.judged("crash.outcome", tmp_path).observed == "holds"
 
 
 def nothing_after(world: World) -> None:

@@ -158,3 +158,38 @@ def test_a_node_without_limits_verifies_nothing(tmp_path: Path) -> None:
     found = world.judged(OOM, tmp_path)
     assert found.observed == "not-verified"
     assert "holds 256 MiB under a limit of 64 MiB" in found.reason
+
+
+def test_a_runtime_that_learns_of_it_behind_the_exit(tmp_path: Path) -> None:
+    """The first status says Error, and the later ones OOMKilled (containerd's issue 8180)."""
+    world = worlds_crash.oom()
+    its = {"exitCode": 137, "containerID": f"containerd://{forge.ENVOY}"}
+    for one in world.watch:
+        for group in one["object"].get("status", {}).values():
+            for each in group:
+                if each.get("state", {}).get("terminated"):
+                    each["state"]["terminated"]["reason"] = "Error"
+                elif each.get("name") == "envoy" and one["ns"] > ns(11):
+                    each["lastState"] = {"terminated": {**its, "reason": "OOMKilled"}}
+    found = world.judged("crash.oom", tmp_path)
+    assert found.observed == "holds", found.reason
+
+
+def test_a_first_restart_that_is_late_hides_no_back_off(tmp_path: Path) -> None:
+    """22 s, 10.8 s and 20.8 s: the first was the machine's doing, the others are the kubelet's."""
+    world = worlds_crash.backoff()
+    cut, by = ns(11.1), 21 * NS
+    for lines in (world.steps, world.watch, world.agent, *world.stamps.values()):
+        for one in lines:
+            if one["ns"] > cut:
+                one["ns"] += by
+                if "mono_ns" in one:
+                    one["mono_ns"] += by
+    moved = []
+    for at, topic, body in world.runtime:
+        if at > cut and "exited_at" in body:
+            body["exited_at"]["seconds"] += 21
+        moved.append((at + by if at > cut else at, topic, body))
+    world.runtime = moved
+    found = world.judged("crash.backoff", tmp_path)
+    assert found.observed == "inconclusive", found.reason

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import worlds
+import worlds_leaks
 import worlds_mesh
+import worlds_stop
 from forge import World, ns
+from worlds_stop import ident
 
 from conformance import expectations
 
@@ -19,6 +23,8 @@ WORLDS = {
     "plane.rotation": (worlds_mesh.keepalive, "peer.app", "touch", 7.5),
     "plane.outage": (worlds_mesh.outage, "running.app", "steady", 5.0),
     "move.rollout": (worlds.move, "subject.app", "steady", 7.0),
+    "stop.prestop-workaround": (worlds_stop.hooks, "subject.app", "drain", 12.5),
+    "stop.short-grace": (worlds_stop.grace, "healed.app", "drain", 20.0),
 }
 
 
@@ -129,3 +135,59 @@ def test_connections_that_timed_out_in_a_crowd_are_nobodys(tmp_path: Path) -> No
     world.attempt(11.0, "subject.app", "pool", 8000, "timeout", took=2.0)
     crowd(world, "subject.app", "pool", 10.5, 12)
     assert world.judged("stop.keepalive", tmp_path).observed == "inconclusive"
+
+
+def before_the_app() -> World:
+    """An init container's only request."""
+    world: World = worlds.init()
+    world.attempt(5.04, "subject.init", "init", 800, "timeout", took=2.0)
+    crowd(world, "peer.app", "quick", 6.6, 12)
+    return world
+
+
+def by_six() -> World:
+    """A request among those by IPv6 and IPv4, twelve of which were answered after 1.5 s."""
+    world: World = worlds_leaks.ipv6()
+    world.attempt(8.0, "subject.app", "steady", 8000, "timeout", took=2.0)
+    answered = world.lines("subject.app", "request.end", kind="steady", outcome="ok")
+    for one in answered[30:42]:
+        one["ns"] += 1_500_000_000
+        one["mono_ns"] += 1_500_000_000
+    return world
+
+
+def the_first_behind_an_outage() -> World:
+    world: World = worlds_mesh.outage()
+    (end,) = world.lines("subject.app", "request.end", kind="first")
+    end["outcome"] = "timeout"
+    crowd(world, "running.app", "steady", 5.0, 12)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "made"),
+    [
+        ("start.init-traffic", before_the_app),
+        ("leak.ipv6", by_six),
+        ("plane.outage", the_first_behind_an_outage),
+    ],
+)
+def test_a_timeout_of_other_requests_in_a_crowd(
+    tmp_path: Path, behaviour: str, made: Callable[[], World]
+) -> None:
+    found = made().judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive" and "too crowded" in found.reason, found.reason
+
+
+def test_a_timeout_beside_the_articles_hook_is_not_its_doing(tmp_path: Path) -> None:
+    """The sidecar drained for almost as long as the app, and one request timed out before."""
+    world = worlds_stop.hooks()
+    its = ident("quit", "envoy")
+    world.unexited(its)
+    world.exited(15.0, its)
+    world.drop(world.stamps["quit.envoy"], "sidecar.last")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.drop(world.stamps["quit.envoy"], "sidecar.sigterm")
+    world.attempt(11.0, "quit.app", "drain", 8000, "timeout", took=2.0)
+    found = world.judged("stop.stale-prestop-quit", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason

@@ -250,11 +250,30 @@ def second_is_spared(world: World) -> None:
 
 
 def second_is_killed_late(world: World) -> None:
-    exited(world, "subject", "second", 22.1, 137)
+    exited(world, "subject", "second", 24.1, 137)
 
 
 def second_is_killed_at_once(world: World) -> None:
     exited(world, "subject", "second", 16.2, 137)
+
+
+def grace_that_is_not_given(world: World) -> None:
+    """All are signalled at the deletion, and killed 2 s later."""
+    for place, name in enumerate(("app", "envoy", "second")):
+        signalled(world, "subject", name, 10.2 + place / 100)
+    exited(world, "subject", "envoy", 11.8)
+    exited(world, "subject", "app", 12.22, 137)
+    exited(world, "subject", "second", 12.23, 137)
+    its = world.stamps["subject.app"]
+    world.stamps["subject.app"] = [one for one in its if one["ns"] < ns(12.2)]
+    gone(world, "subject", 13.0)
+
+
+def signals_that_come_late(world: World) -> None:
+    """One 1.7 s behind the others, and before any of them had an effect."""
+    exited(world, "subject", "envoy", 17.75)
+    signalled(world, "subject", "second", 17.7)
+    exited(world, "subject", "second", 19.75, 137)
 
 
 def lost_all_the_same(world: World) -> None:
@@ -269,6 +288,7 @@ def lost_all_the_same(world: World) -> None:
         (second_is_spared, "not-killed"),
         (second_is_killed_late, "late"),
         (second_is_killed_at_once, "late"),
+        (grace_that_is_not_given, "early"),
         (lost_all_the_same, "lost-request"),
     ],
 )
@@ -283,6 +303,8 @@ def test_a_grace_period_that_ends_otherwise(tmp_path: Path, wrong: Break, hazard
     "doubtful",
     [
         lambda world: world.stamp(15.9, "subject.app", "hook.end"),  # the app had time enough
+        lambda world: exited(world, "subject", "second", 21.5, 137),  # killed 3.5 s late
+        signals_that_come_late,
         lambda world: signalled(world, "healed", "second", 20.0),
         lambda world: signalled(world, "healed", "envoy", 25.0),
         lambda world: unannounced(world, "subject", "second"),
@@ -329,9 +351,28 @@ def gone_unseen(world: World, role: str) -> None:
 def tries_again(world: World) -> None:
     """The kubelet failed, and said so."""
     gone(world, "subject", 30.0)
-    message = 'E1122 21:12:42 626 x.go:1] "Error syncing pod" podUID="uid-subject"'
-    line = {"__REALTIME_TIMESTAMP": str(ns(18.3) // 1000), "MESSAGE": message}
+    kubelet_says(world, 18.3, '"Error syncing pod" podUID="uid-subject"')
+
+
+def kubelet_says(world: World, at: float, error: str) -> None:
+    line = {
+        "__REALTIME_TIMESTAMP": str(ns(at) // 1000),
+        "MESSAGE": f"E1122 21:12:42 626 x.go:1] {error}",
+    }
     world.extra["kubelet.log"] = json.dumps(line) + "\n"
+
+
+def housekeeping(world: World) -> None:
+    """The machine is slow; and an error's line about the pod is none of its failures."""
+    gone(world, "prompt", 19.5)
+    said = '"RemoveStaleState: removing container" podUID="uid-prompt" containerName="app"'
+    kubelet_says(world, 13.3, said)
+
+
+def failed_before_it_had_ended(world: World) -> None:
+    """What the kubelet failed at while containers ran does not keep it from removing the pod."""
+    gone(world, "prompt", 19.5)
+    kubelet_says(world, 10.1, '"Error syncing pod" podUID="uid-prompt"')
 
 
 @pytest.mark.parametrize("wrong", [grace_twice, waits_for_nobody, tries_again])
@@ -357,6 +398,8 @@ def begun_late(world: World) -> None:
         lambda world: exited(world, "prompt", "envoy", 17.0),
         lambda world: gone(world, "subject", 30.0),  # the kubelet does not say why
         lambda world: gone_unseen(world, "healed"),
+        housekeeping,
+        failed_before_it_had_ended,
     ],
 )
 def test_deletions_that_are_only_slow(tmp_path: Path, doubtful: Break) -> None:
@@ -394,6 +437,12 @@ def failed_for_its_deadline(world: World) -> None:
     world.watch[-3]["object"]["status"]["phase"] = "Failed"
 
 
+def evicted(world: World) -> None:
+    """The node ran out of something: its codes are as they were to be, and say nothing."""
+    job_ends(world, "Failed")
+    world.watch[-3]["object"]["status"] |= {"phase": "Failed", "reason": "Evicted"}
+
+
 def pod_ends_unseen(world: World) -> None:
     """The watch broke off before the pod's last phase."""
     world.watch[-3]["object"]["status"]["phase"] = "Running"
@@ -403,6 +452,7 @@ def pod_ends_unseen(world: World) -> None:
     "doubtful",
     [
         failed_for_its_deadline,
+        evicted,
         pod_ends_unseen,
         lambda world: exited(world, "subject", "envoy", 8.4, 0),  # it ended well
         lambda world: exited(world, "subject", "app", 5.0, 1),  # the main failed by itself

@@ -9,7 +9,7 @@ import forge
 import pytest
 import wire
 import worlds_leaks
-from forge import World, token
+from forge import World, ns, token
 
 from conformance import expectations
 from conformance.model import Cell, Finding
@@ -70,10 +70,10 @@ def test_one_request_in_clear_by_ipv6_is_a_leak(tmp_path: Path) -> None:
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext-ipv6"
 
 
-def test_without_a_token_too(tmp_path: Path) -> None:
+def test_without_a_token_it_is_a_leak_and_no_control_arm(tmp_path: Path) -> None:
     world = worlds_leaks.ipv6()
     world.talk(AT, (forge.POD6, 4), (forge.WITNESS6, 9000), (0, b"GET / HTTP/1.1\r\n\r\n"))
-    assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext-ipv6"
+    assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext"
 
 
 def test_what_the_node_alone_saw_is_no_control_arm(tmp_path: Path) -> None:
@@ -93,6 +93,16 @@ def test_refused_and_not_in_clear_is_lost(tmp_path: Path) -> None:
 
 
 # What cannot carry a verdict.
+
+
+def test_a_datagram_of_something_else_reproduces_nothing(tmp_path: Path) -> None:
+    """mDNS by IPv6, with every request of the app's in TLS."""
+    world = worlds_leaks.ipv6()
+    says = wire.udp((forge.POD6, 5353), ("ff02::fb", 5353), b"mdns")
+    addresses = (forge.POD, forge.POD6)
+    world.frames.append((ns(8.0), wire.framed(forge.POD6, "ff02::fb", 17, says, addresses)))
+    found = world.judged("leak.ipv6", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
 
 
 def one_family(world: World) -> None:

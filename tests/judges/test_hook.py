@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wire
 import worlds
-from forge import PEER, POD, World
+from forge import ENVOY, PEER, POD, World
 
 BEHAVIOUR = "stop.stale-prestop"
 Break = Callable[[World], object]
@@ -26,11 +26,21 @@ def test_the_proxy_stays(tmp_path: Path) -> None:
     ("who", "kind"), [("subject.app", "drain"), ("peer.app", "quick"), ("peer.app", "stream")]
 )
 def test_a_request_lost_after_the_hook_is_a_hazard(tmp_path: Path, who: str, kind: str) -> None:
+    """As on 1.28, where the proxy ends beside the app."""
     world = worlds.lifecycle("native")
+    world.unexited(ENVOY)
+    world.exited(12.0, ENVOY)
     world.attempt(12.0, who, kind, 999, "reset")
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-request")
     assert found.evidence[0].file == "stamps/subject.envoy.jsonl"
+
+
+def test_a_request_lost_with_the_proxy_there_is_another_hazard(tmp_path: Path) -> None:
+    world = worlds.lifecycle("native")
+    world.attempt(12.0, "subject.app", "drain", 999, "reset")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-while-the-sidecar-lived")
 
 
 @pytest.mark.parametrize("at", [9.0, 14.9])

@@ -12,6 +12,7 @@ import worlds
 from forge import World, ns
 
 BYPASS = "inbound.bypass"
+ANSWERED, BESIDE = "answered", "answered-while-the-sidecar-lived"
 Break = Callable[[World], object]
 
 
@@ -36,7 +37,7 @@ def test_an_answer_is_told_with_its_window_and_frame(
     world = worlds.lifecycle()
     its = world.dial(at, kind, 900, "ok")
     found = world.judged(BYPASS, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "answered")
+    assert (found.observed, found.hazard) == ("broken", BESIDE if window == "steady" else ANSWERED)
     assert found.measured["answered_by_window"] == {window: 1}
     line, frame = found.evidence
     assert its in line.text
@@ -64,7 +65,16 @@ def test_an_answer_that_the_dialer_never_saw(tmp_path: Path, answer: Break) -> N
     world = worlds.lifecycle()
     answer(world)
     found = world.judged(BYPASS, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "answered")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
+
+
+def test_strangers_that_are_answered_all_the_time_need_no_window(tmp_path: Path) -> None:
+    """A redirection that never worked: answered before the proxy's life, in it, and behind it."""
+    world = worlds.lifecycle("classic")
+    for number, at in enumerate((1.2, 8.0, 16.85), 900):
+        world.dial(at, "dial", number, "ok")
+    found = world.judged(BYPASS, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
 
 
 def test_an_answer_counts_without_a_capture(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from conformance.judges.commands import column, command
 from conformance.judges.commands import evidence as printed_in
 from conformance.judges.plaintext import judge_window
 from conformance.judges.premise import require_premise
+from conformance.judges.probes import first_success
 from conformance.judges.start import app_begins
 from conformance.model import NS, Evidence, Finding, Value, Window
 
@@ -48,6 +49,9 @@ def unready(bundle: Bundle) -> Finding:
     if its.answer != "yes":
         raise Unjudgeable("whether the app or the correction came first cannot be told")
     behind = happens_before(ready, app)
+    opened = _opened(bundle) if behind.answer != "yes" else None
+    if opened:  # a sidecar answers its probe, and writes that it is ready after that
+        behind = happens_before(opened, app)
     if behind.answer == "no":
         return _unprotected(bundle, Window("unready", app.latest, ready.earliest), measured)
     if behind.answer != "yes":
@@ -88,6 +92,14 @@ def _healed(bundle: Bundle) -> tuple[Line, Event, Sequence[Line]]:
     if refused < MIN_REFUSALS:
         raise Unjudgeable(f"{refused} failed startup probes are told of, not {MIN_REFUSALS}")
     return healed, ready[0], refusals
+
+
+def _opened(bundle: Bundle) -> Event | None:
+    """The first 200 to the kubelet's startup probe, where the pod's packets show it."""
+    try:
+        return first_success(bundle)[0]
+    except Unjudgeable:
+        return None
 
 
 def _refusals(bundle: Bundle, until: int) -> Sequence[Line]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import worlds_start
-from forge import NONCE, World, ns
+from forge import GATEWAY, NONCE, World, ns
 
 UNREADY = "start.unready-sidecar"
 Break = Callable[[World], object]
@@ -60,6 +60,19 @@ def app_began_before_the_sidecar_was_ready(world: World) -> None:
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != _APP]
     world.created(8.3, _APP)
     world.lines("subject.app", "app.started")[0]["ns"] = ns(8.35)
+
+
+@pytest.mark.parametrize(("probed", "observed"), [(8.2, "holds"), (8.6, "broken")])
+def test_a_sidecar_that_wrote_late_that_it_was_ready(
+    tmp_path: Path, probed: float, observed: str
+) -> None:
+    """It answers its probe, and writes that it is ready after that: the 200 opens the gate."""
+    world = worlds_start.unready()
+    app_began_before_the_sidecar_was_ready(world)
+    world.index["ports"]["health"] = 15021
+    world.index["addresses"]["gateway"] = [GATEWAY]
+    world.probe(probed, "200 OK")
+    assert world.judged(UNREADY, tmp_path).observed == observed
 
 
 def not_shown(world: World) -> None:

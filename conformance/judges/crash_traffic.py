@@ -14,7 +14,7 @@ from conformance.evidence.requests import OK, UNENDED, Attempt, attempts, by_out
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.crowd import LATE_NS, crowded
 from conformance.judges.leaks import Surveyor
-from conformance.judges.plaintext import judge_window
+from conformance.judges.plaintext import BESIDE, judge_window
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside, identity
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
@@ -27,7 +27,6 @@ MIN_AGAIN = 3
 # proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
 # (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
 SETTLE_NS = 3 * NS // 2
-BESIDE = "plaintext-while-the-sidecar-lived"  # the hazard: no control arm expects it
 _CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
 _EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
 _TOLD = 50

@@ -204,12 +204,26 @@ def unhurried(bundle: Bundle) -> Finding:
     if period != DEFAULT_PERIOD:
         raise Unjudgeable(f"the startup probe names a period: {period} s", evidence=evidence)
     if least > SOON_NS:
+        found = _found_started(bundle, UNHURRIED)
+        if found is not None and found - ready.latest <= SOON_NS:
+            raise Unjudgeable(
+                "the probe had passed soon: it was not what the app waited for", evidence=evidence
+            )
         return Finding("start.probe-period", "broken", said, "late", measured, evidence)
     if most > SOON_NS:
         raise Unjudgeable("whether the app came soon cannot be told", evidence=evidence)
     if sandbox.created is None or ready.latest - sandbox.created.ns > READY_WITHIN_NS:
         raise Unjudgeable("the sidecar took so long that a seldom probe may have come in time")
     return Finding("start.probe-period", "holds", said, "", measured, evidence)
+
+
+def _found_started(bundle: Bundle, role: str) -> int | None:
+    """When the pod's status was first received that says that the sidecar's probe passed (ns)."""
+    for line in versions(bundle, role):
+        for one in container_statuses(line["object"].get("status", {})):
+            if one["name"] == SIDECAR and one.get("started"):
+                return line.ns
+    return None
 
 
 def deleted_early(bundle: Bundle) -> Finding:

@@ -39,7 +39,7 @@ def first(bundle: Bundle) -> Finding:
             "broken",
             f"The first {line} lines of {wrote.count} never arrived: line {line} is the first that "
             "the sink holds.",
-            hazard="lost-first",
+            hazard="lost-lines" if _crashed_before(bundle, arrival.ns) else "lost-first",
             measured=measured,
             evidence=(wrote.evidence(0), wrote.evidence(line - 1), arrival.evidence),
         )
@@ -180,6 +180,13 @@ def ran_until_told(bundle: Bundle) -> bool:
         return False
     gone = run[0].exited_latest
     return gone is None or gone >= told.ns
+
+
+def _crashed_before(bundle: Bundle, ns: int) -> bool:
+    """Whether a run of the shipper had ended before then: what one has read is lost with it."""
+    return any(
+        one.exited_latest is not None and one.exited_latest < ns for one in shipper_of(bundle)
+    )
 
 
 def _ended_ns(bundle: Bundle) -> int:

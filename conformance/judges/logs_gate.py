@@ -11,6 +11,7 @@ from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
 from conformance.judges.premise import require_premise
+from conformance.judges.probes import answers as answers_to
 from conformance.judges.probes import first_success
 from conformance.model import NS, Evidence, Finding, Measured
 
@@ -50,6 +51,8 @@ def waits(bundle: Bundle) -> Finding:
         Evidence(stamps_file(*SINK), listening.number, ns=listening.ns, text="the sink listens"),
     )
     if started.ns < listening.ns:
+        if probe.latest >= created.earliest:
+            raise Unjudgeable("the app did not wait for the probe: no gate was tried")
         return Finding(
             "logs.health-gate",
             "broken",
@@ -63,6 +66,8 @@ def waits(bundle: Bundle) -> Finding:
         raise Unjudgeable("the app began as the sink did", measured=measured)
     if bundle.step("subject.bound") is None:
         raise Unjudgeable("nobody waited for the app before the sink listened", measured=measured)
+    if not any(one.latest < listening.ns for one in answers_to(bundle)):
+        raise Unjudgeable("the shipper answered no probe before: it may not have been up yet")
     return Finding(
         "logs.health-gate",
         "holds",

@@ -13,6 +13,8 @@ from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.logs import MIN_LINES, ran_until_told, shipper_of
+from conformance.judges.ordering import ENDS_WITHIN_NS
+from conformance.judges.plaintext import BESIDE
 from conformance.judges.premise import require_premise
 from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, identity
@@ -53,7 +55,7 @@ def encrypted(bundle: Bundle) -> Finding:
             "broken",
             f"{survey.leaked_bytes} bytes left the pod in clear while it ended, and {size(lost)} "
             f"of {wrote.count} lines were lost: {who}; first: {sights[0].text}.",
-            hazard="plaintext",
+            hazard="plaintext" if _behind(bundle, proxy[-1].exited_latest) else BESIDE,
             measured=measured,
             evidence=sights,
         )
@@ -101,6 +103,12 @@ def _survey(bundle: Bundle, window: Window) -> tuple[Survey, Coverage]:
     surveyor = Surveyor(bundle.index, replace(window, end=NEVER), own.local, own.mac)
     watched = from_inside(bundle, surveyor.see)
     return surveyor.finish(), watched
+
+
+def _behind(bundle: Bundle, gone: int) -> bool:
+    """Whether anything was in clear from the proxy's end on."""
+    survey, _ = _survey(bundle, Window("behind the proxy", gone - ENDS_WITHIN_NS, NEVER))
+    return bool(survey.leaks.number)
 
 
 def _require_sight(

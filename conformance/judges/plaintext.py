@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from conformance.evidence import windows
@@ -22,10 +23,14 @@ from conformance.evidence.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.explained import Explained
 from conformance.judges.leaks import Survey, Surveyor, unseen_in
+from conformance.judges.ordering import sidecars_end
 from conformance.judges.premise import require_premise
+from conformance.judges.probes import first_success
 from conformance.judges.view import from_inside, from_node, identity, require_watched
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
+BESIDE = "plaintext-while-the-sidecar-lived"
+"""The hazard: no control arm of a sidecar's absence expects it."""
 _TOLD = 200  # pieces of evidence in a finding; what is left out is counted in measured
 
 
@@ -34,9 +39,14 @@ def startup(bundle: Bundle) -> Finding:
     require_premise(bundle)
     window = windows.startup(bundle)
     # Nothing of the pod runs before the window: what comes earlier is looked at with it.
-    return judge_window(
-        "start.no-plaintext", bundle, window, replace(window, start=0), to_the_end=False
-    )
+    looked = replace(window, start=0)
+    finding = judge_window("start.no-plaintext", bundle, window, looked, to_the_end=False)
+    if finding.observed == "broken":
+        with suppress(Unjudgeable):
+            ready, _ = first_success(bundle)
+            if ready is not None:
+                return _beside(bundle, finding, replace(looked, end=ready.latest))
+    return finding
 
 
 def shutdown(bundle: Bundle) -> Finding:
@@ -52,14 +62,21 @@ def shutdown(bundle: Bundle) -> Finding:
         rest = Window("shutdown", deleted.ns, NEVER)
         found = _look(bundle, rest, rest)
         if found.leaks:
-            return _broken("stop.no-plaintext", found, rest)
+            finding = _broken("stop.no-plaintext", found, rest)
+            return _beside(bundle, finding, replace(rest, start=sidecars_end(bundle)))
         raise why
     # What comes behind the last beacon is looked at too.
     looked = replace(window, end=NEVER)
     finding = judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
     if finding.observed == "holds":
         _require_drain(bundle, window, finding.measured)
-    return finding
+        return finding
+    return _beside(bundle, finding, replace(looked, start=sidecars_end(bundle)))
+
+
+def _beside(bundle: Bundle, finding: Finding, absent: Window) -> Finding:
+    """The same, but for its hazard where nothing was in clear while there was no sidecar."""
+    return finding if _look(bundle, absent, absent).leaks else replace(finding, hazard=BESIDE)
 
 
 def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:

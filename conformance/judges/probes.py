@@ -16,6 +16,7 @@ from conformance.model import Evidence
 # The kubelet takes every status from 200 to 399 for success (pkg/probe/http/http.go), and calls
 # itself "kube-probe/<minor>". Some servers (Fluent Bit's) end the line with the status.
 _SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d[ \r]")
+_ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d[ \r]")
 _KUBELET = re.compile(rb"^(?:GET|HEAD) [^\r\n]* HTTP/1\.[01]\r\n(?:.*\r\n)?User-Agent: kube-probe/",
                       re.IGNORECASE | re.DOTALL)  # fmt: skip
 _HEAD = 4096  # bytes of a request or answer that are looked at
@@ -33,6 +34,17 @@ def first_success(bundle: Bundle, port: int | None = None) -> tuple[Event | None
 
 def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Coverage]:
     """Every 200 to a probe of the kubelet's (port: as for first_success)."""
+    return _answers(bundle, port, _SUCCESS)
+
+
+def answers(bundle: Bundle) -> list[Event]:
+    """Every answer to a probe of the kubelet's, whatever it says."""
+    return _answers(bundle, None, _ANSWER)[0]
+
+
+def _answers(
+    bundle: Bundle, port: int | None, wanted: re.Pattern[bytes]
+) -> tuple[list[Event], Coverage]:
     index = bundle.index
     port = port or index.ports.get("health")
     gateways = index.addresses.get("gateway", frozenset())
@@ -42,7 +54,7 @@ def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Cov
     found: list[Event] = []
 
     def open_probe(_: Stream) -> _Probe:
-        return _Probe(bundle.capture_file, found)
+        return _Probe(bundle.capture_file, found, wanted)
 
     streams = Reassembler(open_probe)
 
@@ -62,8 +74,9 @@ def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Cov
 class _Probe:
     """One connection to the health port: its first request and its first answer."""
 
-    def __init__(self, file: str, found: list[Event]) -> None:
+    def __init__(self, file: str, found: list[Event], wanted: re.Pattern[bytes]) -> None:
         self._file = file
+        self._wanted = wanted
         self._found = found
         self._asked = b""
         self._answer = b""
@@ -82,7 +95,7 @@ class _Probe:
         if b"\r\n\r\n" not in self._answer:
             return
         self._done = True
-        if _SUCCESS.match(self._answer) and _KUBELET.match(self._asked):
+        if self._wanted.match(self._answer) and _KUBELET.match(self._asked):
             status = self._answer.partition(b"\r\n")[0].decode("latin-1")
             text = f"{status} to the kubelet's probe"
             evidence = Evidence(self._file, frame=chunk.frame, ns=chunk.ns, text=text)

@@ -22,21 +22,25 @@ _TOLD = 50
 def in_flight(bundle: Bundle) -> Finding:
     """Requests of the peer that the app was answering when the pod was deleted end rightly.
 
-    In flight is what was connected, and not yet ended, when the deletion was accepted. Connected
-    may be to the peer's own proxy, so the app's record says which of them had reached it.
+    In flight is what was connected when the app was told to end, and had not ended when the
+    deletion was asked for: a kubelet may act before the answer to that is read, and on a crowded
+    machine seconds later. Connected may be to the peer's own proxy, so the app's record says which
+    of them had reached it.
     """
     require_premise(bundle)
     accepted = bundle.step("delete.accepted")
     if accepted is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
-    moment = accepted.ns
+    asked = bundle.step("delete.asked") or accepted
+    told = stamp_events(bundle, bundle.index.app, "app.sigterm")
+    moment = max(accepted.ns, told[0].latest if told else 0)
     found = [
         one
         for one in attempts(bundle, "peer", "app")
         if one.kind in _IN_FLIGHT
         and one.connected_ns is not None
         and one.connected_ns < moment
-        and (one.end_ns is None or one.end_ns > moment)
+        and (one.end_ns is None or one.end_ns > asked.ns)
     ]
     there = {
         token
@@ -83,8 +87,8 @@ def in_flight(bundle: Bundle) -> Finding:
     lasted = (max(one.end_ns or 0 for one in reached) - moment) / NS
     if lasted <= least:
         raise Unjudgeable(
-            f"the last request in flight ended {lasted:.1f} s after the deletion; a sidecar "
-            f"signalled at once would have lived as long (it drains for {least:.1f} s)",
+            f"the last request in flight ended {lasted:.1f} s after the app was told to end; a "
+            f"sidecar signalled at once would have lived as long (it drains for {least:.1f} s)",
             evidence=_evidence(found),
             measured=measured,
         )

@@ -299,3 +299,20 @@ def test_a_pod_that_was_never_ready_has_no_cost(tmp_path: Path) -> None:
     for line in world.watch:
         line["object"]["status"] = {}
     assert world.judged(COST, tmp_path).observed == "inconclusive"
+
+
+def test_an_app_that_another_thing_held_up(tmp_path: Path) -> None:
+    """The probe passes 0.6 s after readiness, by the status; the machine makes the app's container
+    4 s later."""
+    world = worlds_start.failing()
+    world.runtime = [
+        one
+        for one in world.runtime
+        if one[2]["container_id"] != worlds_start.ident("unhurried", "app")
+    ]
+    del world.stamps["unhurried.app"]
+    worlds_start.begin(world, 8.5, "unhurried", "app")
+    sidecar = {"name": "sidecar", "started": True, "state": {"running": {}}}
+    worlds_start.status(world, 4.6, "unhurried", initContainerStatuses=[sidecar])
+    found = world.judged("start.probe-period", tmp_path)
+    assert found.observed == "inconclusive" and "passed soon" in found.reason, found.reason

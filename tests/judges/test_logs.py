@@ -7,13 +7,15 @@ from pathlib import Path
 
 import forge
 import pytest
+import wire
 import worlds_logs
-from forge import World
+from forge import ENVOY, GATEWAY, POD, World, ns, token
 from worlds_logs import arrives, deaf, forget
 
 FIRST, LAST, CRASH = "logs.first", "logs.last", "logs.crash"
 STARVED, MESH = "logs.starved", "logs.behind-mesh"
 GATE, DEFAULT = "logs.health-gate", "logs.health-default"
+BESIDE = "plaintext-while-the-sidecar-lived"
 Break = Callable[[World], object]
 
 
@@ -394,7 +396,7 @@ def test_lines_that_leave_in_clear(tmp_path: Path) -> None:
     world.leak(15.15, "x")
     forget(world, "subject", 0, 200)
     found = world.judged(MESH, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "plaintext")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
     assert found.measured["lost"] == 97
 
 
@@ -435,3 +437,62 @@ def test_proxies_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -
     found = world.judged(MESH, tmp_path)
     assert found.observed == "inconclusive", found.reason
     assert said in found.reason
+
+
+def test_logs_plaintext_beside_a_living_proxy(tmp_path: Path) -> None:
+    """The redirection never was: the shipper's last act is in clear, and the proxy outlives it."""
+    world = worlds_logs.mesh()
+    world.leak(14.5, token("drain", 999))  # the proxy lives until 16.75
+    found = world.judged("logs.behind-mesh", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
+
+
+def test_gate_of_a_shipper_that_is_slow_to_come_up(tmp_path: Path) -> None:
+    """Its container runs, its program listens only at 4.6: nobody asked it anything before the
+    sink was opened at 4.5. The gate is as weak as ever."""
+    world = worlds_logs.gate()
+    world.frames = [
+        one for one in world.frames if not (ns(4.0) < one[0] < ns(4.3) and b"HTTP/1." in one[1])
+    ]
+    for at in (3.0, 4.1):
+        world.frames += wire.refused(ns(at), (GATEWAY, world.next_port()), (POD, 15021), (POD,))
+    found = world.judged("logs.health-gate", tmp_path)
+    assert found.observed == "inconclusive" and "answered no probe" in found.reason, found.reason
+
+
+def test_gate_that_the_app_did_not_wait_for(tmp_path: Path) -> None:
+    """The app begins at 1.1 beside its shipper, whose probe passes at 5.0 only."""
+    world = worlds_logs.logs("classic")
+    world.index["cell"]["scenario"] = "logs-gate"
+    world.drop(world.stamps["sink.sink"], "sink.listening")
+    world.stamp(4.5, "sink.sink", "sink.listening", port=8080)
+    found = world.judged("logs.health-gate", tmp_path)
+    assert found.observed == "inconclusive" and "did not wait" in found.reason, found.reason
+
+
+def test_first_lines_lost_by_a_shipper_that_crashed(tmp_path: Path) -> None:
+    world = worlds_logs.logs("classic")
+    world.index["cell"]["mode"] = "lazy"
+    world.index["pods"]["subject"]["containers"]["envoy"]["ids"] = ["9" * 64, ENVOY]
+    world.created(0.95, "9" * 64)
+    world.exited(2.0, "9" * 64, 137)
+    world.runtime = [
+        (ns(3.0), *one[1:])
+        if one[1] == "/tasks/create" and one[2]["container_id"] == ENVOY
+        else one
+        for one in world.runtime
+    ]
+    worlds_logs.forget(world, "subject", 0, 15)
+    found = world.judged("logs.first", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-lines"), found.reason
+
+
+def test_a_shipper_that_was_killed_at_once_did_not_starve(tmp_path: Path) -> None:
+    """The kernel kills it, for memory, 0.2 s after its signal; the kubelet gives it 2 s."""
+    world = worlds_logs.starved()
+    world.unexited(ENVOY)
+    world.exited(15.4, ENVOY, 137)
+    count = len(world.lines("subject.app", "lines"))
+    worlds_logs.forget(world, "subject", count - 5, count - 1)
+    found = world.judged("logs.starved", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "lost-last"), found.reason

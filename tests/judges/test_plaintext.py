@@ -17,6 +17,7 @@ from conformance.judges import judge
 from conformance.model import Finding
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
+BESIDE = "plaintext-while-the-sidecar-lived"
 Break = Callable[[World], object]
 LEAKED = token("steady", 777)
 OURS, PEER = (forge.POD, 33333), (forge.PEER_SERVICE, 80)
@@ -51,7 +52,7 @@ def test_only_the_node_saw_it(tmp_path: Path) -> None:
     world.leak(12.0, LEAKED)
     world.node_frames, world.frames = world.frames, kept
     found = world.judged(STOP, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "plaintext")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
     assert found.evidence[0].file == "capture/subject/node.pcap"
     assert found.measured["node_only_leaks"] >= 1
 
@@ -60,7 +61,7 @@ def test_only_the_witness_saw_it(tmp_path: Path) -> None:
     world = worlds.lifecycle()
     at_the_witness(world, 12.0, token("mesh-witness", 99))
     found = world.judged(STOP, tmp_path / "stop")
-    assert (found.observed, found.hazard) == ("broken", "plaintext")
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
     assert found.evidence[0].file == "stamps/witness.witness.jsonl"
     assert found.evidence[0].line
     assert world.copy().judged(START, tmp_path / "start").observed == "holds"
@@ -255,7 +256,7 @@ def test_a_leak_that_was_seen_beats_every_doubt(tmp_path: Path, blind: Break) ->
     blind(world)
     world.leak(13.0, LEAKED)
     found = world.judged(STOP, tmp_path)
-    assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
+    assert (found.observed, found.hazard) == ("broken", BESIDE), found.reason
 
 
 def test_a_missing_node_view_is_told_and_not_fatal(tmp_path: Path) -> None:
@@ -285,3 +286,32 @@ def world_judged_again(folder: Path, world: World) -> Finding:
     """Judge a folder whose files were changed on purpose, with an index that does not mind."""
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
     return judge(STOP, Bundle.open(folder))
+
+
+def test_stop_plaintext_beside_a_living_sidecar(tmp_path: Path) -> None:
+    """A classic sidecar is told at 10.05 and gone at 11.6. What leaks leaks at 10.5 and no more."""
+    world = worlds.lifecycle("classic")
+    world.leak(10.5, token("drain", 999))
+    found = world.judged("stop.no-plaintext", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
+
+
+def test_stop_plaintext_without_a_sidecar(tmp_path: Path) -> None:
+    world = worlds.lifecycle("classic")
+    world.leak(10.5, token("drain", 999))
+    world.leak(12.0, token("drain", 998))
+    assert world.judged("stop.no-plaintext", tmp_path).hazard == "plaintext"
+
+
+def test_start_plaintext_behind_a_ready_sidecar(tmp_path: Path) -> None:
+    """Its probe passes at 5.0, the pod is ready at 6.5; in clear is what leaves at 6.0."""
+    world = worlds.lifecycle("classic")
+    world.leak(6.0, token("steady", 999))
+    found = world.judged("start.no-plaintext", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
+
+
+def test_start_plaintext_before_the_sidecar(tmp_path: Path) -> None:
+    world = worlds.lifecycle("classic")
+    world.leak(3.0, token("steady", 999))
+    assert world.judged("start.no-plaintext", tmp_path).hazard == "plaintext"

@@ -9,7 +9,7 @@ from pathlib import Path
 import forge
 import pytest
 import worlds
-from forge import World, ns
+from forge import APP, ENVOY, EPOCH, World, ns
 
 from conformance import expectations
 
@@ -434,3 +434,44 @@ def test_what_cannot_carry_egress(tmp_path: Path, doubtful: Break, said: str) ->
     world = worlds.lifecycle()
     doubtful(world)
     inconclusive(world, EGRESS, tmp_path, said)
+
+
+def test_in_flight_lost_before_the_answer_to_the_deletion_was_read(tmp_path: Path) -> None:
+    """The sidecar cuts what it carries at the deletion; the observer reads the API's answer 0.2 s
+    later (seen: 0.37 s, the app's SIGTERM 0.17 s before it), when another request is under way."""
+    world = worlds.lifecycle()
+    for step in world.steps:
+        if step["step"] == "delete.accepted":
+            step["ns"] = ns(10.2)
+    begun = {one["token"]: one["ns"] for one in world.lines("peer.app", "request.begin")}
+    for one in world.lines("peer.app", "request.end"):
+        if begun[one["token"]] < ns(10) < one["ns"]:
+            one |= {"ns": ns(10.08), "mono_ns": ns(10.08) - EPOCH + 1_000_000, "outcome": "reset"}
+    found = world.judged("stop.in-flight", tmp_path)
+    assert found.observed == "broken", found.reason
+
+
+def test_what_came_until_a_late_kubelet_acted_is_in_flight_too(tmp_path: Path) -> None:
+    """All are signalled at once, 1.7 s after the deletion (seen in a measured run): what was in
+    flight at the deletion ends before the sidecar does, and what came since is lost with it."""
+    world = worlds.lifecycle()
+    world.journal = [one for one in world.journal if APP not in one[1] and ENVOY not in one[1]]
+    world.unexited(ENVOY)
+    for who in ("subject.envoy", "subject.app"):
+        for event in ("sidecar.sigterm", "sidecar.drained", "sidecar.last", "app.sigterm"):
+            world.drop(world.stamps[who], event)
+    for ident in (APP, ENVOY):
+        world.signalled(11.7, ident)
+    world.stamp(11.71, "subject.app", "app.sigterm")
+    world.stamp(11.71, "subject.envoy", "sidecar.sigterm")
+    world.exited(13.25, ENVOY)
+    lost = {
+        one["token"] for one in world.lines("peer.app", "request.begin") if one["ns"] > ns(10.05)
+    }
+    for one in world.lines("peer.app", "request.end"):
+        if one["token"] in lost and one["ns"] > ns(13.2):
+            one |= {"ns": ns(13.24), "mono_ns": ns(13.24) - EPOCH + 1_000_000, "outcome": "reset"}
+    order = world.copy().judged("stop.order", tmp_path / "order")
+    assert (order.observed, order.hazard) == ("broken", "wrong-order")  # it is that world
+    found = world.judged("stop.in-flight", tmp_path)
+    assert (found.observed, found.hazard) == ("broken", "reset"), found.reason

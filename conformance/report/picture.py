@@ -293,7 +293,7 @@ def _never(begin: Json) -> str:
 def _seen(scale: _Scale, verdicts: Iterable[Json]) -> Lane:
     lane = Lane("in clear")
     for verdict in verdicts:
-        if verdict["hazard"] in ("plaintext", "plaintext-ipv6", "answered"):
+        if verdict["hazard"].startswith(("plaintext", "answered")):
             for one in verdict["evidence"]:
                 if "frame" in one and "ns" in one:
                     title = f"{verdict['behaviour']} · frame {one['frame']} of {one['file']}"

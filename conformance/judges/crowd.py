@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NS, Measured
@@ -25,6 +25,18 @@ def only_timed_out(lost: Iterable[Attempt]) -> bool:
     """Whether none of the lost was refused, cut or answered wrongly: that nobody answered in time
     is a loss, and shows no more than that somebody was slow. So it reproduces no other hazard."""
     return all(one.outcome == TIMEOUT for one in lost)
+
+
+def hazard_of(lost: Iterable[Attempt], its: str) -> str:
+    """The hazard of losses: its, unless all merely timed out."""
+    return TIMED_OUT if only_timed_out(lost) else its
+
+
+def sent_by(bundle: Bundle, *roles: str) -> Iterator[Attempt]:
+    """What the apps of these roles' pods sent, as far as they wrote it down."""
+    for role in roles:
+        if bundle.has(stamps_file(role, bundle.index.app)):
+            yield from attempts(bundle, role, bundle.index.app)
 
 
 def by_both(bundle: Bundle) -> Iterator[Attempt]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.bundle import Bundle, stamps_file
+from conformance.evidence.bundle import Bundle
 from conformance.evidence.records import Line
 from conformance.evidence.requests import OK, UNENDED, Attempt, attempts
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import blamable
+from conformance.judges.crowd import blamable, sent_by
 from conformance.judges.ordering import pairs
 from conformance.model import NS, Evidence, Measured
 
@@ -97,13 +97,7 @@ class Departure:
 
     def blamable(self, measured: Measured) -> Sequence[Attempt]:
         """Of the lost those that cannot be a crowded machine's: see crowd.blamable."""
-        sent = [
-            one
-            for role in (self.role, "peer")
-            if self.bundle.has(stamps_file(role, self.bundle.index.app))
-            for one in attempts(self.bundle, role, self.bundle.index.app)
-        ]
-        return blamable(self.lost(), sent, measured)
+        return blamable(self.lost(), sent_by(self.bundle, self.role, "peer"), measured)
 
     def app_last(self) -> int:
         """The app's own last instruction (ns). Raises Unjudgeable when it never came to it."""

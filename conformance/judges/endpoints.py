@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import OK, Attempt, attempts, served
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import TIMED_OUT, crowded
+from conformance.judges.crowd import TIMED_OUT, crowded, sent_by
 from conformance.judges.departure import TOLD, Departure, departure
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
@@ -88,7 +88,7 @@ def left_first(bundle: Bundle) -> Finding:
             evidence=[going.asked_evidence, *(one.evidence for one in lost[:TOLD])],
         )
     slow = [one for way in ways for one in way.tried if _timed_out(one)]
-    if slow and crowded(_sent(bundle)):
+    if slow and crowded(sent_by(bundle, "peer", SUBJECT_ROLE, STANDBY)):
         raise Unjudgeable(
             f"{len(slow)} requests timed out: a machine that is too slow, and not a refusal",
             measured=measured,
@@ -159,13 +159,6 @@ def _way(going: Departure, kind: str, until: int) -> _Way:
         )
     last = max(one.begin.ns for one in by_subject.values())
     return _Way(kind, tried, max(last, going.asked.ns))
-
-
-def _sent(bundle: Bundle) -> Iterator[Attempt]:
-    """What all pods of the cell sent: they share a machine."""
-    for role in ("peer", SUBJECT_ROLE, STANDBY):
-        if bundle.has(stamps_file(role, bundle.index.app)):
-            yield from attempts(bundle, role, bundle.index.app)
 
 
 def _timed_out(one: Attempt) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import TIMED_OUT, only_timed_out
+from conformance.judges.crowd import hazard_of
 from conformance.judges.departure import (
     MIN_DRAINED,
     TOLD,
@@ -102,7 +102,7 @@ def short_grace(bundle: Bundle) -> Finding:
             "stop.short-grace",
             "broken",
             f"With a longer grace period {len(still)} requests were still lost.",
-            hazard=TIMED_OUT if only_timed_out(still) else "lost-request",
+            hazard=hazard_of(still, "lost-request"),
             measured=measured,
             evidence=[one.evidence for one in still[:TOLD]],
         )

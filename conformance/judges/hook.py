@@ -15,7 +15,7 @@ from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.connections import Connection, Connections
-from conformance.judges.crowd import TIMED_OUT, blamable, only_timed_out
+from conformance.judges.crowd import blamable, hazard_of
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.premise import require_premise
 from conformance.judges.view import from_inside
@@ -77,9 +77,8 @@ def stale_prestop(bundle: Bundle) -> Finding:
 
 
 def _hazard(bundle: Bundle, lost: Sequence[Attempt]) -> str:
-    if only_timed_out(lost):
-        return TIMED_OUT
-    return "lost-request" if from_sidecars_end(bundle, (one.end_ns for one in lost)) else BESIDE
+    to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
+    return hazard_of(lost, "lost-request" if to_its_end else BESIDE)
 
 
 def _hook(bundle: Bundle) -> Event:

@@ -14,7 +14,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.requests import Attempt, by_outcome
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.crowd import TIMED_OUT, only_timed_out
+from conformance.judges.crowd import hazard_of
 from conformance.judges.departure import (
     MIN_DRAINED,
     TOLD,
@@ -221,9 +221,7 @@ def _stale(bundle: Bundle, behaviour: str, role: str) -> Finding:
 
 def _hazard(lost: Sequence[Attempt], else_: str) -> str:
     """What the sidecar's end cost; and where nothing was lost, what it is called."""
-    if not lost:
-        return else_
-    return TIMED_OUT if only_timed_out(lost) else "lost-request"
+    return hazard_of(lost, "lost-request") if lost else else_
 
 
 def _hook(going: Departure, container: str) -> tuple[Event, Event]:

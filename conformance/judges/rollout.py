@@ -19,7 +19,7 @@ from conformance.evidence.coverage import Blind, Coverage
 from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.access import Record, records
-from conformance.judges.crowd import TIMED_OUT, TIMEOUT, blamable, only_timed_out
+from conformance.judges.crowd import TIMEOUT, blamable, hazard_of
 from conformance.judges.leaks import Survey, Surveyor
 from conformance.judges.ordering import sidecars_end
 from conformance.judges.premise import pattern_of, require_premise
@@ -136,14 +136,10 @@ def _judge(behaviour: str, bundle: Bundle, former: str) -> Finding:
         behaviour,
         "broken",
         f"{len(told)} of {len(sent)} requests were lost ({causes}); nothing was in clear.",
-        hazard=_hazard(told, _HAZARDS[blame]),
+        hazard=hazard_of((one.attempt for one in told), _HAZARDS[blame]),
         measured=measured,
         evidence=[one.attempt.evidence for one in told[:_TOLD]],
     )
-
-
-def _hazard(told: Sequence[_Loss], its: str) -> str:
-    return TIMED_OUT if only_timed_out(one.attempt for one in told) else its
 
 
 def _window(bundle: Bundle) -> Window:
@@ -259,6 +255,10 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
     ready = _step(bundle, "subject.ready")
     new = bundle.index.cell.pattern
     found = []
+
+    def at_the_end(ns: int) -> str:
+        return former if ns >= over else _MOVE
+
     for one in sent:
         if one.outcome == OK:
             continue
@@ -269,7 +269,7 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
             cause = f"of the former {former} pod in its steady life"
             if end >= ending.start:
                 cause = f"of the former {former} pod while it ended"
-                blame = former if end >= over else _MOVE
+                blame = at_the_end(end)
         elif sender == SUBJECT_ROLE:
             cause = f"of the new {new} pod in its steady life"
             if one.begin_ns < ready:
@@ -278,7 +278,7 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
                 blame = _CLASSIC if new == _CLASSIC and waits else _MOVE
         elif end in ending or (one.outcome == TIMEOUT and one.begin_ns in ending):
             cause = f"of the peer while the former {former} pod ended"
-            blame = former if end >= over else _MOVE
+            blame = at_the_end(end)
         found.append(_Loss(one, cause, blame))
     return found
 

@@ -508,12 +508,7 @@ def sidecar_crashes(world: World, role: str, at: float) -> None:
 
 def test_a_hurried_sidecar_that_crashed_was_not_told(tmp_path: Path) -> None:
     world = worlds.eviction()
-    its = ident("hurried", "envoy")
-    world.journal = [one for one in world.journal if its not in one[1]]
-    for event in ("sidecar.sigterm", "sidecar.last"):
-        world.drop(world.stamps["hurried.envoy"], event)
-    world.unexited(its)
-    world.exited(10.5, its, 1)
+    sidecar_crashes(world, "hurried", 10.5)
     for at in (11.0, 12.0, 13.0):
         world.stamp(at, "hurried.app", "request.begin", token="x")
     found = judged(EVICTION, world, tmp_path)
@@ -784,9 +779,7 @@ def test_a_new_request_that_is_lost(tmp_path: Path, kind: str) -> None:
         one for one in world.lines("peer.app", "request.end", kind=kind) if one["ns"] > ns(12)
     )
     line["outcome"] = "refused"
-    its = ident("subject", "envoy")
-    world.unexited(its)
-    world.exited(12.0, its)
+    exited(world, "subject", "envoy", 12.0)
     assert shown(judged(ENDPOINTS, world, tmp_path)) == ("broken", "lost-request")
 
 
@@ -805,10 +798,8 @@ def test_a_new_request_that_is_lost_beside_a_living_proxy(tmp_path: Path, patter
 def test_a_new_request_that_is_lost_while_the_proxy_still_drains(tmp_path: Path) -> None:
     """Another pod resets it, just after the deletion: the classic proxy drains to 11.6 s."""
     world = worlds.endpoints("classic")
-    its = ident("subject", "envoy")
-    world.unexited(its)
-    world.exited(11.6, its)
-    world.signalled(10.06, its)
+    exited(world, "subject", "envoy", 11.6)
+    world.signalled(10.06, ident("subject", "envoy"))
     world.attempt(10.1, "peer.app", "quick", 903, "reset")
     found = judged(ENDPOINTS, world, tmp_path)
     assert shown(found) == ("broken", "lost-while-the-sidecar-lived"), found.reason

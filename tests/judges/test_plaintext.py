@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import forge
@@ -288,30 +288,21 @@ def world_judged_again(folder: Path, world: World) -> Finding:
     return judge(STOP, Bundle.open(folder))
 
 
-def test_stop_plaintext_beside_a_living_sidecar(tmp_path: Path) -> None:
-    """A classic sidecar is told at 10.05 and gone at 11.6. What leaks leaks at 10.5 and no more."""
+@pytest.mark.parametrize(
+    ("behaviour", "leaks", "hazard"),
+    [
+        (START, [3.0], "plaintext"),
+        (START, [6.0], BESIDE),  # behind the probe's success
+        (STOP, [10.5], BESIDE),
+        (STOP, [10.5, 12.0], "plaintext"),
+    ],
+)
+def test_plaintext_is_told_by_whether_there_was_a_sidecar(
+    tmp_path: Path, behaviour: str, leaks: Sequence[float], hazard: str
+) -> None:
+    """A classic sidecar: its probe passes at 5.0 s, it is told at 10.05 and gone at 11.6."""
     world = worlds.lifecycle("classic")
-    world.leak(10.5, token("drain", 999))
-    found = world.judged("stop.no-plaintext", tmp_path)
-    assert (found.observed, found.hazard) == ("broken", BESIDE)
-
-
-def test_stop_plaintext_without_a_sidecar(tmp_path: Path) -> None:
-    world = worlds.lifecycle("classic")
-    world.leak(10.5, token("drain", 999))
-    world.leak(12.0, token("drain", 998))
-    assert world.judged("stop.no-plaintext", tmp_path).hazard == "plaintext"
-
-
-def test_start_plaintext_behind_a_ready_sidecar(tmp_path: Path) -> None:
-    """Its probe passes at 5.0, the pod is ready at 6.5; in clear is what leaves at 6.0."""
-    world = worlds.lifecycle("classic")
-    world.leak(6.0, token("steady", 999))
-    found = world.judged("start.no-plaintext", tmp_path)
-    assert (found.observed, found.hazard) == ("broken", BESIDE)
-
-
-def test_start_plaintext_before_the_sidecar(tmp_path: Path) -> None:
-    world = worlds.lifecycle("classic")
-    world.leak(3.0, token("steady", 999))
-    assert world.judged("start.no-plaintext", tmp_path).hazard == "plaintext"
+    for number, at in enumerate(leaks, 900):
+        world.leak(at, token("drain", number))
+    found = world.judged(behaviour, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", hazard), found.reason

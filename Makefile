@@ -40,7 +40,7 @@ help:
 
 # exec, so that a signal sent to make reaches the run itself and no shell stands between.
 conformance: .python-ready
-	@$(PYTHON) -m conformance.choices $(CHOICES) || $(call say_code,wrong use)
+	@$(PYTHON) -m conformance.plan.selection $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@exec $(VENV)/sidecar-conformance run $(OPTIONS)
 
@@ -48,7 +48,7 @@ test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 bench: .python-ready
-	@$(PYTHON) -m conformance.choices $(CHOICES) || $(call say_code,wrong use)
+	@$(PYTHON) -m conformance.plan.selection $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
 
@@ -78,7 +78,7 @@ clean-all: .venv-ready
 	@echo "results/ is yours and stays."
 
 .venv-ready: .python-ready
-	@$(PYTHON) -m conformance.bootstrap.venv || \
+	@$(PYTHON) -m conformance.machine.venv || \
 		$(call say_code,the Python environment could not be set up)
 
 # Before anything of the suite is imported: its modules need the newer standard library.

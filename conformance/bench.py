@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from conformance import paths, timing
+from conformance.machine import paths, timing
 from conformance.report.profile import KINDS, profile
 
 Json = dict[str, Any]

@@ -14,13 +14,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from conformance import runs
-from conformance.bootstrap import dockerd
-from conformance.bootstrap.engine import own, retire
-from conformance.clusters import delete_all
+from conformance.cluster.lifecycle import delete_all
+from conformance.engine.engine import own, retire
+from conformance.engine.own import dockerd
 from conformance.errors import EnvironmentProblem, Problem, UsageProblem
-from conformance.paths import CHECKOUT, cache_dir
-from conformance.progress import board
+from conformance.machine import runs
+from conformance.machine.paths import CHECKOUT, cache_dir
+from conformance.machine.progress import board
 
 
 def clean() -> None:

@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from conformance import catalogue, rejudge
 from conformance.errors import Problem
-from conformance.options import OPTIONS, Options
+from conformance.plan import catalogue
+from conformance.plan.options import OPTIONS, Options
 from conformance.report import comparison, document, story, summary, table
+from conformance.run import rejudge
 
 SUITES = Path(__file__).parent / "suites"
 

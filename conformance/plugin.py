@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import expectations, plan, verdicts
 from conformance.errors import Problem, UsageProblem
 from conformance.model import Cell, Finding, Verdict
-from conformance.options import OPTIONS, Options
-from conformance.plan import Item
+from conformance.plan import cells as plan
+from conformance.plan.cells import Item
+from conformance.plan.options import OPTIONS, Options
 from conformance.report import summary
+from conformance.verdicts import expectations
+from conformance.verdicts import store as verdicts
 
 if TYPE_CHECKING:
-    from conformance.observatory import Observatory
-    from conformance.preparation import Preparation
+    from conformance.run.cells import Observatory
+    from conformance.run.preparation import Preparation
 
 SUITES = Path(__file__).parent / "suites"
 # Cells observed at once: waiting is most of a cell, but six of them kept two processors busy
@@ -209,8 +211,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     state = config.stash.get(_STATE, None)
     if state is None or hasattr(config, "workerinput") or config.option.collectonly:
         return
-    from conformance.preparation import Preparation
-    from conformance.report.run import Reporter
+    from conformance.report.live import Reporter
+    from conformance.run.preparation import Preparation
 
     stack = ExitStack()
     config.add_cleanup(stack.close)
@@ -251,7 +253,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def _observe_into(session: Session, results: Path) -> None:
-    from conformance.observatory import Observatory
+    from conformance.run.cells import Observatory
 
     session.results = results
     session.observatory = Observatory(results)

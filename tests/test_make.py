@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.paths import CHECKOUT
+from conformance.machine.paths import CHECKOUT
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def checkout(tmp_path: Path) -> Path:
     made = tmp_path / "checkout"
     made.mkdir()
     shutil.copy(CHECKOUT / "Makefile", made)
-    for package in ("conformance", "conformance/bootstrap"):
+    for package in ("conformance", "conformance/machine", "conformance/plan"):
         (made / package).mkdir()
         (made / package / "__init__.py").write_text("")
-    (made / "conformance" / "choices.py").write_text(
+    (made / "conformance" / "plan" / "selection.py").write_text(
         "import sys\nprint(sys.argv[1:])\nsys.exit(2 if '--k8s=9.99' in sys.argv else 0)\n"
     )
-    (made / "conformance" / "bootstrap" / "venv.py").write_text("")
+    (made / "conformance" / "machine" / "venv.py").write_text("")
     command = made / ".venv" / "bin" / "sidecar-conformance"
     command.parent.mkdir(parents=True)
     command.write_text(

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conformance.paths import CHECKOUT
+from conformance.machine.paths import CHECKOUT
 
 SUITES = CHECKOUT / "conformance" / "suites"
 Run = Callable[..., tuple[int, dict[str, Any], str]]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from conformance.evidence import index as index_format
-from conformance.evidence import records
+from conformance.evidence import parse as records
 from conformance.evidence.index import Index, Pod
-from conformance.evidence.records import Line, RuntimeEvent, StopLine
+from conformance.evidence.parse import Line, RuntimeEvent, StopLine
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from conformance.evidence.capture import Packet
-from conformance.evidence.records import Line
+from conformance.evidence.parse import Line
 from conformance.model import NEVER, Evidence, Window
 
 _BEACON = re.compile(rb"SCB1 ([0-9a-f]{16}) (\d+) (\d+) (first|beat|last)\n")

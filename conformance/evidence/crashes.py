@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.records import Line
+from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses

@@ -18,7 +18,7 @@ from typing import Literal
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.index import Pod
-from conformance.evidence.records import RuntimeEvent, StopLine
+from conformance.evidence.parse import RuntimeEvent, StopLine
 from conformance.model import NEVER, Evidence
 
 Answer = Literal["yes", "no", "cannot tell"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from conformance.catalogue import behaviours
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Finding
+from conformance.plan.catalogue import behaviours
 
 Judge = Callable[[Bundle], Finding]
 

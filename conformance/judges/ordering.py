@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.records import Line
+from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NEVER, NS, Evidence

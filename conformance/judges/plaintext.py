@@ -13,20 +13,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from conformance.evidence import windows
+from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.capture import UnreadableCapture
 from conformance.evidence.coverage import Coverage
 from conformance.evidence.index import endpoint
-from conformance.evidence.requests import OK, Attempt, attempts, by_outcome
+from conformance.evidence.probes import first_success
 from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.explained import Explained
-from conformance.judges.leaks import Survey, Surveyor, unseen_in
+from conformance.evidence.views import from_inside, from_node, identity, require_watched
+from conformance.judges.exceptions import Explained
 from conformance.judges.ordering import sidecars_end
 from conformance.judges.premise import require_premise
-from conformance.judges.probes import first_success
-from conformance.judges.view import from_inside, from_node, identity, require_watched
+from conformance.judges.survey import Survey, Surveyor, unseen_in
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "plaintext-while-the-sidecar-lived"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.records import Line
+from conformance.evidence.parse import Line
 from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence

@@ -17,14 +17,15 @@ from typing import Any
 
 from kubernetes import config as k8s_config
 
-from conformance import atomic
-from conformance.clusters import ClusterHandle
-from conformance.context import Context
+from conformance.cluster.context import Context
+from conformance.cluster.lifecycle import ClusterHandle
+from conformance.machine import files as atomic
 from conformance.model import Cell
-from conformance.observe import node
-from conformance.observe.batch import BOUND_SECONDS
+from conformance.observe.node import collectors as node
+from conformance.observe.scenarios.job.batch import BOUND_SECONDS
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
-from conformance.observe.watching import STATUSES, Json
+from conformance.observe.watch import STATUSES, Json
+from conformance.plan.catalogue import scenarios
 from conformance.sidecars.driver import Admitted, KeepsRecords, load
 
 SCHEMA = 1
@@ -54,8 +55,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
     )
     started = time.time_ns()
     begins = node.sizes(handle.evidence)
-    name = cell.scenario.replace("-", "_")
-    scenario = importlib.import_module(f"conformance.observe.{name}")
+    name = scenarios()[cell.scenario].plays
+    scenario = importlib.import_module(f"conformance.observe.scenarios.{name}")
     subject = "subject"
     with stage.opened():
         try:

@@ -21,12 +21,13 @@ from kubernetes.stream import stream
 from kubernetes.utils import create_from_dict
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from conformance import process, workloads
-from conformance.bootstrap import tools
-from conformance.clusters import ClusterHandle
-from conformance.context import Context
+from conformance.cluster.context import Context
+from conformance.cluster.lifecycle import ClusterHandle
+from conformance.images import tools
+from conformance.machine import process
 from conformance.model import Cell
-from conformance.observe.watching import STATUSES, Json, NamespaceWatch
+from conformance.observe import workloads
+from conformance.observe.watch import STATUSES, Json, NamespaceWatch
 from conformance.sidecars.driver import Driver, Facts, Manifest
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made

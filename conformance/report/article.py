@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from conformance import article, plan
-from conformance.article import Claim
-from conformance.choices import version_order
-from conformance.expectations import fits_k8s
+from conformance.plan import article
+from conformance.plan import cells as plan
+from conformance.plan.article import Claim
+from conformance.plan.selection import version_order
+from conformance.plan.sidecars import REGISTRY
 from conformance.report import groups
-from conformance.sidecars import REGISTRY
+from conformance.verdicts.expectations import fits_k8s
 
 Json = dict[str, Any]
 CONTRADICTS = "contradicts the article"

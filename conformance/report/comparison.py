@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from conformance.catalogue import behaviours
 from conformance.errors import UsageProblem
+from conformance.plan.catalogue import behaviours
 from conformance.report import groups, summary
 from conformance.report.document import SCHEMA
 

@@ -16,13 +16,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from conformance import atomic, timing, verdicts
-from conformance.article import tables
-from conformance.choices import version_order
+from conformance.machine import files as atomic
+from conformance.machine import timing
 from conformance.model import Verdict
-from conformance.plan import Item
+from conformance.plan.article import tables
+from conformance.plan.cells import Item
+from conformance.plan.selection import version_order
 from conformance.report import article, groups, summary
 from conformance.report.profile import profile
+from conformance.verdicts import store as verdicts
 
 SCHEMA = 1
 Json = dict[str, Any]

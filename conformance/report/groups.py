@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from conformance.catalogue import Behaviour, behaviours
-from conformance.choices import PATTERNS, version_order
+from conformance.plan.catalogue import Behaviour, behaviours
+from conformance.plan.selection import PATTERNS, version_order
 from conformance.report import summary
 
 Json = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from conformance.catalogue import behaviours
-from conformance.choices import PATTERNS
 from conformance.model import Cell
+from conformance.plan.catalogue import behaviours
+from conformance.plan.selection import PATTERNS
 from conformance.report import groups, picture, summary
 from conformance.report.table import SEEN, STYLE
 

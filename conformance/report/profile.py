@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from conformance.timing import Span
+from conformance.machine.timing import Span
 
 Json = dict[str, Any]
 # Kinds of work, in the order of a run, and what they are to people.

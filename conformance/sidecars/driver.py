@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from conformance.model import Cell
-from conformance.sidecars import REGISTRY
+from conformance.plan.sidecars import REGISTRY
 
 if TYPE_CHECKING:
-    from conformance.bootstrap.engine import Engine
-    from conformance.bootstrap.image_go import GoBuild
-    from conformance.bootstrap.images import FixtureImage
-    from conformance.clusters import ClusterHandle
+    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.engine.engine import Engine
+    from conformance.images.ensure import FixtureImage
+    from conformance.images.go_build import GoBuild
 
 Manifest = dict[str, Any]
 

@@ -14,7 +14,7 @@ from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
 
 if TYPE_CHECKING:
-    from conformance.clusters import ClusterHandle
+    from conformance.cluster.lifecycle import ClusterHandle
 
 CONTAINER = "sidecar"
 IMAGE = "app"  # a folder below fixtures/: the program is one of the app's

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import forge
 import pytest
-import worlds
 
-from conformance.evidence import records
+from conformance.evidence import parse as records
+from conformance.evidence.attempts import attempts, served
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.index import endpoint, shortest
-from conformance.evidence.requests import attempts, served
 from conformance.evidence.unjudgeable import Unjudgeable
+from tests.forge import bundle as forge
+from tests.worlds import lifecycle as worlds
 
 
 def test_a_line_of_ctr_events() -> None:

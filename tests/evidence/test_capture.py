@@ -8,16 +8,16 @@ import subprocess
 import tracemalloc
 from pathlib import Path
 
-import forge
 import pytest
-import wire
-import worlds
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.utils import PcapWriter
 
 from conformance.evidence.capture import Capture, UnreadableCapture
+from tests.forge import bundle as forge
+from tests.forge import wire
+from tests.worlds import lifecycle as worlds
 
 
 def read(path: Path) -> list:

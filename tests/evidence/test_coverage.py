@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import forge
 import pytest
-import wire
-import worlds
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.coverage import Blind
-from conformance.judges.view import from_inside
+from conformance.evidence.views import from_inside
 from conformance.model import Window
+from tests.forge import bundle as forge
+from tests.forge import wire
+from tests.worlds import lifecycle as worlds
 
 EARLY = Window("early", forge.ns(1), forge.ns(6))
 LATE = Window("late", forge.ns(10), forge.ns(17))

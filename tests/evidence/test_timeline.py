@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import forge
 import pytest
-import worlds
-from forge import ns
 
 from conformance.evidence import windows
 from conformance.evidence.bundle import Bundle
@@ -19,6 +16,9 @@ from conformance.evidence.timeline import (
     lives,
 )
 from conformance.evidence.unjudgeable import Unjudgeable
+from tests.forge import bundle as forge
+from tests.forge.bundle import ns
+from tests.worlds import lifecycle as worlds
 
 
 def event(earliest: int, latest: int) -> Event:

@@ -6,9 +6,9 @@ import random
 from itertools import pairwise
 
 import pytest
-import wire
 
 from conformance.evidence.tls import RecordCheck
+from tests.forge import wire
 
 GOOD_CLIENT = wire.CLIENT_HELLO + wire.CHANGE + wire.sealed(80) + wire.sealed(16_640)
 GOOD_SERVER = wire.SERVER_HELLO + wire.CHANGE + wire.sealed(0) + wire.sealed(900) + wire.ALERT

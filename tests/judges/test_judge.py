@@ -7,24 +7,24 @@ import random
 from pathlib import Path
 
 import pytest
-import worlds
-import worlds_cni
-import worlds_crash
-import worlds_jobs
-import worlds_leaks
-import worlds_logs
-import worlds_mesh
-import worlds_skew
-import worlds_start
-import worlds_stop
-import worlds_visible
 
-import conformance.judges.stop as stop_judges
+import conformance.judges.stop.order as stop_judges
 from conformance import judges
-from conformance.catalogue import behaviours
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Finding
+from conformance.plan.catalogue import behaviours
+from tests.worlds import cni as worlds_cni
+from tests.worlds import crash as worlds_crash
+from tests.worlds import jobs as worlds_jobs
+from tests.worlds import leaks as worlds_leaks
+from tests.worlds import lifecycle as worlds
+from tests.worlds import logs as worlds_logs
+from tests.worlds import mesh as worlds_mesh
+from tests.worlds import skew as worlds_skew
+from tests.worlds import start as worlds_start
+from tests.worlds import stop as worlds_stop
+from tests.worlds import visible as worlds_visible
 
 
 def world_of(behaviour: str, pattern: str = "native") -> worlds.World:

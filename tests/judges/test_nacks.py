@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_judge import world_of
+from tests.judges.test_judge import world_of
 
-from conformance.catalogue import behaviours, scenarios
+from conformance.plan.catalogue import behaviours, scenarios
 
 # As seen with a filter that istiod passes on and Envoy cannot load.
 SAID = (

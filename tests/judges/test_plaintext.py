@@ -6,15 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import forge
 import pytest
-import wire
-import worlds
-from forge import World, clear_request, ns, token
 
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Finding
+from tests.forge import bundle as forge
+from tests.forge import wire
+from tests.forge.bundle import World, clear_request, ns, token
+from tests.worlds import lifecycle as worlds
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
 BESIDE = "plaintext-while-the-sidecar-lived"

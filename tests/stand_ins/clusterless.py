@@ -14,9 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from conformance import expectations, observatory, preparation
 from conformance.model import Cell, Finding
-from conformance.options import Options
+from conformance.plan.options import Options
+from conformance.run import cells as observatory
+from conformance.run import preparation
+from conformance.verdicts import expectations
 
 
 class Preparation:

@@ -1,0 +1,125 @@
+"""What the controlling process tells the workers about each cluster, through one small file.
+
+A worker of pytest-xdist is another process and begins before any cluster is ready; it waits for
+<results>/clusters/<minor>/state.json to say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance.errors import EnvironmentProblem, Unobtainable
+from conformance.machine import files as atomic
+from conformance.machine.runs import Run
+
+
+@dataclass(frozen=True)
+class ClusterHandle:
+    """All that a worker needs to use a cluster.
+
+    minor: name of the kind config ("1.33"). name: kind's name. node: the control plane's container.
+    evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
+    """
+
+    minor: str
+    name: str
+    kubeconfig: Path
+    node: str
+    evidence: Path
+    host: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """As plain strings."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, str]) -> ClusterHandle:
+        """The reverse of ``to_json``."""
+        paths = {key: Path(data[key]) for key in ("kubeconfig", "evidence")}
+        return cls(**{**data, **paths})  # type: ignore[arg-type]
+
+
+def publish(run: Run, handle: ClusterHandle, sidecars: Mapping[str, str]) -> None:
+    """Tell the workers that the cluster is ready, and which sidecars are: name → "", or why it
+    cannot be had on this cluster."""
+    publish_state(run, handle.minor, "ready", handle=handle, sidecars=sidecars)
+
+
+def publish_state(
+    run: Run,
+    minor: str,
+    state: str,
+    *,
+    reason: str = "",
+    handle: ClusterHandle | None = None,
+    sidecars: Mapping[str, str] | None = None,
+) -> None:
+    """Write <results>/clusters/<minor>/state.json in one step.
+
+    state: creating, ready (with a handle), or with a reason in the user's language: failed, or
+    unobtainable, which is nobody's failure.
+    """
+    target = _state_file(run.results, minor)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    told = {
+        "state": state,
+        "reason": reason,
+        "cluster": handle.to_json() if handle else None,
+        "sidecars": dict(sidecars or {}),
+    }
+    atomic.write_text(target, json.dumps(told, indent=1))
+
+
+def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> ClusterHandle:
+    """The cluster of this minor, as soon as the controlling process says that it is ready and has
+    the sidecar.
+
+    deadline: seconds. Raises EnvironmentProblem with the reason when one of them failed, or with
+    what was seen last when the deadline is over; Unobtainable when this machine cannot have it.
+    """
+
+    def look() -> dict[str, Any] | None:
+        told = read_state(results, minor)
+        if told is None or (told["state"] == "ready" and sidecar not in told["sidecars"]):
+            return None
+        return told if told["state"] in ("ready", "failed", "unobtainable") else None
+
+    waiting = Retrying(
+        retry=retry_if_result(lambda told: told is None),
+        stop=stop_after_delay(deadline),
+        wait=wait_fixed(0.2),
+    )
+    try:
+        told = waiting(look)
+    except RetryError:
+        last = read_state(results, minor)
+        seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
+        raise EnvironmentProblem(
+            f"Kubernetes {minor} with {sidecar} was not ready after {deadline:.0f} s: {seen}; "
+            f"see {_state_file(results, minor).parent}."
+        ) from None
+    if told is not None and told["state"] == "unobtainable":
+        raise Unobtainable(told["reason"])
+    if told is None or told["state"] == "failed":
+        raise EnvironmentProblem(told["reason"] if told else "")
+    if told["sidecars"][sidecar]:
+        raise EnvironmentProblem(told["sidecars"][sidecar])
+    return ClusterHandle.from_json(told["cluster"])
+
+
+def _state_file(results: Path, minor: str) -> Path:
+    return results / "clusters" / minor / "state.json"
+
+
+def read_state(results: Path, minor: str) -> dict[str, Any] | None:
+    try:
+        told: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
+    except FileNotFoundError:
+        return None
+    return told

@@ -1,0 +1,329 @@
+"""The Docker engine of a run: the user's own when one answers, else one of the suite's.
+
+The suite's own engine is counted in users: every run holds a shared lock on it for its life, and
+the last to leave stops it, unless clusters were kept. After SIGKILL of a run the kernel frees the
+lock and the engine may stay; the next run uses it, or stops it when it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from conformance.engine.own import dockerd
+from conformance.errors import EnvironmentProblem
+from conformance.machine import interrupts, locks, process, progress, runs
+from conformance.machine.paths import cache_dir
+from conformance.machine.progress import ProgressBoard
+from conformance.machine.system_path import find, search_path
+
+# Docker 23 made BuildKit the default builder; before that, and without buildx, it is not there.
+_BUILDKIT_SINCE = 23
+_CLUSTER_LABEL = "io.x-k8s.kind.cluster"  # on every node container that kind makes
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answers.
+
+    docker: the client. host: where the engine listens (unix:///…). own: the suite started it.
+    env: what every docker and kind command needs in its environment. version: the engine's.
+    """
+
+    docker: Path
+    host: str
+    own: bool
+    version: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def engine(board: ProgressBoard = progress.board) -> Iterator[Engine]:
+    """A Docker engine for as long as the block lasts.
+
+    Raises EnvironmentProblem when none answers and none can be installed or started here; then
+    nothing was changed, or what was begun is undone (an installed package stays).
+    """
+    daemon = own()
+    users: locks.Lock | None = None
+    try:
+        found = users_engine()
+        if found is None:
+            must_be_startable()
+            if shutil.which("docker") is None or find("dockerd") is None:
+                _install(board)
+                found = _after_installation()
+        if found is None:
+            with _start_lock(board):
+                users = locks.shared(daemon.home / "users.lock")
+                found = _own_engine(daemon, board)
+        yield found
+    finally:
+        process.resume()  # stopping an engine takes commands, whatever was stopped before
+        with interrupts.shielded():
+            _leave(daemon, users, board)
+
+
+def own() -> dockerd.Daemon:
+    """Where the suite's own engine lives, whether it runs or not."""
+    return dockerd.Daemon(cache_dir() / "engine")
+
+
+def retire(board: ProgressBoard = progress.board) -> bool:
+    """Stop the suite's own engine if it runs, nobody uses it and no cluster on it was kept.
+
+    True when no own engine runs afterwards.
+    """
+    daemon = own()
+    if daemon.pid() is None and not daemon.exec_root.exists():
+        return True  # never started, or stopped in good order
+    with locks.exclusive(daemon.home / "start.lock"):
+        return _retire_locked(daemon, board)
+
+
+def _leave(daemon: dockerd.Daemon, users: locks.Lock | None, board: ProgressBoard) -> None:
+    if users is None:
+        with suppress(EnvironmentProblem):
+            retire(board)  # one that a killed run left behind
+        return
+    with _start_lock(board):  # from here on no newcomer can count on the engine
+        users.release()
+        _retire_locked(daemon, board)
+
+
+def _retire_locked(daemon: dockerd.Daemon, board: ProgressBoard) -> bool:
+    last = locks.try_exclusive(daemon.home / "users.lock")
+    if last is None:
+        return False
+    with last:
+        kept = [record for record in runs.kept() if record.host == daemon.host]
+        if kept and daemon.pid() is not None:
+            names = ", ".join(name for record in kept for name in record.clusters)
+            board.say(f"The suite's own Docker engine stays up for the kept clusters: {names}.")
+            return False
+        if daemon.pid() is None and not daemon.exec_root.exists():
+            return True
+        with board.phase("stopping the suite's own Docker engine"):
+            with suppress(EnvironmentProblem):
+                _empty(daemon)
+            dockerd.stop(daemon)
+        return True
+
+
+def _empty(daemon: dockerd.Daemon) -> None:
+    """Remove node containers of dead runs and unused networks: they would outlive the engine."""
+    docker, env = _client(), {"DOCKER_HOST": daemon.host}
+    listed = process.run(
+        [docker, "ps", "-aq", "--filter", f"label={_CLUSTER_LABEL}"],
+        what="listing the clusters on the engine",
+        env=env,
+        timeout=20,
+    ).split()
+    if listed:
+        process.run(
+            [docker, "rm", "-f", "-v", *listed], what="removing left clusters", env=env, timeout=60
+        )
+    process.run([docker, "network", "prune", "-f"], what="removing networks", env=env, timeout=30)
+
+
+@contextmanager
+def _start_lock(board: ProgressBoard) -> Iterator[None]:
+    path = own().home / "start.lock"
+    held = locks.try_exclusive(path)
+    if held is None:
+        with board.phase("waiting for another run to start or stop the suite's Docker engine"):
+            held = locks.exclusive(path)
+    with held:
+        yield
+
+
+def _own_engine(daemon: dockerd.Daemon, board: ProgressBoard) -> Engine:
+    """The suite's own engine: the running one, or a new one. Under the start lock."""
+    docker, env = _client(), {"DOCKER_HOST": daemon.host}
+
+    def answers() -> bool:
+        return daemon.pid() is not None and not isinstance(_version(docker, env), _Silence)
+
+    if daemon.pid() is None:
+        with board.phase("starting a Docker engine of the suite's own"):
+            dockerd.start(daemon, answers)
+    version = _patient_version(docker, env)
+    return Engine(docker, daemon.host, True, version, {**env, **_builder(docker, version)})
+
+
+class _Silence(str):
+    """What a client said instead of a server's version."""
+
+
+def users_engine() -> Engine | None:
+    """The engine that answers to the user's own settings; None when there is none.
+
+    Raises EnvironmentProblem when the user names an engine that does not answer, may not be used,
+    or is on another machine: starting another one behind the user's back would hide the mistake.
+    """
+    path = shutil.which("docker")
+    if path is None:
+        return None
+    docker, named = Path(path), os.environ.get("DOCKER_HOST")
+    version = _version(docker)
+    if isinstance(version, _Silence):
+        if "permission denied" in version.lower():
+            raise EnvironmentProblem(
+                f"The Docker engine may not be used by this user: {version}; join the group "
+                "docker and log in again, or run as root."
+            )
+        if named:
+            raise EnvironmentProblem(
+                f"DOCKER_HOST names {named}, which does not answer: {version}; start it, or unset "
+                "DOCKER_HOST."
+            )
+        return None
+    host = named or _context_host(docker)
+    if not host.startswith(("unix://", "npipe://")):
+        raise EnvironmentProblem(
+            f"The Docker engine at {host} may be on another machine: evidence is written through "
+            "folders of this one; name an engine by its local socket (DOCKER_HOST=unix:///…)."
+        )
+    return Engine(docker, host, False, version, {"DOCKER_HOST": host, **_builder(docker, version)})
+
+
+def _version(docker: Path, env: Mapping[str, str] | None = None) -> str | _Silence:
+    try:
+        return process.run(
+            [docker, "version", "--format", "{{.Server.Version}}"],
+            what="asking the Docker engine",
+            env=env,
+            timeout=20,
+        ).strip()
+    except EnvironmentProblem as problem:
+        return _Silence(problem)
+
+
+def _patient_version(docker: Path, env: Mapping[str, str]) -> str:
+    """The version of an engine that runs; a busy one may need a second question."""
+
+    def ask() -> str:
+        version = _version(docker, env)
+        if isinstance(version, _Silence):
+            raise EnvironmentProblem(
+                f"The suite's own Docker engine runs but does not answer: {version}; its log is "
+                f"{own().log}; stop it with make clean when no other run uses it."
+            )
+        return version
+
+    return Retrying(
+        retry=retry_if_exception_type(EnvironmentProblem),
+        stop=stop_after_delay(30),
+        wait=wait_fixed(0.5),
+        reraise=True,
+    )(ask)
+
+
+def _context_host(docker: Path) -> str:
+    """The socket of the client's current context."""
+    return process.run(
+        [docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
+        what="reading Docker's context",
+    ).strip()
+
+
+def _builder(docker: Path, version: str) -> dict[str, str]:
+    """DOCKER_BUILDKIT=0 where only the legacy builder works."""
+    major = version.partition(".")[0]
+    if major.isdigit() and int(major) >= _BUILDKIT_SINCE:
+        with suppress(EnvironmentProblem):
+            process.run([docker, "buildx", "version"], what="asking for buildx")
+            return {}
+    return {"DOCKER_BUILDKIT": "0"}
+
+
+def must_be_startable() -> None:
+    """Raises EnvironmentProblem unless this user could install or start an engine here."""
+    get = "install and start Docker (https://docs.docker.com/engine/install/)"
+    if os.geteuid() != 0:
+        raise EnvironmentProblem(
+            f"No Docker engine answers, and only root can start one: {get}, or run as root on "
+            "Debian or Ubuntu, where the suite does it."
+        )
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    effective = int(line.split()[1], 16)
+    if not (effective >> _CAP_SYS_ADMIN & 1 and effective >> _CAP_NET_ADMIN & 1):
+        raise EnvironmentProblem(
+            "No Docker engine answers, and this root may not start one: it lacks CAP_SYS_ADMIN or "
+            "CAP_NET_ADMIN, as in an unprivileged container; give it a Docker socket, or run it "
+            "privileged."
+        )
+    there = shutil.which("docker") and find("dockerd")
+    if not there and not (_is_debian() and shutil.which("apt-get")):
+        raise EnvironmentProblem(
+            f"No Docker engine answers, and none is installed: {get}; the suite installs it by "
+            "itself on Debian and Ubuntu only."
+        )
+
+
+def _install(board: ProgressBoard) -> None:
+    """docker.io from the distribution, with the client where that is a package of its own."""
+    log = cache_dir() / "engine" / "apt.log"
+    apt = ["apt-get", "-y", "-o", "DPkg::Lock::Timeout=300"]
+    env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": search_path()}
+    with board.phase("installing Docker from the distribution (docker.io)") as phase:
+        with suppress(EnvironmentProblem):  # one dead source must not matter; installing tells
+            process.run([*apt, "update"], what="apt-get update", log=log, env=env, timeout=600)
+        phase.note("packages")
+        packages = ["docker.io", "iproute2"]
+        if _apparmor_wants_its_parser():
+            packages.append("apparmor")
+        what = "installing docker.io (install Docker yourself, or mend apt)"
+        install = [*apt, "install", "--no-install-recommends"]
+        process.run([*install, *packages], what=what, log=log, env=env, timeout=1200)
+        if shutil.which("docker") is None:  # Debian 13 and newer
+            process.run([*install, "docker-cli"], what=what, log=log, env=env, timeout=600)
+
+
+def _after_installation() -> Engine | None:
+    """The engine that systemd started at installation, if there is a systemd and it did."""
+    if not Path("/run/systemd/system").is_dir():
+        return None
+
+    def ask() -> Engine:
+        found = users_engine()
+        if found is None:
+            raise EnvironmentProblem("The engine that was installed does not answer yet.")
+        return found
+
+    with suppress(EnvironmentProblem):
+        return Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.5), reraise=True)(ask)
+    return None
+
+
+def _apparmor_wants_its_parser() -> bool:
+    """Where the kernel confines, Docker starts no container without apparmor_parser."""
+    with suppress(OSError):
+        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+        return enabled and find("apparmor_parser") is None
+    return False
+
+
+def _is_debian() -> bool:
+    with suppress(OSError):
+        lines = Path("/etc/os-release").read_text().splitlines()
+        values = " ".join(line for line in lines if line.startswith(("ID=", "ID_LIKE=")))
+        return "debian" in values or "ubuntu" in values
+    return False
+
+
+def _client() -> Path:
+    path = shutil.which("docker")
+    if path is None:
+        raise EnvironmentProblem(
+            "The docker client is not on PATH; install it (Debian: docker.io or docker-cli)."
+        )
+    return Path(path)

@@ -1,0 +1,103 @@
+"""Finds the kubelet's first successful probe of the sidecar in the capture."""
+
+from __future__ import annotations
+
+import re
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.capture import Packet
+from conformance.evidence.coverage import Coverage
+from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.timeline import Event
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import from_inside, identity
+from conformance.model import Evidence
+
+# The kubelet takes every status from 200 to 399 for success (pkg/probe/http/http.go), and calls
+# itself "kube-probe/<minor>". Some servers (Fluent Bit's) end the line with the status.
+_SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d[ \r]")
+_ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d[ \r]")
+_KUBELET = re.compile(rb"^(?:GET|HEAD) [^\r\n]* HTTP/1\.[01]\r\n(?:.*\r\n)?User-Agent: kube-probe/",
+                      re.IGNORECASE | re.DOTALL)  # fmt: skip
+_HEAD = 4096  # bytes of a request or answer that are looked at
+
+
+def first_success(bundle: Bundle, port: int | None = None) -> tuple[Event | None, Coverage]:
+    """The 200 that opened the gate: from its first byte's frame to the frame that ends its head.
+
+    port: where the probe goes, the sidecar's health port by default. None when there is none in the
+    capture.
+    """
+    found, watched = successes(bundle, port)
+    return min(found, key=lambda one: one.earliest, default=None), watched
+
+
+def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Coverage]:
+    """Every 200 to a probe of the kubelet's (port: as for first_success)."""
+    return _answers(bundle, port, _SUCCESS)
+
+
+def answers(bundle: Bundle) -> list[Event]:
+    """Every answer to a probe of the kubelet's, whatever it says."""
+    return _answers(bundle, None, _ANSWER)[0]
+
+
+def _answers(
+    bundle: Bundle, port: int | None, wanted: re.Pattern[bytes]
+) -> tuple[list[Event], Coverage]:
+    index = bundle.index
+    port = port or index.ports.get("health")
+    gateways = index.addresses.get("gateway", frozenset())
+    if port is None or not gateways:
+        raise Unjudgeable("cell.json does not say where probes come from and go to")
+    local = identity(bundle).local
+    found: list[Event] = []
+
+    def open_probe(_: Stream) -> _Probe:
+        return _Probe(bundle.capture_file, found, wanted)
+
+    streams = Reassembler(open_probe)
+
+    def see(packet: Packet) -> None:
+        if packet.kind != "tcp":
+            return
+        asked = packet.src in gateways and packet.dst in local and packet.dport == port
+        answered = packet.dst in gateways and packet.src in local and packet.sport == port
+        if asked or answered:
+            streams.feed(packet)
+
+    watched = from_inside(bundle, see)
+    streams.finish()
+    return found, watched
+
+
+class _Probe:
+    """One connection to the health port: its first request and its first answer."""
+
+    def __init__(self, file: str, found: list[Event], wanted: re.Pattern[bytes]) -> None:
+        self._file = file
+        self._wanted = wanted
+        self._found = found
+        self._asked = b""
+        self._answer = b""
+        self._began = 0
+        self._done = False
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Payload of the connection."""
+        if self._done or chunk.kind != "data":
+            return
+        if chunk.direction == 0:
+            self._asked = (self._asked + chunk.data)[:_HEAD]
+            return
+        self._began = self._began or chunk.ns
+        self._answer = (self._answer + chunk.data)[:_HEAD]
+        if b"\r\n\r\n" not in self._answer:
+            return
+        self._done = True
+        if self._wanted.match(self._answer) and _KUBELET.match(self._asked):
+            status = self._answer.partition(b"\r\n")[0].decode("latin-1")
+            text = f"{status} to the kubelet's probe"
+            evidence = Evidence(self._file, frame=chunk.frame, ns=chunk.ns, text=text)
+            name = "the startup probe's first success"
+            self._found.append(Event(name, self._began, chunk.ns, (evidence,)))

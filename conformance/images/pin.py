@@ -1,0 +1,78 @@
+"""For maintainers: pins a Kubernetes patch version, or moves a minor to another patch.
+
+``python -m conformance.images.pin 1.38.1`` writes go.mod and go.sum of
+kind-configs/node-image/kubernetes/1.38. With a kind config v1.38.yaml beside them, that is all a
+new minor needs. It fails for patches whose staging modules were never published whole: take
+another patch then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from conformance.errors import Problem, UsageProblem
+from conformance.images.node_recipe import RECIPE
+from conformance.machine import process
+
+MODULE = "sidecar-conformance/node-image/kubernetes"
+
+
+def render_go_mod(theirs: str, version: str) -> str:
+    """A go.mod that requires Kubernetes ``version`` ("1.33.13"), from Kubernetes' own go.mod.
+
+    A replacement counts in the main module only. Kubernetes points its staging modules at folders
+    of its repository; published, they carry the same numbers under v0.
+    """
+    language = re.search(r"^go \S+$", theirs, re.MULTILINE)
+    behaviour = re.search(r"^godebug .+$", theirs, re.MULTILINE)
+    staging = re.findall(r"^\t(k8s\.io/\S+) => \./staging/", theirs, re.MULTILINE)
+    if language is None or not staging:
+        raise UsageProblem(f"The go.mod of Kubernetes {version} has no go line or staging modules.")
+    published = f"v0.{version.partition('.')[2]}"
+    blocks = [f"module {MODULE}", language[0]]
+    if behaviour is not None:
+        blocks.append(behaviour[0])
+    blocks.append(f"require k8s.io/kubernetes v{version}")
+    replaced = "".join(f"\t{module} => {module} {published}\n" for module in staging)
+    blocks.append(f"replace (\n{replaced})")
+    return "\n\n".join(blocks) + "\n"
+
+
+def pin(version: str) -> Path:
+    """Write the go.mod and go.sum of a version; the folder that they are in."""
+    if re.fullmatch(r"1\.\d+\.\d+", version) is None:
+        raise UsageProblem(f"{version} is no patch version; write it as 1.38.1.")
+    env = {"GOFLAGS": "", "GOWORK": "off"}
+    said = process.run(
+        ["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"],
+        what=f"downloading Kubernetes {version}",
+        env=env,
+    )
+    theirs = Path(json.loads(said)["GoMod"]).read_text()
+    source = RECIPE / "kubernetes"
+    folder = source / version.rpartition(".")[0]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        shutil.copy(source / "main.go", work)
+        (work / "go.mod").write_text(render_go_mod(theirs, version))
+        process.run(
+            ["go", "mod", "tidy"], what=f"resolving Kubernetes {version}", env=env, cwd=work
+        )
+        folder.mkdir(exist_ok=True)
+        for file in ("go.mod", "go.sum"):
+            shutil.copy(work / file, folder)
+    return folder
+
+
+if __name__ == "__main__":
+    try:
+        for wanted in sys.argv[1:]:
+            print(pin(wanted))
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

@@ -1,0 +1,227 @@
+"""job.completes: a Job completes within seconds of its main container's exit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.parse import Line
+from conformance.evidence.timeline import Life, lives, stamp_events
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.premise import require_premise
+from conformance.model import NS, Evidence, Finding, Measured
+
+_BEHAVIOUR = "job.completes"
+# "Within seconds": the sidecar's own drain (1.5 s in the fixtures), the job controller's batching
+# of status updates (1 s: pkg/controller/job, syncJobBatchPeriod) and its backoff after a conflict,
+# the kubelet's way to the pod's last phase (some 2 s), and a crowded machine.
+COMPLETE_WITHIN_NS = 15 * NS
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What happened, in ns."""
+
+    app: Life
+    sidecar: Life
+    exited: int
+    complete: Line | None
+    bound: Line | None
+    quit: Line | None
+    asked_to_stop: int | None
+
+    @property
+    def completed_alone(self) -> bool:
+        """Complete was received before anyone told the sidecar to quit."""
+        return self.complete is not None and (self.quit is None or self.complete.ns < self.quit.ns)
+
+    @property
+    def sidecar_left(self) -> bool:
+        """The sidecar had ended when the Job was Complete, and the kubelet had not told it to."""
+        gone = self.sidecar.exited_latest
+        if gone is None or self.complete is None or gone > self.complete.ns:
+            return False
+        return self.asked_to_stop is None or self.asked_to_stop > gone
+
+
+def completes(bundle: Bundle) -> Finding:
+    """To hold: the Job is Complete soon after its main's exit, with a sidecar nobody told to quit.
+
+    To be broken: it is still active at the bound, with the sidecar running and unsignalled; and
+    completes once the sidecar is told to quit, which proves the cause.
+    """
+    require_premise(bundle)
+    course = _course(bundle)
+    sidecar_gone = course.sidecar.exited_latest
+    started = course.sidecar.created
+    if started is None or started.ns > course.exited:
+        raise Unjudgeable("the sidecar did not run beside the Job's main container")
+    if sidecar_gone is not None and sidecar_gone < _earliest_exit(bundle, course):
+        raise Unjudgeable(
+            f"the sidecar had ended {(course.exited - sidecar_gone) / 1e6:.0f} ms before the main "
+            "container: the Job had nothing left to wait for",
+            evidence=_exits(course),
+        )
+    after = (course.complete.ns - course.exited) / NS if course.complete else None
+    measured: Measured = {
+        "complete_after_seconds": round(after, 3) if after is not None else None,
+        "told_to_quit": course.quit is not None,
+        "watched_seconds": round((_watched_until(bundle) - course.exited) / NS, 3),
+        "bound_seconds": bundle.index.job_bound_seconds,
+        "sidecar_exit_after_seconds": (
+            round((sidecar_gone - course.exited) / NS, 3) if sidecar_gone is not None else None
+        ),
+    }
+    if course.completed_alone:
+        if course.sidecar_left:
+            raise Unjudgeable(
+                "the sidecar ended by itself, and nobody had told it to: it may be why the Job did",
+                evidence=_exits(course),
+                measured=measured,
+            )
+        return _completed(course, measured)
+    return _blocked(bundle, course, measured)
+
+
+def _completed(course: _Course, measured: Measured) -> Finding:
+    assert course.complete is not None
+    after = course.complete.ns - course.exited
+    evidence = (*_exits(course), _complete(course.complete))
+    if after <= COMPLETE_WITHIN_NS:
+        return Finding(
+            _BEHAVIOUR,
+            "holds",
+            f"The Job was Complete {after / NS:.2f} s after its main container's exit.",
+            measured=measured,
+            evidence=evidence,
+        )
+    return Finding(
+        _BEHAVIOUR,
+        "broken",
+        f"The Job was Complete only {after / NS:.1f} s after its main container's exit.",
+        hazard="late",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def _blocked(bundle: Bundle, course: _Course, measured: Measured) -> Finding:
+    bound, quit_ = course.bound, course.quit
+    if bound is None or quit_ is None:
+        raise Unjudgeable(
+            "the Job was not Complete, and the bound was not reached either: the scenario did not "
+            "come to its end",
+            measured=measured,
+        )
+    if bound.ns - course.exited < bundle.index.job_bound_seconds * NS * 0.9:
+        raise Unjudgeable(
+            f"the bound was declared {(bound.ns - course.exited) / NS:.1f} s after the exit, too "
+            "early",
+            measured=measured,
+        )
+    active, last = _active_at(bundle, bound.ns)
+    if not active or last is None:
+        raise Unjudgeable("the watch does not show the Job active at the bound", measured=measured)
+    gone = course.sidecar.exited_latest
+    if gone is not None and gone <= quit_.ns:
+        raise Unjudgeable(
+            "the sidecar had ended by itself before it was told to quit: it is not what the Job "
+            "waited for",
+            evidence=_exits(course),
+            measured=measured,
+        )
+    if course.asked_to_stop is not None and course.asked_to_stop < quit_.ns:
+        raise Unjudgeable(
+            "the kubelet had told the sidecar to stop before the scenario did: the Job was slow, "
+            "not blocked",
+            measured=measured,
+        )
+    if course.complete is None or gone is None:
+        raise Unjudgeable(
+            "the Job did not complete when the sidecar was told to quit: the cause is not proven",
+            measured=measured,
+        )
+    return Finding(
+        _BEHAVIOUR,
+        "broken",
+        f"The Job was still active {(bound.ns - course.exited) / NS:.1f} s after its main "
+        f"container's exit, and completed {(course.complete.ns - quit_.ns) / NS:.1f} s after the "
+        "sidecar was told to quit.",
+        hazard="never-completes",
+        measured=measured,
+        evidence=(
+            Evidence("watch.jsonl", line=last.number, ns=last.ns, text="Job active"),
+            Evidence("steps.jsonl", line=quit_.number, ns=quit_.ns, text="sidecar told to quit"),
+            *_exits(course),
+            _complete(course.complete),
+        ),
+    )
+
+
+def _course(bundle: Bundle) -> _Course:
+    found = lives(bundle)
+    its, sidecars = found[bundle.index.app], found[bundle.index.sidecars[-1]]
+    if not its or its[-1].exited is None:
+        raise Unjudgeable("no exit of the Job's main container is in runtime.log")
+    if not sidecars:
+        raise Unjudgeable("the sidecar never started")
+    app, sidecar = its[-1], sidecars[-1]
+    assert app.exited is not None
+    if app.exited.status:
+        raise Unjudgeable(
+            f"the Job's main container failed with {app.exited.status}: it had nothing to complete",
+            evidence=(Evidence("runtime.log", app.exited.number, ns=app.exited.ns),),
+        )
+    return _Course(
+        app=app,
+        sidecar=sidecar,
+        exited=app.exited_latest or app.exited.ns,
+        complete=_first_complete(bundle),
+        bound=bundle.step("job.bound"),
+        quit=bundle.step("sidecar.quit-asked"),
+        asked_to_stop=min((stop.ns for stop in sidecar.stops), default=None),
+    )
+
+
+def _earliest_exit(bundle: Bundle, course: _Course) -> int:
+    last = stamp_events(bundle, bundle.index.app, "app.last")
+    return last[-1].earliest if last else course.exited
+
+
+def _jobs(bundle: Bundle) -> list[Line]:
+    return [line for line in bundle.watch() if line.get("kind") == "Job"]
+
+
+def _first_complete(bundle: Bundle) -> Line | None:
+    for line in _jobs(bundle):
+        for one in _status(line).get("conditions") or ():
+            if one["type"] == "Complete" and one["status"] == "True":
+                return line
+    return None
+
+
+def _active_at(bundle: Bundle, ns: int) -> tuple[bool, Line | None]:
+    """Whether the last version of the Job that was received by then says that it is active."""
+    before = [line for line in _jobs(bundle) if line.ns <= ns]
+    if not before:
+        return False, None
+    return bool(_status(before[-1]).get("active")), before[-1]
+
+
+def _status(line: Line) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = line["object"].get("status") or {}
+    return found
+
+
+def _watched_until(bundle: Bundle) -> int:
+    return max((line.ns for line in bundle.steps()), default=0)
+
+
+def _complete(line: Line) -> Evidence:
+    return Evidence("watch.jsonl", line=line.number, ns=line.ns, text="Job Complete")
+
+
+def _exits(course: _Course) -> tuple[Evidence, ...]:
+    return tuple(life.exit_evidence() for life in (course.app, course.sidecar) if life.exited)

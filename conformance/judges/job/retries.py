@@ -1,0 +1,256 @@
+"""job.failure, job.policies, job.sidecar-restarts: what a Job makes of mains that fail, and of
+sidecars that do."""
+
+from __future__ import annotations
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import jobs as batch
+from conformance.judges.jobs import MAIN, Job
+from conformance.model import NS, Evidence, Finding, Measured
+
+FAIL_UNDER_NEVER = ("fails", "fails-indexed", "fails-parallel")
+FAILS, COMPLETES = "restarts-and-fails", "restarts-and-completes"
+CRASHED, CRASHED_UNDER_NEVER = "crashed-on-failure", "crashed-never"
+_SPENT = "BackoffLimitExceeded"
+
+
+def failure(bundle: Bundle) -> Finding:
+    """To hold: each Job fails by itself once its mains have failed backoffLimit + 1 times, with
+    their own code beside a running sidecar, and for no other reason.
+
+    To be broken: Jobs whose mains have failed stay active, held by their sidecars.
+    """
+    behaviour = "job.failure"
+    read = batch.read(bundle)
+    jobs = [batch.job_of(read, name) for name in FAIL_UNDER_NEVER]
+    for job in jobs:
+        _require_own_codes(job)
+    held = [batch.held(bundle, job) for job in jobs if batch.ended_alone(bundle, job) is None]
+    if held:
+        names = " and ".join(one.job.name for one in held)
+        return Finding(
+            behaviour,
+            "broken",
+            f"{len(held)} of {len(jobs)} Jobs with failing mains did not fail ({names}): they were "
+            f"still active {min(one.seconds for one in held):.1f} s after the exits, and counted "
+            "the failures when their sidecars were told to quit.",
+            "never-fails",
+            {"held_seconds": {one.job.name: round(one.seconds, 3) for one in held}},
+            tuple(piece for one in held for piece in one.evidence),
+        )
+    measured: Measured = {
+        "tries": {job.name: len(_failures(job)) for job in jobs},
+        "failed_after_seconds": {job.name: _after_last_exit(job) for job in jobs},
+    }
+    evidence = tuple(piece for job in jobs for piece in _end(job, "Failed"))
+    for job in jobs:
+        batch.require_beside(job)
+        wrong = _wrong_end(job)
+        if wrong:
+            hazard = "wrong-tries" if "tries" in wrong else "wrong-code"
+            return Finding(behaviour, "broken", wrong, hazard, measured, evidence)
+    tries = ", ".join(f"{job.name} after {len(_failures(job))} tries" for job in jobs)
+    said = f"Each Job failed with its main's own exit code: {tries}."
+    return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
+
+
+def policies(bundle: Bundle) -> Finding:
+    """To hold: of two Jobs under OnFailure, the one whose main succeeds at its second try is
+    Complete, and the one whose main goes on failing is Failed, both by themselves.
+
+    To be broken: one of them stays active, held by its sidecar.
+    """
+    behaviour = "job.policies"
+    read = batch.read(bundle)
+    fails, completes = batch.job_of(read, FAILS), batch.job_of(read, COMPLETES)
+    for job in (fails, completes):
+        if job.spec["template"]["spec"]["restartPolicy"] != "OnFailure":
+            raise Unjudgeable(f"Job {job.name} is not under OnFailure")
+    wanted = [int(completes.environment("SC_EXIT_CODE")), 0]
+    if len(completes.tries) != 1 or completes.tries[0].codes != wanted:
+        raise Unjudgeable(
+            f"the main of Job {COMPLETES} was not tried twice in one pod with {wanted}",
+            evidence=batch.exits_of(completes),
+        )
+    _require_own_codes(fails)
+    held = [
+        batch.held(bundle, job)
+        for job in (fails, completes)
+        if batch.ended_alone(bundle, job) is None
+    ]
+    measured: dict[str, str | int | bool | None] = {
+        "failing_main_fails": batch.ended_alone(bundle, fails) is not None,
+        "failures_of_failing_main": len(_failures(fails)),
+    }
+    if held:
+        names = " and ".join(one.job.name for one in held)
+        never = held[-1].job is completes
+        which = "whose main had done with 0" if never else "of a failing main"
+        return Finding(
+            behaviour,
+            "broken",
+            f"Under OnFailure a Job {which} was still active "
+            f"{min(one.seconds for one in held):.1f} s later ({names}), and moved on when its "
+            "sidecar was told to quit."
+            + (" A main that goes on failing did fail its Job." if len(held) == never else ""),
+            "never-completes" if never else "never-fails",
+            measured,
+            tuple(piece for one in held for piece in one.evidence),
+        )
+    for job in (fails, completes):
+        batch.require_beside(job)
+    evidence = (*_end(fails, "Failed"), *_end(completes, "Complete"))
+    if completes.ended("Complete") is None or fails.why("Failed") != _SPENT:
+        said = f"{COMPLETES} ended as {completes.status()}, {FAILS} as {fails.status()}."
+        return Finding(behaviour, "broken", said[:400], "wrong-end", measured, evidence)
+    said = (
+        "Under OnFailure the main that succeeded at its second try completed its Job, and the one "
+        f"that went on failing failed it after {len(_failures(fails))} exits."
+    )
+    return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
+
+
+def sidecar_restarts(bundle: Bundle) -> Finding:
+    """To hold: a Job under OnFailure whose sidecar crashed once, and whose main did not, completes.
+
+    To be broken: it is failed for its backoffLimit while its main was well and had never been
+    restarted; the same main with the same crash completes its Job under Never.
+    """
+    behaviour = "job.sidecar-restarts"
+    read = batch.read(bundle)
+    job, control = batch.job_of(read, CRASHED), batch.job_of(read, CRASHED_UNDER_NEVER)
+    for one in (job, control):
+        _require_crash(one)
+    if control.ended("Complete") is None or control.tries[0].codes != [0]:
+        raise Unjudgeable(
+            "the same main with the same crash did not complete its Job under Never: the main was "
+            "not well",
+            evidence=batch.exits_of(control),
+        )
+    (its,) = job.tries
+    end = job.ended()
+    if end is None:
+        raise Unjudgeable(f"Job {CRASHED} did not end")
+    restarts = _restarts(job, end.ns)
+    measured: Measured = {
+        "backoff_limit": job.spec["backoffLimit"],
+        "sidecar_restarts": restarts.get(bundle.index.sidecars[-1], 0),
+        "main_restarts": restarts.get(MAIN, 0),
+        "completed_under_never": True,
+    }
+    evidence = (*_crashes(job), *_end(job, "Complete", "Failed"), *_end(control, "Complete"))
+    if job.ended("Complete"):
+        said = "The Job completed although its sidecar had crashed and been restarted."
+        return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
+    if job.why("Failed") != _SPENT or its.codes or restarts.get(MAIN, 0):
+        raise Unjudgeable(
+            f"the Job failed for {job.why('Failed')}, after {len(its.codes)} exits and "
+            f"{restarts.get(MAIN, 0)} restarts of its own main: the sidecar is not the only cause",
+            evidence=batch.exits_of(job),
+            measured=measured,
+        )
+    return Finding(
+        behaviour,
+        "broken",
+        f"{measured['sidecar_restarts']} restart of the sidecar used up the Job's backoffLimit of "
+        f"{measured['backoff_limit']}: a main that was well was stopped. Under Never the same main "
+        "completed its Job.",
+        "failed-by-sidecar",
+        measured,
+        evidence,
+    )
+
+
+def _failures(job: Job) -> list[int]:
+    """The exit codes of its mains that failed by themselves."""
+    return [code for one in job.tries for code in one.codes if code]
+
+
+def _require_own_codes(job: Job) -> None:
+    """Each main ended as it was told to, and at least one failed."""
+    code, index = int(job.environment("SC_EXIT_CODE")), job.environment("SC_FAIL_INDEX")
+    for one in job.tries:
+        wanted = {code} if index in ("", one.index) else {0}
+        if set(one.codes) - wanted:
+            raise Unjudgeable(
+                f"the main of pod {one.name} ended with {one.codes}, and not as it was told",
+                evidence=batch.exits_of(job),
+            )
+    if not _failures(job):
+        raise Unjudgeable(f"no main of Job {job.name} was seen to fail")
+
+
+def _wrong_end(job: Job) -> str:
+    """What is wrong with the end of a Job whose mains failed; "" when nothing is."""
+    if job.why("Failed") != _SPENT:
+        raise Unjudgeable(f"Job {job.name} ended for another reason: {job.why('Failed')}")
+    limit, side_by_side = job.spec["backoffLimit"], job.spec.get("parallelism") or 1
+    tries = len(_failures(job))
+    if not limit < tries <= limit + side_by_side:
+        return f"Job {job.name} failed after {tries} tries, with a backoffLimit of {limit}."
+    code = int(job.environment("SC_EXIT_CODE"))
+    told = {_told_code(one.versions[-1]["object"]) for one in job.tries if one.codes == [code]}
+    if told != {code}:
+        return f"The pods of Job {job.name} tell the exit codes {sorted(map(str, told))}."
+    return ""
+
+
+def _told_code(pod: batch.Object) -> int | None:
+    """The main's exit code in a pod's status."""
+    for one in pod.get("status", {}).get("containerStatuses") or ():
+        if one["name"] == MAIN and "terminated" in one.get("state", {}):
+            found: int = one["state"]["terminated"]["exitCode"]
+            return found
+    return None
+
+
+def _after_last_exit(job: Job) -> float | None:
+    exits = [ns for one in job.tries for life in one.exits if (ns := life.exited_latest)]
+    end = job.ended()
+    return round((end.ns - max(exits)) / NS, 3) if end and exits else None
+
+
+def _end(job: Job, *kinds: str) -> tuple[Evidence, ...]:
+    ends = [(kind, line) for kind in kinds if (line := job.ended(kind))]
+    return (*batch.exits_of(job), *(job.line(line, kind) for kind, line in ends))
+
+
+def _require_crash(job: Job) -> None:
+    """The sidecar ended untold while the main ran, and was started again."""
+    (its,) = job.tries if len(job.tries) == 1 else (None,)
+    if its is None or not its.sidecars or not its.mains or its.mains[0].created is None:
+        raise Unjudgeable(f"Job {job.name} had {len(job.tries)} pods, and none to judge")
+    first, *rest = its.sidecars
+    ended, began = first.exited_latest, its.mains[0].created.ns
+    over = its.mains[0].exited_latest
+    if not first.exited or not first.exited.status or first.stops or ended is None:
+        raise Unjudgeable(f"the sidecar of Job {job.name} did not crash")
+    if ended < began or (over is not None and over < ended):
+        raise Unjudgeable(f"the sidecar of Job {job.name} did not crash beside its main")
+    if not any(life.created for life in rest):
+        raise Unjudgeable(f"the sidecar of Job {job.name} was not started again after its crash")
+
+
+def _crashes(job: Job) -> list[Evidence]:
+    return [
+        Evidence(
+            "runtime.log",
+            life.exited.number,
+            ns=life.exited_latest,
+            text=f"{one.name}: {life.name} crashed with {life.exited.status}",
+        )
+        for one in job.tries
+        for life in one.sidecars[:1]
+        if life.exited
+    ]
+
+
+def _restarts(job: Job, ns: int) -> dict[str, int]:
+    """Restart counts of its pod's containers, as last seen before a moment."""
+    status = job.tries[0].at(ns).get("status", {})
+    return {
+        one["name"]: one["restartCount"]
+        for group in ("initContainerStatuses", "containerStatuses")
+        for one in status.get(group) or ()
+    }

@@ -1,0 +1,211 @@
+"""job.cronjob and job.spillover: what a Job that does not end does to those that come after it."""
+
+from __future__ import annotations
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.parse import Line, rfc3339_ns
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import jobs as batch
+from conformance.judges.jobs import Job
+from conformance.model import NS, Evidence, Finding, Measured
+
+FIRST, SECOND, THIRD = "first", "second", "third"
+
+
+def cronjob(bundle: Bundle) -> Finding:
+    """To hold: the second run comes after the first has completed by itself, with nobody's help.
+
+    To be broken: after the first run's main had exited, the controller refused the tick because
+    that run was active; the second run came when its sidecar was told to quit.
+    """
+    behaviour = "job.cronjob"
+    read = batch.read(bundle)
+    runs = [job for job in read.values() if batch.owner_of(_newest(job), "CronJob")]
+    if not runs:
+        raise Unjudgeable("the CronJob never ran")
+    first, second = batch.job_of(read, runs[0].name), runs[1] if len(runs) > 1 else None
+    policy = _policy(bundle)
+    if policy != "Forbid":
+        raise Unjudgeable(
+            f"the CronJob's concurrencyPolicy is {policy or 'unknown'}: nothing waits"
+        )
+    exited = _main_done(first)
+    if second is None:
+        raise Unjudgeable("no second run was seen, whatever was done")
+    came, ended = second.versions[0], batch.ended_alone(bundle, first)
+    measured: Measured = {
+        "second_run_after_seconds": round((came.ns - exited) / NS, 3),
+        "told_to_quit": batch.quit_asked(bundle, first) is not None,
+        "ticks_apart_seconds": _ticks_apart(first, second),
+    }
+    if ended is not None:
+        batch.require_beside(first)
+        if came.ns < ended.ns:
+            raise Unjudgeable("the second run came before the first had ended: Forbid does nothing")
+        if first.ended("Complete") is None:
+            raise Unjudgeable("the first run failed")
+        return Finding(
+            behaviour,
+            "holds",
+            f"The first run was Complete {(ended.ns - exited) / NS:.1f} s after its main's exit, "
+            f"and the next tick ran {(came.ns - exited) / NS:.1f} s after it.",
+            measured=measured,
+            evidence=(
+                *batch.exits_of(first),
+                first.line(ended, "Complete"),
+                second.line(came, "created"),
+            ),
+        )
+    held = batch.held(bundle, first)
+    refusal = _refusal(bundle, held)
+    if refusal is None:
+        raise Unjudgeable("no tick was refused between the bound and the quitting: it was not due")
+    if came.ns < held.quit.ns:
+        raise Unjudgeable("the second run came while the first was active: Forbid does nothing")
+    return Finding(
+        behaviour,
+        "broken",
+        f"The tick {(refusal.ns - exited) / NS:.1f} s after the main's exit was refused because "
+        f"the first run was still active; the second run came {(came.ns - held.quit.ns) / NS:.1f} "
+        "s after that run's sidecar was told to quit.",
+        "never-ticks",
+        measured,
+        (*held.evidence, _event(refusal), second.line(came, "created")),
+    )
+
+
+def spillover(bundle: Bundle) -> Finding:
+    """To hold: two Jobs end by themselves, and the third gets its pod without a refusal, where a
+    quota that counts has room for two.
+
+    To be broken: the third is refused for want of room while the mains of the others have long
+    exited, and gets its pod when their sidecars are told to quit.
+    """
+    behaviour = "job.spillover"
+    read = batch.read(bundle)
+    before = [batch.job_of(read, name) for name in (FIRST, SECOND)]
+    room = _room(bundle)
+    if room != len(before):
+        raise Unjudgeable(f"no quota for {len(before)} pods was seen to count any (room: {room})")
+    exits = [_main_done(job) for job in before]
+    submitted = next(iter(batch.steps(bundle, "job.create", job=THIRD)), None)
+    if submitted is None:
+        raise Unjudgeable(f"Job {THIRD} was never submitted")
+    third = read.get(THIRD)
+    came = third.tries[0].versions[0] if third and third.tries else None
+    refusals = _refused(bundle, THIRD, submitted.ns)
+    if came is None:
+        raise Unjudgeable(f"Job {THIRD} never got its pod, whatever was done")
+    measured: Measured = {
+        "refusals": len(refusals),
+        "pod_after_seconds": round((came.ns - submitted.ns) / NS, 3),
+    }
+    if not refusals:
+        ends = [batch.ended_alone(bundle, job) for job in before]
+        if None in ends:
+            raise Unjudgeable("a Job that had not ended was told to, and yet nothing was refused")
+        for job in before:
+            batch.require_beside(job)
+        if any(end.ns > came.ns for end in ends if end):
+            raise Unjudgeable(f"Job {THIRD} got its pod before the others had left: no quota held")
+        return Finding(
+            behaviour,
+            "holds",
+            f"Two Jobs had left a quota of {room} pods when the third came; its pod was there "
+            f"{(came.ns - submitted.ns) / NS:.1f} s later.",
+            measured=measured,
+            evidence=(
+                *(job.line(end, "ended") for job, end in zip(before, ends, strict=True) if end),
+                Evidence("watch.jsonl", came.number, ns=came.ns, text=f"pod of {THIRD}"),
+            ),
+        )
+    held = [batch.held(bundle, job) for job in before]
+    asked, refusal = max(one.quit.ns for one in held), refusals[0]
+    if refusal.ns > min(one.quit.ns for one in held) or came.ns < asked:
+        raise Unjudgeable("the refusal, the quitting and the pod did not come in this order")
+    return Finding(
+        behaviour,
+        "broken",
+        f"The third Job was refused (quota of {room} pods) {(refusal.ns - max(exits)) / NS:.1f} s "
+        "after the mains of the two before it had exited; it got its pod "
+        f"{(came.ns - asked) / NS:.1f} s after their sidecars were told to quit.",
+        "quota-full",
+        measured,
+        (
+            _event(refusal),
+            *(piece for one in held for piece in one.evidence),
+            Evidence("watch.jsonl", came.number, ns=came.ns, text=f"pod of {THIRD}"),
+        ),
+    )
+
+
+def _main_done(job: Job) -> int:
+    """When the main of a Job's only pod exited with 0."""
+    if [one.codes for one in job.tries] != [[0]]:
+        codes = [one.codes for one in job.tries]
+        raise Unjudgeable(f"the mains of Job {job.name} ended with {codes}, and not once with 0")
+    exited = job.tries[0].exits[0].exited_latest
+    assert exited is not None
+    return exited
+
+
+def _newest(job: Job) -> batch.Object:
+    found: batch.Object = job.versions[-1]["object"]
+    return found
+
+
+def _policy(bundle: Bundle) -> str:
+    for line in bundle.watch():
+        if line.get("kind") == "CronJob":
+            return str(line["object"]["spec"].get("concurrencyPolicy"))
+    return ""
+
+
+def _ticks_apart(first: Job, second: Job) -> float | None:
+    """Seconds between the times for which the two runs were scheduled."""
+    name = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+    notes = [(_newest(job)["metadata"].get("annotations") or {}) for job in (first, second)]
+    if not all(name in one for one in notes):
+        return None
+    return (rfc3339_ns(notes[1][name]) - rfc3339_ns(notes[0][name])) / NS
+
+
+def _refusal(bundle: Bundle, held: batch.Held) -> Line | None:
+    for line in _events(bundle, "JobAlreadyActive"):
+        if held.bound.ns < line.ns < held.quit.ns:
+            return line
+    return None
+
+
+def _refused(bundle: Bundle, job: str, since: int) -> list[Line]:
+    return [
+        line
+        for line in _events(bundle, "FailedCreate")
+        if line.ns > since
+        and line["object"]["involvedObject"]["name"] == job
+        and "exceeded quota" in str(line["object"].get("message"))
+    ]
+
+
+def _events(bundle: Bundle, reason: str) -> list[Line]:
+    return [
+        line
+        for line in bundle.watch()
+        if line.get("kind") == "Event" and line["object"].get("reason") == reason
+    ]
+
+
+def _event(line: Line) -> Evidence:
+    told = line["object"]
+    text = f"{told['reason']}: {told.get('message', '')}"
+    return Evidence("watch.jsonl", line.number, ns=line.ns, text=text[:300])
+
+
+def _room(bundle: Bundle) -> int:
+    """The pods that the quota has room for; 0 when it was never seen to count one."""
+    for line in bundle.watch():
+        if line.get("kind") == "ResourceQuota":
+            status = line["object"].get("status") or {}
+            if int((status.get("used") or {}).get("pods", 0)):
+                return int(status["hard"]["pods"])
+    return 0

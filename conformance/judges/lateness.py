@@ -1,0 +1,86 @@
+"""A crowded machine: where answers come late all around, an answer that did not come in time is no
+proof that it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import NS, Measured
+
+# What is answered at once. It takes 2 to 20 ms on two quiet cores, and 100 to 700 at a load of 50,
+# when nothing times out (2 s, or 3).
+_QUICK = ("first", "steady", "drain", "quick", "job", "init", "pool", "raw", "touch")
+LATE_NS = NS
+# Seen: 2 to 37 % where requests timed out (a load of 130 on two cores); up to 1.4 % where none did.
+LATE_SHARE = 0.02
+LEAST = 2
+TIMEOUT = "timeout"  # the outcome, as senders record it
+TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
+
+
+def only_timed_out(lost: Iterable[Attempt]) -> bool:
+    """Whether none of the lost was refused, cut or answered wrongly: that nobody answered in time
+    is a loss, and shows no more than that somebody was slow. So it reproduces no other hazard."""
+    return all(one.outcome == TIMEOUT for one in lost)
+
+
+def hazard_of(lost: Iterable[Attempt], its: str) -> str:
+    """The hazard of losses: its, unless all merely timed out."""
+    return TIMED_OUT if only_timed_out(lost) else its
+
+
+def sent_by(bundle: Bundle, *roles: str) -> Iterator[Attempt]:
+    """What the apps of these roles' pods sent, as far as they wrote it down."""
+    for role in roles:
+        if bundle.has(stamps_file(role, bundle.index.app)):
+            yield from attempts(bundle, role, bundle.index.app)
+
+
+def by_both(bundle: Bundle) -> Iterator[Attempt]:
+    """What both pods sent: they share a machine, and whose requests are lost has few late ones."""
+    yield from attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+    yield from attempts(bundle, "peer", "app")
+
+
+def crowded(sent: Iterable[Attempt]) -> int:
+    """How many quick requests were answered late; 0 unless so many that the machine was crowded."""
+    took = [
+        one.end_ns - one.begin_ns
+        for one in sent
+        if one.kind in _QUICK and one.outcome == OK and one.end_ns is not None
+    ]
+    late = sum(ns > LATE_NS for ns in took)
+    return late if late >= max(LEAST, LATE_SHARE * len(took)) else 0
+
+
+def _merely_late(one: Attempt) -> bool:
+    """Whether its time was over, by its sender or by a proxy that could not connect in its own.
+
+    The words are Envoy's (source/common/http/utility.cc, resetReasonToString).
+    """
+    return one.outcome in (TIMEOUT, UNENDED) or "connection timeout" in one.detail
+
+
+def blamable(
+    lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
+) -> Sequence[Attempt]:
+    """Of the lost requests those that cannot be the machine's: all, unless it was crowded, and then
+    those that did not merely time out.
+
+    sent: requests around them. Raises Unjudgeable when every loss may be the machine's.
+    """
+    late = crowded(sent) if lost else 0
+    if not late:
+        return lost
+    sure = [one for one in lost if not _merely_late(one)]
+    if not sure:
+        raise Unjudgeable(
+            f"{len(lost)} requests timed out while {late} were answered after more than a second: "
+            "the machine was too crowded to tell a loss from a late answer",
+            evidence=[one.evidence for one in lost[:50]],
+            measured=measured,
+        )
+    return sure

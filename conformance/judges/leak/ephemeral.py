@@ -1,0 +1,177 @@
+"""leak.ephemeral: an ephemeral container talks on after the end of the pod's proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from conformance.evidence import windows
+from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, served
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.timeline import Life, lives, stamp_events
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.plaintext import judge_window
+from conformance.judges.premise import require_premise, versions
+from conformance.model import NEVER, NS, Finding, Measured, Value, Window
+
+_BEHAVIOUR = "leak.ephemeral"
+VISITOR = "visitor"
+KIND = "visit"
+# It sends ten a second, and stays for seconds after the proxy's end (observe/ephemeral.py).
+MIN_CARRIED = 5
+MIN_AFTER = 10
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Who ended when: the latest that it can have been, but for told (ns)."""
+
+    visitor: Life
+    proxy: Life
+    app: Life
+    told: int | None  # the ephemeral container's SIGTERM, by its own stamp
+    proxy_told: int | None
+
+    @property
+    def alone_ns(self) -> int:
+        """From here on nobody else of the pod is there."""
+        return max(_ended(self.proxy), _ended(self.app))
+
+
+def outlives(bundle: Bundle) -> Finding:
+    """To hold: what the ephemeral container sends once app and proxy have ended is not in clear.
+    To be broken: it is (plaintext), or it was already while the proxy was there (bypassed)."""
+    require_premise(bundle)
+    ends = _ends(bundle)
+    life = windows.shutdown(bundle)
+    visits = [one for one in attempts(bundle, SUBJECT_ROLE, VISITOR) if one.kind == KIND]
+    carried = [one for one in visits if one.end_ns is not None and one.end_ns < life.start]
+    before = _before(bundle, carried, life.start)
+    if before.observed == "broken":
+        return replace(
+            before,
+            hazard="bypassed",
+            reason=f"While the proxy was there, and an ephemeral container too: {before.reason}",
+        )
+    _require_carried(bundle, carried)
+    alone = Window("alone", ends.alone_ns, life.end)
+    after = [one for one in visits if one.begin_ns in alone]
+    measured = _measured(ends, carried, after, life)
+    if len(after) < MIN_AFTER:
+        raise Unjudgeable(
+            f"the ephemeral container sent {len(after)} requests after the end of app and proxy, "
+            f"and {MIN_AFTER} are needed",
+            measured=measured,
+        )
+    looked = replace(alone, end=NEVER)
+    clear = judge_window(_BEHAVIOUR, bundle, alone, looked, to_the_end=True, sender=VISITOR)
+    measured = {**clear.measured, **measured}
+    said = (
+        f"An ephemeral container was told to end {_seconds(measured, 'told')} s after the deletion "
+        f"(the proxy: {_seconds(measured, 'proxy_told')}), and ended "
+        f"{_seconds(measured, 'ended')} s after it, which is "
+        f"{measured['outlived_proxy_seconds']} s after the proxy's end; of {len(after)} requests "
+        f"that it sent when app and proxy had ended, {_counts(after)}."
+    )
+    evidence = [ends.visitor.exit_evidence(), ends.proxy.exit_evidence(), *clear.evidence]
+    if clear.observed != "broken":
+        refused = [one.evidence for one in after[:5]]
+        reason = f"{said} {clear.reason}"
+        return replace(clear, reason=reason, measured=measured, evidence=[*evidence, *refused])
+    owners = clear.measured["leaked_requests_by"]
+    assert isinstance(owners, Mapping)
+    return replace(
+        clear,
+        hazard=clear.hazard if owners.get(VISITOR) else "unowned",
+        reason=f"{said} {clear.reason}",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def _ends(bundle: Bundle) -> _Ends:
+    """Raises Unjudgeable when one of them did not end, or the container is no ephemeral one."""
+    if not any(_ephemeral(line["object"]["spec"]) for line in versions(bundle)):
+        raise Unjudgeable(f"no ephemeral container {VISITOR} was ever in the pod")
+    (sidecar,) = bundle.index.sidecars
+    its = lives(bundle)
+
+    def last(name: str) -> Life:
+        found = its[name][-1] if its.get(name) else None
+        if found is None or found.exited_latest is None:
+            raise Unjudgeable(f"no exit of {name} is in runtime.log")
+        return found
+
+    told = stamp_events(bundle, VISITOR, "app.sigterm")
+    proxy_told = stamp_events(bundle, sidecar, "sidecar.sigterm")
+    return _Ends(
+        last(VISITOR),
+        last(sidecar),
+        last(bundle.index.app),
+        told[0].earliest if told else None,
+        proxy_told[-1].earliest if proxy_told else None,
+    )
+
+
+def _ephemeral(spec: Mapping[str, Any]) -> bool:
+    return any(one["name"] == VISITOR for one in spec.get("ephemeralContainers") or ())
+
+
+def _before(bundle: Bundle, carried: Sequence[Attempt], deleted_ns: int) -> Finding:
+    """Whether it was in clear while the proxy was there."""
+    if not carried:
+        raise Unjudgeable("the ephemeral container sent nothing before the deletion")
+    steady = Window("steady", min(one.begin_ns for one in carried), deleted_ns)
+    return judge_window(_BEHAVIOUR, bundle, steady, steady, to_the_end=False, sender=VISITOR)
+
+
+def _require_carried(bundle: Bundle, carried: Iterable[Attempt]) -> None:
+    """The mesh carried what it sent, as long as there was a proxy: else its end changed nothing."""
+    answered = served(bundle, "peer", "app", (KIND,))
+    good = [one for one in carried if one.outcome == OK and one.token in answered]
+    if len(good) < MIN_CARRIED:
+        raise Unjudgeable(
+            f"{len(good)} requests of the ephemeral container were answered before the deletion by "
+            f"a peer that takes mutual TLS only, and {MIN_CARRIED} are needed"
+        )
+
+
+def _measured(
+    ends: _Ends,
+    carried: Sequence[Attempt],
+    after: Sequence[Attempt],
+    life: Window,
+) -> Measured:
+    gone = _ended(ends.visitor)
+    values: dict[str, int | None] = {
+        "told_after_deletion_seconds": ends.told and ends.told - life.start,
+        "proxy_told_after_deletion_seconds": ends.proxy_told and ends.proxy_told - life.start,
+        "proxy_ended_after_deletion_seconds": _ended(ends.proxy) - life.start,
+        "ended_after_deletion_seconds": gone - life.start,
+        "outlived_proxy_seconds": gone - _ended(ends.proxy),
+        "outlived_app_seconds": gone - _ended(ends.app),
+        "network_namespace_ended_after_seconds": life.end - gone,
+    }
+    before: dict[str, Value] = dict(by_outcome(carried))
+    then: dict[str, Value] = dict(by_outcome(after))
+    return {
+        **{name: None if ns is None else round(ns / NS, 3) for name, ns in values.items()},
+        "waited_for_by_the_proxy": ends.proxy_told is not None and ends.proxy_told >= gone,
+        "visits_before_deletion": before,
+        "visits_after_proxy_and_app": then,
+    }
+
+
+def _seconds(measured: Measured, what: str) -> str:
+    found = measured[f"{what}_after_deletion_seconds"]
+    return "?" if found is None else str(found)
+
+
+def _ended(life: Life) -> int:
+    assert life.exited_latest is not None
+    return life.exited_latest
+
+
+def _counts(found: Sequence[Attempt]) -> str:
+    return ", ".join(f"{number} ended {how}" for how, number in by_outcome(found).items())

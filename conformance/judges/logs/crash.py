@@ -1,0 +1,112 @@
+"""logs.crash: a log shipper that is killed and restarted goes on where it was."""
+
+from __future__ import annotations
+
+from conformance.evidence.bundle import Bundle, stamps_file
+from conformance.evidence.log_lines import SINK, size
+from conformance.evidence.parse import Line
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.logs.lines import look, shipper_of
+from conformance.model import NS, Evidence, Finding, Measured
+
+_BEHAVIOUR = "logs.crash"
+_KILLED = 137
+_TOLD = 20
+
+
+def resumes(bundle: Bundle) -> Finding:
+    """To hold: every line that was written until the shipper ran again is at the sink, sent twice
+    or not. To be broken: some never came, and later ones did. From the first line on that the sink
+    had refused before the crash that is its doing (lost-lines), else not (lost-elsewhere)."""
+    killed, restarted, resumed = (
+        _step(bundle, name)
+        for name in ("sidecar.kill-asked", "sidecar.restarted", "sidecar.resumed")
+    )
+    wrote, got = look(bundle, end=(bundle.step("crash.bound") or resumed).ns)
+    lives = shipper_of(bundle)
+    if len(lives) < 2 or lives[1].created is None:
+        raise Unjudgeable("the shipper was not started a second time")
+    exited = lives[0].exited
+    if exited is None or exited.status != _KILLED or exited.ns < killed.ns:
+        raise Unjudgeable("no exit of the shipper by a SIGKILL is in runtime.log")
+    refused = _refused_before(bundle, killed.ns)
+    until = wrote.before(restarted.ns)
+    lost = got.missing(0, until)
+    window = (lives[1].created.ns - (lives[0].exited_latest or exited.ns)) / NS
+    measured: Measured = {
+        "written_until_the_restart": until,
+        "refused_before_the_crash": refused[0],
+        "lost": size(lost),
+        "came_twice": got.lines - got.count,
+        "out_of_order": got.reordered,
+        "window_seconds": round(window, 3),
+        "lines_a_second": round(wrote.count / max(wrote.seconds, 0.001), 1),
+    }
+    if got.held[-1][1] < until:
+        raise Unjudgeable(
+            "nothing that was written behind the crash arrived: the shipper did not go on",
+            measured=measured,
+        )
+    if not refused[0]:
+        raise Unjudgeable(
+            "the sink had refused no line before the crash: nothing was at stake", measured=measured
+        )
+    evidence = (
+        Evidence("runtime.log", exited.number, ns=exited.ns, text="the shipper, killed"),
+        refused[1],
+    )
+    if lost:
+        first, end = _first_refused(bundle, killed.ns), wrote.before(killed.ns)
+        at_stake = any(run[0] < end and run[1] >= first for run in lost)
+        return Finding(
+            _BEHAVIOUR,
+            "broken",
+            f"{size(lost)} of {until} lines were lost by a crash, lines {lost[0][0]} to "
+            f"{lost[-1][1]}; the shipper was away for {window:.2f} s.",
+            hazard="lost-lines" if at_stake else "lost-elsewhere",
+            measured=measured,
+            evidence=(*evidence, *(wrote.evidence(run[0]) for run in lost[:_TOLD])),
+        )
+    return Finding(
+        _BEHAVIOUR,
+        "holds",
+        f"All {until} lines arrived across a crash of {window:.2f} s; {got.lines - got.count} came "
+        "twice.",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
+    """How many lines the sink refused before a moment, and where it says so of the first."""
+    found = [
+        line
+        for line in bundle.stamps(*SINK)
+        if line.event == "sink.refused" and line["runs"] and line.ns < ns
+    ]
+    number = sum(size(map(tuple, runs)) for line in found for runs in line["runs"].values())
+    first = found[0] if found else None
+    return number, Evidence(
+        stamps_file(*SINK),
+        line=first.number if first else None,
+        ns=first.ns if first else None,
+        text="the sink refuses",
+    )
+
+
+def _first_refused(bundle: Bundle, ns: int) -> int:
+    """The lowest line that the sink refused before a moment: from it on lines were at stake."""
+    return min(
+        int(first)
+        for line in bundle.stamps(*SINK)
+        if line.event == "sink.refused" and line.ns < ns
+        for runs in line["runs"].values()
+        for first, _ in runs
+    )
+
+
+def _step(bundle: Bundle, name: str) -> Line:
+    found = bundle.step(name)
+    if found is None:
+        raise Unjudgeable(f"the scenario did not come to {name}")
+    return found

@@ -1,0 +1,155 @@
+"""logs.health-gate and logs.health-default: what a log shipper's health endpoint is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.log_lines import SINK, received, size, written
+from conformance.evidence.parse import Line
+from conformance.evidence.probes import answers as answers_to
+from conformance.evidence.probes import first_success
+from conformance.evidence.timeline import lives
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.windows import container_statuses
+from conformance.judges.premise import require_premise
+from conformance.model import NS, Evidence, Finding, Measured
+
+DEAF = "deaf"
+# Probes come every second: so many must have failed on the endpoint as it comes.
+MIN_FAILED = 3
+
+
+def waits(bundle: Bundle) -> Finding:
+    """To hold: the app was created only when the sink listened, though its shipper had run for long
+    before. To be broken: the app's own first stamp comes before (gate-open)."""
+    require_premise(bundle)
+    listening = next(
+        (line for line in bundle.stamps(*SINK) if line.event == "sink.listening"), None
+    )
+    if listening is None:
+        raise Unjudgeable("the sink never listened")
+    started = _first_stamp(bundle)
+    its = lives(bundle)[bundle.index.app]
+    created = its[0].created_event if its else None
+    if started is None or created is None:
+        raise Unjudgeable("the app never started")
+    probe, _ = first_success(bundle)
+    if probe is None:
+        raise Unjudgeable("no successful startup probe is in the capture")
+    wrote, got = written(bundle, SUBJECT_ROLE, bundle.index.app), received(bundle, SUBJECT_ROLE)
+    ahead, lost = (listening.ns - started.ns) / NS, size(got.missing(0, wrote.count))
+    measured: Measured = {
+        "app_before_sink_seconds": round(ahead, 3),
+        "written_while_the_sink_was_down": wrote.before(listening.ns),
+        "written": wrote.count,
+        "lost": lost,
+    }
+    evidence = (
+        *probe.evidence,
+        Evidence(stamps_file(SUBJECT_ROLE, bundle.index.app), started.number, ns=started.ns),
+        Evidence(stamps_file(*SINK), listening.number, ns=listening.ns, text="the sink listens"),
+    )
+    if started.ns < listening.ns:
+        if probe.latest >= created.earliest:
+            raise Unjudgeable("the app did not wait for the probe: no gate was tried")
+        return Finding(
+            "logs.health-gate",
+            "broken",
+            f"The shipper called itself healthy, and the app began {ahead:.1f} s before the sink "
+            f"listened; {lost} of {wrote.count} lines were lost in the end.",
+            hazard="gate-open",
+            measured=measured,
+            evidence=evidence,
+        )
+    if created.earliest <= listening.ns:
+        raise Unjudgeable("the app began as the sink did", measured=measured)
+    if bundle.step("subject.bound") is None:
+        raise Unjudgeable("nobody waited for the app before the sink listened", measured=measured)
+    if not any(one.latest < listening.ns for one in answers_to(bundle)):
+        raise Unjudgeable("the shipper answered no probe before: it may not have been up yet")
+    return Finding(
+        "logs.health-gate",
+        "holds",
+        f"The app began {(created.earliest - listening.ns) / NS:.1f} s after the sink listened.",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def answers(bundle: Bundle) -> Finding:
+    """To hold: the app beside the shipper with its health endpoint as it comes was started. To be
+    broken: it was not, while that shipper ran and the kubelet's probes of it failed, and its twin
+    with an endpoint that can be reached did start (never-answered)."""
+    require_premise(bundle)
+    twin = _first_stamp(bundle)
+    if twin is None:
+        raise Unjudgeable("the twin's app did not start either: the endpoint is not to blame")
+    runs, bound = bundle.step(f"{DEAF}.sidecar-runs"), bundle.step(f"{DEAF}.bound")
+    pod = bundle.index.pods.get(DEAF)
+    if runs is None or pod is None:
+        raise Unjudgeable("there was no pod with the endpoint as it comes")
+    if bound is None:
+        if bundle.step(f"{DEAF}.app-runs") is None:
+            raise Unjudgeable("nobody waited for the app")
+        (stamp,) = [next(iter(bundle.stamps(DEAF, bundle.index.app)))]
+        return Finding(
+            "logs.health-default",
+            "holds",
+            f"The app began {(stamp.ns - runs.ns) / NS:.1f} s after its shipper was seen to run.",
+            evidence=(Evidence(stamps_file(DEAF, bundle.index.app), stamp.number, ns=stamp.ns),),
+        )
+    shipper = bundle.index.sidecars[-1]
+    seen = _status(bundle, pod.uid, shipper, bound.ns)
+    failed = _failed_probes(bundle, pod.uid, bound.ns)
+    if seen is None or bundle.has(stamps_file(DEAF, bundle.index.app)):
+        raise Unjudgeable("whether its app started is not clear")
+    if "running" not in seen["state"] or seen["restartCount"]:
+        raise Unjudgeable("its shipper did not run all the time")
+    number = sum(int(line["object"].get("count") or 1) for line in failed[-1:])
+    if number < MIN_FAILED:
+        raise Unjudgeable(f"{number} failed probes are recorded, and {MIN_FAILED} are needed")
+    said = str(failed[-1]["object"].get("message", "")).strip()
+    waited = (bound.ns - runs.ns) / NS
+    return Finding(
+        "logs.health-default",
+        "broken",
+        f"The app was not started in {waited:.0f} s beside a running shipper; {number} probes "
+        f"failed: {said}.",
+        hazard="never-answered",
+        measured={"failed_probes": number, "waited_seconds": round(waited, 3), "said": said},
+        evidence=(
+            Evidence("watch.jsonl", failed[-1].number, ns=failed[-1].ns, text=said),
+            Evidence("steps.jsonl", bound.number, ns=bound.ns, text="the app does not run"),
+        ),
+    )
+
+
+def _first_stamp(bundle: Bundle) -> Line | None:
+    if not bundle.has(stamps_file(SUBJECT_ROLE, bundle.index.app)):
+        return None
+    return next(iter(bundle.stamps(SUBJECT_ROLE, bundle.index.app)), None)
+
+
+def _status(bundle: Bundle, uid: str, container: str, ns: int) -> dict[str, Any] | None:
+    """A container's status as last received before a moment."""
+    found = None
+    for line in bundle.watch():
+        if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == uid and line.ns <= ns:
+            for one in container_statuses(line["object"].get("status", {})):
+                if one["name"] == container:
+                    found = dict(one)
+    return found
+
+
+def _failed_probes(bundle: Bundle, uid: str, ns: int) -> list[Line]:
+    """The Events that tell of failed startup probes of a pod, received before a moment."""
+    return [
+        line
+        for line in bundle.watch()
+        if line.get("kind") == "Event"
+        and line.ns <= ns
+        and line["object"].get("reason") == "Unhealthy"
+        and line["object"].get("involvedObject", {}).get("uid") == uid
+        and "tartup probe" in str(line["object"].get("message"))
+    ]

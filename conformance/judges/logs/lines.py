@@ -1,0 +1,223 @@
+"""logs.first and logs.last: which of the app's lines reach the sink.
+
+The app's own record is held against the sink's, line by line. The shipper is in the middle and is
+asked nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.log_lines import (
+    Received,
+    Run,
+    Written,
+    received,
+    require_sink,
+    size,
+    written,
+)
+from conformance.evidence.timeline import Life, lives
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.premise import require_premise
+from conformance.model import NS, Evidence, Finding, Measured
+
+# A second of ten lines, and the first and last one.
+MIN_LINES = 20
+# The app goes on writing for so long behind its own SIGTERM: a shipper that is signalled beside it
+# cannot have delivered the last lines by chance.
+MIN_DRAIN_NS = 1 * NS
+# Of the lines a second that were asked for. Less, and the machine was too slow for the claim.
+MIN_RATE = 0.9
+_TOLD = 20
+
+
+def first(bundle: Bundle) -> Finding:
+    """To hold: the sink has the app's first line. To be broken: lines from the first on are
+    missing, and later ones arrived."""
+    wrote, got = look(bundle)
+    (line, _), *_ = got.held
+    measured = measure(bundle, wrote, got)
+    arrival = got.arrival_of(line)
+    assert arrival is not None
+    if line:
+        return Finding(
+            "logs.first",
+            "broken",
+            f"The first {line} lines of {wrote.count} never arrived: line {line} is the first that "
+            "the sink holds.",
+            hazard="lost-lines" if _crashed_before(bundle, arrival.ns) else "lost-first",
+            measured=measured,
+            evidence=(wrote.evidence(0), wrote.evidence(line - 1), arrival.evidence),
+        )
+    took = (arrival.ns - wrote.batches[0].ns) / NS
+    return Finding(
+        "logs.first",
+        "holds",
+        f"The app's first line was at the sink {took:.2f} s after it was written; {wrote.count} "
+        f"lines at {wrote.count / max(wrote.seconds, 0.001):.0f} a second.",
+        measured={**measured, "first_line_delay_seconds": round(took, 3)},
+        evidence=(wrote.evidence(0), arrival.evidence),
+    )
+
+
+def last(bundle: Bundle) -> Finding:
+    """To hold: from the first line that arrived on the sink has every line, and the app came to its
+    last. To be broken: only lines at the end are missing (lost-last), or others (lost-lines)."""
+    wrote, got = look(bundle)
+    begin = got.held[0][0]
+    lost = got.missing(begin, wrote.count)
+    measured = measure(bundle, wrote, got)
+    if wrote.ended is None or wrote.ended["lines"] != wrote.count:
+        raise Unjudgeable("the app did not come to its last line", measured=measured)
+    _require_drain(bundle, wrote, measured)
+    if lost:
+        return _lost(bundle, wrote, lost, measured)
+    final = got.arrival_of(wrote.count - 1)
+    assert final is not None
+    took = (final.ns - wrote.batches[-1].ns) / NS
+    return Finding(
+        "logs.last",
+        "holds",
+        f"All {wrote.count - begin} lines arrived, the last one {took:.2f} s after it was written; "
+        f"{got.lines - got.count} came twice.",
+        measured={**measured, "last_line_delay_seconds": round(took, 3)},
+        evidence=(wrote.evidence(wrote.count - 1), final.evidence),
+    )
+
+
+def _lost(bundle: Bundle, wrote: Written, lost: Sequence[Run], measured: Measured) -> Finding:
+    tail = len(lost) == 1 and lost[0][1] == wrote.count - 1
+    missing = wrote.batch_of(lost[0][0])
+    told = signal_to_shipper(bundle)
+    when = ""
+    if told is not None:
+        ahead = (missing.ns - told.ns) / NS if told.ns is not None else 0.0
+        when = (
+            f"; the first of them was written {abs(ahead):.2f} s "
+            f"{'after' if ahead > 0 else 'before'} the shipper was told to end"
+        )
+    return Finding(
+        "logs.last",
+        "broken",
+        f"{size(lost)} of {wrote.count} lines never arrived"
+        f"{', all at the end' if tail else f', in {len(lost)} pieces'}{when}.",
+        hazard="lost-last" if tail and ran_until_told(bundle) else "lost-lines",
+        measured=measured,
+        evidence=[
+            *(wrote.evidence(run[0]) for run in lost[:_TOLD]),
+            *([told] if told is not None else []),
+        ],
+    )
+
+
+def look(
+    bundle: Bundle, role: str = SUBJECT_ROLE, end: int | None = None
+) -> tuple[Written, Received]:
+    """Both records, if they mean anything: the sink was there to the end, and enough lines were
+    written as fast as they were meant to be.
+
+    end: until when what was written had time to arrive (ns); by default the shipper's own end.
+    Raises Unjudgeable.
+    """
+    require_premise(bundle)
+    wrote = written(bundle, role, bundle.index.app)
+    got = received(bundle, role)
+    require_sink(bundle, wrote.batches[0].ns, _ended_ns(bundle) if end is None else end)
+    if wrote.count < MIN_LINES:
+        raise Unjudgeable(f"{wrote.count} lines were written, and {MIN_LINES} are needed")
+    if got.held and got.held[-1][1] >= wrote.count + _unrecorded(wrote):
+        raise Unjudgeable("the sink holds lines that nobody wrote")
+    if not got.held:
+        raise Unjudgeable("no line arrived at all: the shipper never reached the sink")
+    real = wrote.count / max(wrote.seconds, 0.001)
+    if real < MIN_RATE * wrote.rate:
+        raise Unjudgeable(
+            f"the app wrote {real:.0f} lines a second, and not {wrote.rate:.0f}: the machine was "
+            "too slow for it"
+        )
+    return wrote, got
+
+
+def measure(bundle: Bundle, wrote: Written, got: Received) -> Measured:
+    """What there is to compare between runs."""
+    lost = got.missing(0, wrote.count)
+    told = signal_to_shipper(bundle)
+    gone = shipper_of(bundle)[-1]
+    return {
+        "written": wrote.count,
+        "received": got.count,
+        "lost": size(lost),
+        "lost_at_the_beginning": got.held[0][0],
+        "lost_at_the_end": max(0, wrote.count - 1 - got.held[-1][1]),
+        "came_twice": got.lines - got.count,
+        "out_of_order": got.reordered,
+        "lines_a_second": round(wrote.count / max(wrote.seconds, 0.001), 1),
+        "seconds": round(wrote.seconds, 3),
+        "shipper_told_before_last_line_seconds": (
+            round((wrote.batches[-1].ns - told.ns) / NS, 3) if told and told.ns else None
+        ),
+        "shipper_exit_code": gone.exited.status if gone.exited else None,
+    }
+
+
+def shipper_of(bundle: Bundle) -> Sequence[Life]:
+    """The shipper's containers of the pod under test, one for each run. Raises Unjudgeable."""
+    its = lives(bundle)[bundle.index.sidecars[-1]]
+    if not its or its[0].created is None:
+        raise Unjudgeable("the shipper never started")
+    return its
+
+
+def signal_to_shipper(bundle: Bundle) -> Evidence | None:
+    """The announcement of the shipper's signal, the first one; None when there was none."""
+    stops = [stop for life in shipper_of(bundle) for stop in life.stops]
+    if not stops:
+        return None
+    told = min(stops, key=lambda one: one.ns)
+    text = f"the shipper: signal {told.signal}"
+    return Evidence("containerd.log", told.number, ns=told.ns, text=text)
+
+
+def ran_until_told(bundle: Bundle) -> bool:
+    """Whether the shipper had one run, which ended when it was told to: what one loses that crashed
+    on its way may look like the last lines, too."""
+    run, told = shipper_of(bundle), signal_to_shipper(bundle)
+    if len(run) > 1 or told is None or told.ns is None:
+        return False
+    gone = run[0].exited_latest
+    return gone is None or gone >= told.ns
+
+
+def _crashed_before(bundle: Bundle, ns: int) -> bool:
+    """Whether a run of the shipper had ended before then: what one has read is lost with it."""
+    return any(
+        one.exited_latest is not None and one.exited_latest < ns for one in shipper_of(bundle)
+    )
+
+
+def _ended_ns(bundle: Bundle) -> int:
+    gone = shipper_of(bundle)[-1].exited_latest
+    if gone is None:
+        raise Unjudgeable("no exit of the shipper is in runtime.log")
+    return gone
+
+
+def _unrecorded(wrote: Written) -> int:
+    """Lines that a writer may have written and not recorded, because it was killed in between."""
+    return 0 if wrote.ended is not None else max(1, int(wrote.rate))
+
+
+def _require_drain(bundle: Bundle, wrote: Written, measured: Measured) -> None:
+    """A deleted app must have gone on writing; a Job's main ends by itself."""
+    if bundle.step("delete.accepted") is None and wrote.sigterm is None:
+        return
+    if wrote.sigterm is None:
+        raise Unjudgeable("the app never said that it got SIGTERM", measured=measured)
+    if wrote.batches[-1].ns - wrote.sigterm.ns < MIN_DRAIN_NS:
+        raise Unjudgeable(
+            "the app wrote for less than a second behind its SIGTERM: a shipper signalled beside "
+            "it could have delivered everything by chance",
+            measured=measured,
+        )

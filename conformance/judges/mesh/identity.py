@@ -1,0 +1,284 @@
+"""mutual.identity: what is TLS on the wire is mutual TLS between the right two identities.
+
+TLS 1.3 hides the client's certificate. So two other things are asked: is a client without a
+certificate turned away, and does the sidecar's own record of each connection that the capture saw,
+joined by address and port, name the right identity on both sides?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from conformance.evidence import windows
+from conformance.evidence.access_log import Record, Records, records
+from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, served
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file
+from conformance.evidence.timeline import lives
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import from_inside
+from conformance.evidence.wire_connections import Connection, Connections
+from conformance.judges.premise import require_premise
+from conformance.model import NEVER, NS, Finding, Measured, Value, Window
+
+_BEHAVIOUR = "mutual.identity"
+_STRANGER = "dial-tls"
+# How a server says no to a client that shows no certificate. "refused" and "timeout" are no such
+# answer (nobody was there); "wrong" is an HTTP answer: the handshake had been accepted.
+_TURNED_AWAY = ("closed", "reset")
+_TOLD = 50
+# Envoy writes its records down at least this often (--file-flush-interval-msec: 0.2 s in the
+# reference mesh, 1 s in Istio's): what ended later than that before a kill may be lost.
+FLUSH_NS = 1 * NS
+
+
+def mutual(bundle: Bundle) -> Finding:
+    """Strangers are turned away, and every connection with the peer has the right identities."""
+    require_premise(bundle)
+    identities = bundle.index.identities
+    if not identities.get("subject") or not identities.get("peer"):
+        raise Unjudgeable("cell.json does not say which identities are expected")
+    steady = windows.steady(bundle)
+    strangers = [
+        one
+        for one in attempts(bundle, "dialer", "dialer")
+        if one.kind == _STRANGER and one.begin_ns in steady and (one.end_ns or 0) in steady
+    ]
+    wire = Connections(bundle)
+    coverage = from_inside(bundle, wire.see)
+    wire.finish()
+    said = records(bundle)
+    joined = [(one, said.of(one)) for one in wire.with_peer]
+    measured = _measured(steady, strangers, wire, joined, said)
+
+    for found in (
+        _let_in(bundle, strangers, measured),
+        _served_nobody(said, measured),
+        _in_clear(wire, steady, measured),
+        _wrong(bundle, joined, measured),
+    ):
+        if found is not None:
+            return found
+
+    problems = coverage.problems(steady, to_the_end=False)
+    if problems:
+        words = "; ".join(one if isinstance(one, str) else one.why for one in problems[:5])
+        raise Unjudgeable(
+            f"capture blind in the steady window: {words}",
+            retry=any(not isinstance(one, str) for one in problems),
+            measured=measured,
+        )
+    turned_away = _require_strangers(strangers, wire, measured)
+    _require_joined(bundle, joined, steady, measured)
+    known = sum(bool(its) for _, its in joined)
+    return Finding(
+        _BEHAVIOUR,
+        "holds",
+        f"{len(turned_away)} of {len(turned_away)} clients without a certificate were turned away; "
+        f"{known} TLS connections with the peer carry {identities['subject']} and "
+        f"{identities['peer']} in the sidecar's own records.",
+        measured=measured,
+        evidence=(
+            *(one.evidence for one in turned_away[:2]),
+            *(piece for one, its in joined if its for piece in (one.evidence, its[0].evidence)),
+        )[:_TOLD],
+    )
+
+
+def _let_in(bundle: Bundle, strangers: Sequence[Attempt], measured: Measured) -> Finding | None:
+    reached = served(bundle, SUBJECT_ROLE, bundle.index.app, (_STRANGER,))
+    let_in = [one for one in strangers if one.outcome in (OK, "wrong") or one.token in reached]
+    if not let_in:
+        return None
+    return Finding(
+        _BEHAVIOUR,
+        "broken",
+        f"{len(let_in)} of {len(strangers)} TLS clients without a certificate were let in.",
+        hazard="not-mutual",
+        measured=measured,
+        evidence=[one.evidence for one in let_in[:_TOLD]],
+    )
+
+
+def _served_nobody(said: Records, measured: Measured) -> Finding | None:
+    if not said.anonymous:
+        return None
+    return Finding(
+        _BEHAVIOUR,
+        "broken",
+        f"{said.anonymous_number} requests were served to clients that showed no identity.",
+        hazard="not-mutual",
+        measured=measured,
+        evidence=[one.evidence for one in said.anonymous[:_TOLD]],
+    )
+
+
+def _in_clear(wire: Connections, steady: Window, measured: Measured) -> Finding | None:
+    clear = [one for one in wire.with_peer if one.clear and one.first_ns in steady]
+    if not clear:
+        return None
+    return Finding(
+        _BEHAVIOUR,
+        "broken",
+        f"{len(clear)} connections with the peer that began in the steady state are not TLS "
+        f"({clear[0].clear}).",
+        hazard="plaintext",
+        measured=measured,
+        evidence=[one.evidence for one in clear[:_TOLD]],
+    )
+
+
+def _wrong(
+    bundle: Bundle, joined: Sequence[tuple[Connection, Sequence[Record]]], measured: Measured
+) -> Finding | None:
+    own, peer = bundle.index.identities["subject"], bundle.index.identities["peer"]
+    wrong = [
+        (connection, record)
+        for connection, its in joined
+        for record in its
+        if (record.peer_uri and record.peer_uri != peer)
+        or (record.own_uri and record.own_uri != own)
+    ]
+    anonymous = [
+        (connection, record)
+        for connection, its in joined
+        for record in its
+        if record.served and not (record.peer_uri and record.own_uri)
+    ]
+    for pairs, hazard in ((wrong, "wrong-identity"), (anonymous, "not-mutual")):
+        if pairs:
+            _, record = pairs[0]
+            return Finding(
+                _BEHAVIOUR,
+                "broken",
+                f"{len(pairs)} requests on connections with the peer carry other identities than "
+                f"{own} and {peer}: first {record.own_uri or 'none'} and "
+                f"{record.peer_uri or 'none'}.",
+                hazard=hazard,
+                measured=measured,
+                evidence=[
+                    piece for pair in pairs[: _TOLD // 2] for piece in (p.evidence for p in pair)
+                ],
+            )
+    return None
+
+
+def _require_strangers(
+    strangers: Sequence[Attempt], wire: Connections, measured: Measured
+) -> list[Attempt]:
+    """The strangers that spoke TLS with the sidecar and were turned away."""
+    turned_away = [
+        one
+        for one in strangers
+        if one.outcome in _TURNED_AWAY and one.local and wire.shook_hands(one.local)
+    ]
+    if not turned_away:
+        raise Unjudgeable(
+            f"none of {len(strangers)} TLS clients without a certificate got as far as the "
+            "sidecar's hello and was turned away in the steady state",
+            evidence=[one.evidence for one in strangers[:5]],
+            measured=measured,
+        )
+    return turned_away
+
+
+def _answered(bundle: Bundle, unknown: list[Connection]) -> list[Connection]:
+    """Without those on which, by the other end's record, no request was ever answered.
+
+    A proxy opens a connection ahead of need, and its first request may come seconds later: too late
+    to end before the sidecar does.
+    """
+    if not unknown or not bundle.has(log_file("peer", bundle.index.sidecars[0])):
+        return unknown
+    said = records(bundle, "peer")
+    found = []
+    for one in unknown:
+        other_end = replace(one, outbound=not one.outbound, local=one.remote, remote=one.local)
+        its = said.of(other_end)
+        if not its or any(record.served for record in its):
+            found.append(one)
+    return found
+
+
+def _require_joined(
+    bundle: Bundle,
+    joined: Sequence[tuple[Connection, Sequence[Record]]],
+    steady: Window,
+    measured: Measured,
+) -> None:
+    """Every connection that crosses the steady state has its record, each way at least one."""
+    # A request is recorded when it has ended: a connection may lack its record if its only request
+    # can have been under way when its proxy ended.
+    late = _sidecar_gone_ns(bundle) - _longest_request_ns(bundle) - FLUSH_NS
+    unknown = [
+        one
+        for one, its in joined
+        if not its and one.tls and one.crosses(steady) and one.first_ns < late
+    ]
+    unknown = _answered(bundle, unknown)
+    if unknown:
+        raise Unjudgeable(
+            f"{len(unknown)} TLS connections with the peer in the steady state have no record of "
+            "the sidecar",
+            evidence=[one.evidence for one in unknown[:10]],
+            measured=measured,
+        )
+    for outbound, word in ((True, "to"), (False, "from")):
+        if not any(
+            any(record.served and record.peer_uri and record.own_uri for record in its)
+            for one, its in joined
+            if one.outbound == outbound and one.tls
+        ):
+            raise Unjudgeable(
+                f"no TLS connection {word} the peer could be joined to a record of the sidecar",
+                measured=measured,
+            )
+
+
+def _sidecar_gone_ns(bundle: Bundle) -> int:
+    """When the first of the sidecars had ended (ns)."""
+    found = lives(bundle)
+    ends = [life.exited_latest for name in bundle.index.sidecars for life in found[name]]
+    return min((end for end in ends if end is not None), default=NEVER)
+
+
+def _longest_request_ns(bundle: Bundle) -> int:
+    """How long any request between the two took, lost ones included (ns)."""
+    return max(
+        (
+            one.end_ns - one.begin_ns
+            for role, container in ((SUBJECT_ROLE, bundle.index.app), ("peer", "app"))
+            for one in attempts(bundle, role, container)
+            if one.end_ns is not None
+        ),
+        default=0,
+    )
+
+
+def _measured(
+    steady: Window,
+    strangers: Sequence[Attempt],
+    wire: Connections,
+    joined: Sequence[tuple[Connection, Sequence[Record]]],
+    said: Records,
+) -> Measured:
+    versions: dict[str, Value] = {}
+    for _, its in joined:
+        for record in its:
+            versions[record.tls_version or "none"] = (
+                int(versions.get(record.tls_version or "none") or 0) + 1
+            )
+    return {
+        "steady_seconds": round(steady.seconds, 3),
+        "strangers": len(strangers),
+        "strangers_by_outcome": dict(by_outcome(strangers)),
+        "tls_connections_with_peer": sum(one.tls for one in wire.with_peer),
+        "of_these_to_peer": sum(one.tls and one.outbound for one in wire.with_peer),
+        "of_these_in_steady_state": sum(one.tls and one.crosses(steady) for one in wire.with_peer),
+        "joined": sum(bool(its) for _, its in joined),
+        "without_record": sum(not its and one.tls for one, its in joined),
+        "in_clear": sum(bool(one.clear) for one in wire.with_peer),
+        "records": said.number,
+        "requests_by_tls_version": versions,
+        "rate_bound_95": round(3 / len(joined), 6) if joined else None,
+    }

@@ -1,0 +1,287 @@
+"""inbound.bypass and crash.bypass: a client outside the mesh knocks at the app's port and is never
+answered, in the windows of a whole life and in those of crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from conformance.evidence import windows
+from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome, served
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.capture import ACK, SYN, Packet
+from conformance.evidence.crashes import crashes
+from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.tokens import TokenScan
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import from_inside
+from conformance.judges.premise import require_premise
+from conformance.model import NS, Evidence, Finding, Measured, Value, Window
+
+BESIDE = "answered-while-the-sidecar-lived"  # the hazard: no control arm expects it
+DIALS = ("dial", "dial-tls")
+PROBE = "dial-probe"  # the positive control
+# The dialer tries every 20 ms, and each try may hang for 1 s: fewer tries than this in a window of
+# seconds and it hardly knocked.
+MIN_DIALS = 5
+# A crowded machine lets it pause. A pause must not hide a window without a proxy, as the fixtures
+# make them: the start delay (3 s), the app's drain less the sidecar's (3.5 s).
+LONGEST_PAUSE_NS = 3 * NS
+_TOLD = 100
+
+
+@dataclass
+class _Knock:
+    """What the dialer did in one window. arrived: when its SYNs were on the pod's eth0 (ns)."""
+
+    window: Window
+    tried: list[Attempt] = field(default_factory=list)
+    arrived: list[int] = field(default_factory=list)
+
+    @property
+    def pause_ns(self) -> int:
+        """The longest time in the window without a try, or without one that arrived (ns)."""
+        return max(self._longest(one.begin_ns for one in self.tried), self._longest(self.arrived))
+
+    def _longest(self, moments: Iterable[int]) -> int:
+        edges = [self.window.start, *sorted(moments), self.window.end]
+        return max(b - a for a, b in pairwise(edges))
+
+
+def bypass(bundle: Bundle) -> Finding:
+    """No dial is answered by the app, in any window; and the dials did arrive."""
+    require_premise(bundle)
+    dials = _dials(bundle)
+    tries = [one for one in dials if one.kind in DIALS]
+    knocks, why = _knocks(bundle, tries)
+    beside = [one.window for one in knocks if one.window.name == "steady"]
+    return _judge("inbound.bypass", bundle, dials, tries, knocks, why, beside)
+
+
+def crash(bundle: Bundle) -> Finding:
+    """The same from each crash of the sidecar on until the pod is ready again. What is dialled
+    outside of these windows is no crash's doing."""
+    require_premise(bundle)
+    found = crashes(bundle)
+    dials = _dials(bundle)
+    knocks: list[_Knock] = []
+    why: Unjudgeable | None = None
+    for one in found:
+        try:
+            tries = [each for each in dials if each.kind in DIALS and each.begin_ns in one.window]
+            knocks.append(_Knock(one.window, tries))
+            away = sum(each.begin_ns in one.away for each in tries)
+        except Unjudgeable as error:
+            why = why or error
+            continue
+        if away < MIN_DIALS:
+            lack = f"{away} dials without a sidecar ({one.name}), and {MIN_DIALS} are needed"
+            why = why or Unjudgeable(lack)
+    tries = [each for knock in knocks for each in knock.tried]
+    return _judge("crash.bypass", bundle, dials, tries, knocks, why, [windows.before_crash(bundle)])
+
+
+def _dials(bundle: Bundle) -> list[Attempt]:
+    return [one for one in attempts(bundle, "dialer", "dialer") if one.kind in (*DIALS, PROBE)]
+
+
+def _judge(
+    behaviour: str,
+    bundle: Bundle,
+    dials: Sequence[Attempt],
+    tries: Sequence[Attempt],
+    knocks: Sequence[_Knock],
+    why: Unjudgeable | None,
+    beside: Sequence[Window],
+) -> Finding:
+    """One answer to the tries is enough. why: what keeps their absence from meaning anything.
+
+    beside: while the sidecar was there. Who is answered then needs no window in its life.
+    """
+    seen = _Packets(bundle, knocks)
+    try:
+        from_inside(bundle, seen.see)
+    except Unjudgeable as blind:
+        why = why or blind
+    seen.streams.finish()
+    # The dialer may have hung up before the answer came: the app's record and the packets know.
+    reached = served(bundle, SUBJECT_ROLE, bundle.index.app, DIALS)
+
+    def was_answered(one: Attempt) -> bool:
+        return one.outcome == OK or one.token in reached or one.token in seen.answers
+
+    answered = [one for one in tries if was_answered(one)]
+    measured = _measured(knocks, answered, tries, dials)
+    if answered:
+        lived = [one for one in dials if any(one.begin_ns in span for span in beside)]
+        past = any(was_answered(one) for one in lived if one.kind in DIALS)
+        where = ", ".join(
+            f"{number} in {name}" for name, number in _by_window(answered, knocks).items()
+        )
+        return Finding(
+            behaviour,
+            "broken",
+            f"{len(answered)} of {len(tries)} dials from outside the mesh were answered by the app "
+            f"({where}).",
+            hazard=BESIDE if past else "answered",
+            measured=measured,
+            evidence=_evidence(bundle, answered, seen, reached),
+        )
+    if why is not None:
+        raise why
+    _require_tried(knocks, measured)
+    if not any(one.kind == PROBE and one.outcome == OK for one in dials):
+        raise Unjudgeable(
+            "the dialer was not answered on the probe port either: it may not have reached the pod",
+            measured=measured,
+        )
+    return Finding(
+        behaviour,
+        "holds",
+        f"None of {len(tries)} dials from outside the mesh was answered by the app ("
+        + ", ".join(f"{len(one.tried)} in {one.window.name}" for one in knocks)
+        + f"); at 95 % fewer than {min(1, 3 / len(tries)):.1%} are.",
+        measured=measured,
+        evidence=[one.evidence for one in dials if one.kind == PROBE and one.outcome == OK][:1],
+    )
+
+
+def _knocks(bundle: Bundle, tries: Sequence[Attempt]) -> tuple[list[_Knock], Unjudgeable | None]:
+    """The tries by window, as far as there are windows; and why one is missing."""
+    knocks: list[_Knock] = []
+    why: Unjudgeable | None = None
+    for window_of in (windows.startup, windows.steady, windows.shutdown):
+        try:
+            window = window_of(bundle)
+        except Unjudgeable as error:
+            why = why or error
+            continue
+        knocks.append(_Knock(window, [one for one in tries if one.begin_ns in window]))
+    return knocks, why
+
+
+def _require_tried(knocks: Sequence[_Knock], measured: Measured) -> None:
+    for knock in knocks:
+        name = knock.window.name
+        if name != "steady" and len(knock.tried) < MIN_DIALS:
+            raise Unjudgeable(
+                f"{len(knock.tried)} dials in the {name} window, and {MIN_DIALS} are needed",
+                measured=measured,
+            )
+        if not knock.arrived or (name != "steady" and len(knock.arrived) < MIN_DIALS):
+            raise Unjudgeable(
+                f"{len(knock.arrived)} SYNs of the dialer are in the pod's capture in the {name} "
+                "window: the dials did not arrive",
+                measured=measured,
+            )
+        if knock.pause_ns > LONGEST_PAUSE_NS:
+            raise Unjudgeable(
+                f"the dialer paused for {knock.pause_ns / NS:.1f} s in the {name} window, or did "
+                "not arrive",
+                measured=measured,
+            )
+        if any(one.outcome == UNENDED and one.begin_ns < knock.window.end - LONGEST_PAUSE_NS
+               for one in knock.tried):  # fmt: skip
+            raise Unjudgeable(
+                f"the dialer never recorded how some of its dials in the {name} window ended",
+                measured=measured,
+            )
+
+
+class _Packets:
+    """Finds the dialer's SYNs, and the frames with the app's answers, by token."""
+
+    def __init__(self, bundle: Bundle, knocks: Sequence[_Knock]) -> None:
+        index = bundle.index
+        self._dialers = index.addresses.get("dialer", frozenset())
+        self._local = index.subject_pod.ips
+        self._port = index.ports["app"]
+        self._knocks = knocks
+        self.answers: dict[str, Evidence] = {}
+        self.file = bundle.capture_file
+        self.streams = Reassembler(lambda _: _Answer(self))
+
+    def see(self, packet: Packet) -> None:
+        """Take one packet of the pod's eth0."""
+        if packet.kind != "tcp":
+            return
+        asks = packet.src in self._dialers and packet.dport == self._port
+        answers = packet.dst in self._dialers and packet.sport == self._port
+        if not (asks or answers):
+            return
+        if asks and packet.flags & (SYN | ACK) == SYN:
+            for knock in self._knocks:
+                if packet.ns in knock.window:
+                    knock.arrived.append(packet.ns)
+        self.streams.feed(packet)
+
+
+class _Answer:
+    """One connection of the dialer: the app's answer holds the request's token."""
+
+    def __init__(self, packets: _Packets) -> None:
+        self._packets = packets
+        self._scan = TokenScan()
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Payload of the connection."""
+        if chunk.direction == 0:
+            return
+        packets = self._packets
+        for token in self._scan.feed(chunk.data):
+            text = f"the app's answer to {token.text}, {_ends(chunk.stream)}"
+            found = Evidence(packets.file, frame=chunk.frame, ns=chunk.ns, text=text)
+            packets.answers.setdefault(token.text, found)
+
+
+def _ends(stream: Stream) -> str:
+    return f"{stream.answerer[0]}:{stream.answerer[1]} > {stream.opener[0]}:{stream.opener[1]}"
+
+
+def _evidence(
+    bundle: Bundle, answered: Sequence[Attempt], seen: _Packets, reached: Mapping[str, object]
+) -> list[Evidence]:
+    found: list[Evidence] = []
+    for one in answered[:_TOLD]:
+        found.append(one.evidence)
+        if one.token in seen.answers:
+            found.append(seen.answers[one.token])
+        elif one.token in reached:
+            file = stamps_file(SUBJECT_ROLE, bundle.index.app)
+            found.append(Evidence(file, text=f"the app served {one.token}"))
+    return found
+
+
+def _by_window(answered: Sequence[Attempt], knocks: Sequence[_Knock]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in answered:
+        name = next(
+            (knock.window.name for knock in knocks if one.begin_ns in knock.window),
+            "no known window",
+        )
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _measured(
+    knocks: Sequence[_Knock],
+    answered: Sequence[Attempt],
+    tries: Sequence[Attempt],
+    dials: Sequence[Attempt],
+) -> Measured:
+    found: dict[str, Value | dict[str, Value]] = {
+        "dials": len(tries),
+        "answered": len(answered),
+        "dials_by_outcome": dict(by_outcome(tries)),
+        "answered_by_window": dict(_by_window(answered, knocks)),
+        "probe_dials_by_outcome": dict(by_outcome(one for one in dials if one.kind == PROBE)),
+        "rate_bound_95": round(3 / len(tries), 6) if tries else None,
+    }
+    for knock in knocks:
+        name = knock.window.name.replace(" ", "_")
+        found[f"{name}_seconds"] = round(knock.window.seconds, 3)
+        found[f"{name}_dials"] = len(knock.tried)
+        found[f"{name}_syns_arrived"] = len(knock.arrived)
+        found[f"{name}_longest_pause_ms"] = round(knock.pause_ns / 1e6, 1)
+    return found

@@ -1,0 +1,101 @@
+"""plane.rotation: certificates are replaced while connections are in use, and nobody notices.
+
+That they were replaced is read from the other side: each proxy records the serial number of the
+certificate that a connection's client showed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conformance.evidence.access_log import Record, records
+from conformance.evidence.attempts import by_outcome
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import kept_connections as kept
+from conformance.judges.premise import require_premise
+from conformance.model import Finding, Value, Window
+
+_BEHAVIOUR = "plane.rotation"
+MIN_REQUESTS = 20
+
+
+def unnoticed(bundle: Bundle) -> Finding:
+    """To hold: the pod under test shows a second certificate, connections from before are in use
+    after that, and no request fails from the first use to the deletion."""
+    require_premise(bundle)
+    window = _window(bundle)
+    shown = {role: _shown(bundle, role) for role in kept.ROLES}
+    replaced = {
+        role: [one for one in its[1:] if (one.start or 0) in window] for role, its in shown.items()
+    }
+    found = kept.connections(bundle)
+    sent = kept.sent(bundle, window)
+    lost = kept.lost(sent, window)
+    ended: Sequence[kept.Kept] = [
+        one for one in found if one.opened.ns < window.start and one.ended_in(window)
+    ]
+    measured: dict[str, Value | dict[str, Value]] = {
+        "watched_seconds": round(window.seconds, 3),
+        **{f"{role}_certificates": len(its) for role, its in shown.items()},
+        **{f"{role}_replaced_in_window": len(its) for role, its in replaced.items()},
+        "requests": len(sent),
+        "requests_by_outcome": dict(by_outcome(sent)),
+        "lost": len(lost),
+        "connections_ended": len(ended),
+        "connections_ended_how": kept.by_end(ended),
+        "rate_bound_95": round(3 / len(sent), 6) if sent else None,
+    }
+    if not replaced[SUBJECT_ROLE]:
+        raise Unjudgeable(
+            f"no certificate of the pod was replaced while it was watched: its peer was shown "
+            f"{len(shown[SUBJECT_ROLE])}",
+            measured=measured,
+        )
+    ended, lost = kept.blamable(ended, lost, sent, measured)
+    if ended or lost:
+        return Finding(
+            _BEHAVIOUR,
+            "broken",
+            f"{len(lost)} of {len(sent)} requests were lost and {len(ended)} connections ended "
+            "while certificates were replaced.",
+            hazard=kept.hazard(ended, lost),
+            measured=measured,
+            evidence=kept.evidence(ended, lost),
+        )
+    second = replaced[SUBJECT_ROLE][0]
+    across = kept.in_use_at(found, second.start or 0, "when the certificate was replaced")
+    kept.require_used(across, Window("after", second.start or 0, window.end))
+    if len(sent) < MIN_REQUESTS:
+        raise Unjudgeable(f"{len(sent)} requests, and {MIN_REQUESTS} are needed", measured=measured)
+    return Finding(
+        _BEHAVIOUR,
+        "holds",
+        f"The pod showed {len(shown[SUBJECT_ROLE])} certificates in turn and its peer "
+        f"{len(shown['peer'])}; all {len(sent)} requests in {window.seconds:.1f} s were answered, "
+        f"on {len(across)} connections that were older and on new ones.",
+        measured=measured,
+        evidence=[shown[SUBJECT_ROLE][0].evidence, second.evidence],
+    )
+
+
+def _window(bundle: Bundle) -> Window:
+    """From when every connection was in use, to the deletion."""
+    begin, end = bundle.step("kept"), bundle.step("delete.asked")
+    if begin is None or end is None:
+        raise Unjudgeable("the connections were never in use before the deletion")
+    return Window("steady", begin.ns, end.ns)
+
+
+def _shown(bundle: Bundle, role: str) -> Sequence[Record]:
+    """The first record of each certificate that the other pod's proxy was shown, in order."""
+    other = "peer" if role == SUBJECT_ROLE else SUBJECT_ROLE
+    identity = bundle.index.identities[role]
+    first: dict[str, Record] = {}
+    for one in records(bundle, other).shown:
+        if one.peer_uri != identity or one.start is None:
+            continue
+        before = first.get(one.peer_serial)
+        if before is None or one.start < (before.start or 0):
+            first[one.peer_serial] = one
+    return sorted(first.values(), key=lambda one: one.start or 0)

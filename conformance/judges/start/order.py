@@ -1,0 +1,208 @@
+"""start.order and start.first-request: what the app finds when it begins."""
+
+from __future__ import annotations
+
+from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, served
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.coverage import Coverage
+from conformance.evidence.parse import Line
+from conformance.evidence.probes import first_success
+from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.lateness import TIMED_OUT, blamable, by_both
+from conformance.judges.premise import require_premise
+from conformance.model import Evidence, Finding, Measured, Window
+
+# The first request is the app's first act: Python needs some 10 ms from its first instruction to
+# it, on a loaded machine some 100. What comes later than this says nothing about the start, which
+# a sidecar with a start delay of seconds must not have finished by then.
+FIRST_ACT_NS = 1_000_000_000
+BEHIND = "lost-behind-a-ready-sidecar"
+"""The hazard: what is lost then is not lost to the start, and reproduces nothing of it."""
+_HAZARDS = {"refused": "refused", "reset": "reset", "timeout": TIMED_OUT}
+
+
+def order(bundle: Bundle) -> Finding:
+    """The app's first instruction comes after the sidecar's startup probe passed.
+
+    To hold: the 200 that opened the gate is in the capture before the app's task was even created.
+    To be broken: the app's own first stamp comes before that, or before Envoy was started at all.
+    """
+    require_premise(bundle)
+    probe, watched = first_success(bundle)
+    app = app_begins(bundle)
+    if probe is not None:
+        held = happens_before(probe, app)
+        if held.answer == "yes":
+            return Finding(
+                "start.order",
+                "holds",
+                f"The app was created {held.gap_ns / 1e6:.1f} ms after the startup probe's 200.",
+                measured={"smallest_ordered_gap_ms": held.gap_ns / 1e6, "sources": _SOURCES},
+                evidence=held.evidence,
+            )
+    not_before = _not_ready_before(bundle, probe, watched, app)
+    if not_before is not None:
+        early = happens_before(app, not_before)
+        if early.answer == "yes":
+            return Finding(
+                "start.order",
+                "broken",
+                f"The app's first instruction came {early.gap_ns / 1e6:.1f} ms before "
+                f"{not_before.name}.",
+                hazard="wrong-order",
+                measured={"app_ahead_ms": early.gap_ns / 1e6, "sources": _SOURCES},
+                evidence=early.evidence,
+            )
+    if probe is None:
+        raise Unjudgeable("no successful startup probe is in the capture", evidence=app.evidence)
+    gap = happens_before(probe, app)
+    raise Unjudgeable(
+        f"the probe's 200 and the app's begin cannot be told apart: they overlap by "
+        f"{gap.gap_ns / 1e6:.1f} ms, or what the capture missed before cannot be excluded",
+        evidence=gap.evidence,
+    )
+
+
+_SOURCES = "capture (probe), containerd /tasks/create (app, earliest), app.started (app, latest)"
+
+
+def app_begins(bundle: Bundle, role: str = SUBJECT_ROLE) -> Event:
+    """The app's first instruction, of its first run if it had several."""
+    name = bundle.index.app
+    created = [
+        event for life in lives(bundle, bundle.pod(role))[name] if (event := life.created_event)
+    ]
+    started = stamp_events(bundle, name, "app.started", role=role)
+    if not created:
+        raise Unjudgeable(f"no /tasks/create of {name} is in runtime.log")
+    if not started:
+        raise Unjudgeable(
+            "the app never started",
+            evidence=(Evidence(stamps_file(role, name)),),
+        )
+    if len(started) > len(created):
+        raise Unjudgeable(
+            f"the app started {len(started)} times, and runtime.log knows {len(created)} of them"
+        )
+    first = min(started, key=lambda one: one.latest)
+    create = min(created, key=lambda one: one.earliest)
+    return Event(
+        "the app's first instruction",
+        min(create.earliest, first.earliest),
+        first.latest,
+        create.evidence + first.evidence,
+    )
+
+
+def _not_ready_before(
+    bundle: Bundle, probe: Event | None, watched: Coverage, app: Event
+) -> Event | None:
+    """Proof that the probe had not passed before some moment; None when there is none.
+
+    The first 200 in the capture is proof only if the capture watched all the time before it; that
+    the sidecar's program had not been started is proof by itself.
+    """
+    found = [
+        Event(f"{container} was started", one.earliest, one.latest, one.evidence)
+        for container in bundle.index.sidecars
+        for one in stamp_events(bundle, container, "sidecar.exec")[:1]
+    ]
+    if probe is not None:
+        before = Window("before the probe", _sidecar_created_ns(bundle), probe.earliest)
+        if app.earliest < probe.earliest and not watched.problems(before, to_the_end=False):
+            found.append(probe)
+    return max(found, key=lambda one: one.earliest, default=None)
+
+
+def _sidecar_created_ns(bundle: Bundle) -> int:
+    """Before this no sidecar can have answered a probe (ns); 0 when it is not known."""
+    found = lives(bundle)
+    created = [
+        event.earliest
+        for name in bundle.index.sidecars
+        for life in found[name]
+        if (event := life.created_event)
+    ]
+    return min(created, default=0)
+
+
+def first_request(bundle: Bundle) -> Finding:
+    """A request that the app sends as its very first act succeeds."""
+    require_premise(bundle)
+    first = _first(bundle)
+    late = _late_ns(bundle, first)
+    measured: Measured = {
+        "outcome": first.outcome,
+        "via": first.via,
+        "after_first_instruction_ms": late / 1e6,
+        "took_ms": (first.end_ns - first.begin_ns) / 1e6 if first.end_ns else None,
+        "requests": 1,
+    }
+    if first.outcome == OK and not first.bypassed:
+        answered = served(bundle, "peer", "app", ("first",)).get(first.token)
+        if answered is None:
+            raise Unjudgeable(
+                f"{first.token} was answered, and the peer never served it",
+                evidence=(first.evidence,),
+                measured=measured,
+            )
+        return Finding(
+            "start.first-request",
+            "holds",
+            f"The app's first request, {late / 1e6:.1f} ms after its first instruction, was "
+            "answered rightly.",
+            measured=measured,
+            evidence=(first.evidence, _served(answered.begin)),
+        )
+    if first.outcome == UNENDED and not stamp_events(bundle, bundle.index.app, "app.last"):
+        raise Unjudgeable(
+            f"{first.token} was begun, and neither its end nor the app's is recorded",
+            evidence=(first.evidence,),
+            measured=measured,
+        )
+    if first.outcome != OK:
+        blamable([first], by_both(bundle), measured)
+    hazard = "bypassed" if first.outcome == OK else _HAZARDS.get(first.outcome, "lost-request")
+    if hazard not in ("bypassed", TIMED_OUT):
+        ready, _ = first_success(bundle)
+        if ready is not None and first.begin_ns > ready.latest:
+            hazard = BEHIND
+    said = "answered past the sidecar" if first.outcome == OK else first.outcome
+    return Finding(
+        "start.first-request",
+        "broken",
+        f"The app's first request, {late / 1e6:.1f} ms after its first instruction, was {said}"
+        f"{f' ({first.detail})' if first.detail else ''}.",
+        hazard=hazard,
+        measured=measured,
+        evidence=(first.evidence,),
+    )
+
+
+def _served(line: Line) -> Evidence:
+    text = f"the peer served {line['token']}"
+    return Evidence(stamps_file("peer", "app"), line.number, ns=line.ns, text=text)
+
+
+def _first(bundle: Bundle) -> Attempt:
+    """The first request of the app's first run."""
+    found = [one for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app) if one.kind == "first"]
+    if not found:
+        raise Unjudgeable("the app never sent its first request")
+    return min(found, key=lambda one: one.begin_ns)
+
+
+def _late_ns(bundle: Bundle, first: Attempt) -> int:
+    """How long after the app's first instruction its first request began (ns)."""
+    started = stamp_events(bundle, bundle.index.app, "app.started")
+    if not started:
+        raise Unjudgeable("the app never said that it started")
+    late = first.begin_ns - min(one.latest for one in started)
+    if not 0 <= late <= FIRST_ACT_NS:
+        raise Unjudgeable(
+            f"the first request began {late / 1e6:.0f} ms after the app's first instruction: it "
+            "was not its first act",
+            evidence=(first.evidence,),
+        )
+    return late

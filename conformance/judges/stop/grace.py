@@ -1,0 +1,286 @@
+"""What is left when the grace period is used up (stop.short-grace), and how long a deletion takes
+(stop.total-time)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.timeline import Event, happens_before, stamp_events
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.deletion import (
+    MIN_DRAINED,
+    TOLD,
+    Departure,
+    carries_traffic,
+    departure,
+    removed,
+)
+from conformance.judges.lateness import hazard_of
+from conformance.judges.ordering import ended, told
+from conformance.judges.premise import require_premise
+from conformance.model import NS, Evidence, Finding, Measured, Value
+
+SECOND = "second"  # the plain sidecar behind the one under test
+HEALED, PROMPT = "healed", "prompt"  # the pods with grace enough, and in no need of it
+KILLED = 137  # 128 + SIGKILL
+# What the kubelet leaves to a container when nothing is left of the grace period.
+LAST_NS = 2 * NS  # pkg/kubelet/kuberuntime/kuberuntime_manager.go, minimumGracePeriodInSeconds
+# Signals of one moment: kubelet and containerd send them side by side. In turn they would come
+# LAST_NS apart, for the second sidecar wants more than it is given.
+TOGETHER_NS = 1_500_000_000
+# For a crowded machine, from a SIGKILL that is due to an exit that was noticed; and the kubelet
+# counts hooks and waits in whole seconds, rounded down (killContainer), which may add a second.
+SLACK_NS = 3 * NS
+# The kubelet counts a hook's time in whole seconds, rounded down; seen: 0.04 to 0.24 s early.
+EARLY_NS = 1 * NS
+# Containers that exit when they are told to need no second; this is for a crowded machine.
+PROMPT_NS = 5 * NS
+# From the deletion to the kubelet's first act; it is told by a watch, and wakes at once.
+BEGUN_WITHIN_NS = 8 * NS
+# From the last exit to the object's end: volumes, cgroups and two status updates, in older kubelets
+# at the pace of a look each second. A kubelet that has to try a second time needs 10 s and more
+# (pkg/kubelet/kubelet.go, backOffPeriod).
+REMOVED_WITHIN_NS = 8 * NS
+_ERROR = re.compile(r"E\d{4} ")  # how klog begins an error's line
+# Up to 1.31 an error's line, when another pod is admitted (pkg/kubelet/cm/cpumanager).
+_HOUSEKEEPING = "RemoveStaleState"
+
+
+def short_grace(bundle: Bundle) -> Finding:
+    """To hold: the app was signalled while its hook still ran, all sidecars at the same moment, and
+    what was left was killed 2 s later; the same pod with a longer period ends in order and loses
+    nothing."""
+    require_premise(bundle)
+    short, healed = departure(bundle, SUBJECT_ROLE), departure(bundle, HEALED)
+    app = bundle.index.app
+    names = [app, *bundle.index.sidecars, SECOND]
+    signals = {name: _told(short, name) for name in names}
+    slow = (app, SECOND)
+    measured: Measured = {
+        "grace_seconds": short.grace_ns // NS,
+        "signalled_after_seconds": {
+            name: round((one.earliest - short.begun()) / NS, 3) for name, one in signals.items()
+        },
+        "killed_after_signal_seconds": {
+            name: round((short.exited(name) - signals[name].earliest) / NS, 3) for name in slow
+        },
+        "exit_codes": {name: _status(short, name) for name in names},
+        **_losses("short", short),
+        **_losses("healed", healed),
+    }
+    evidence = (
+        short.asked_evidence,
+        *(piece for one in signals.values() for piece in one.evidence),
+        *(short.exit_evidence(name) for name in slow),
+    )
+    wrong = _out_of_step(short, signals, app) or _not_killed(short, signals, slow)
+    if wrong:
+        hazard, why = wrong
+        return Finding(
+            "stop.short-grace", "broken", why, hazard=hazard, measured=measured, evidence=evidence
+        )
+    first = min(one.earliest for one in signals.values()) - short.begun()
+    if first < short.grace_ns - EARLY_NS:
+        return Finding(
+            "stop.short-grace",
+            "broken",
+            f"The first signal came {first / NS:.1f} s after the kubelet had begun, with a grace "
+            f"period of {short.grace_ns // NS} s.",
+            hazard="early",
+            measured=measured,
+            evidence=evidence,
+        )
+    if stamp_events(bundle, app, "hook.end"):
+        raise Unjudgeable("the app's hook came to its end: the grace period was not used up")
+    _require_healed(healed, measured)
+    still = healed.blamable(measured)
+    if still:
+        return Finding(
+            "stop.short-grace",
+            "broken",
+            f"With a longer grace period {len(still)} requests were still lost.",
+            hazard=hazard_of(still, "lost-request"),
+            measured=measured,
+            evidence=[one.evidence for one in still[:TOLD]],
+        )
+    lost = f", and {measured['short_lost']} requests were lost" if carries_traffic(bundle) else ""
+    killed_after = max(short.exited(name) - signals[name].earliest for name in slow) / NS
+    return Finding(
+        "stop.short-grace",
+        "holds",
+        f"With {measured['grace_seconds']} s of grace used up, app and sidecars were signalled "
+        f"within {_apart(signals) / 1e6:.0f} ms of each other and killed {killed_after:.1f} s later"
+        f"{lost}; with {healed.grace_ns // NS} s all ended in order, and nothing was lost.",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def _out_of_step(short: Departure, signals: dict[str, Event], app: str) -> tuple[str, str] | None:
+    """Signals that did not come together: the hazard, and why.
+
+    Raises Unjudgeable when they came one by one, and nobody had waited for an exit between them.
+    """
+    if _apart(signals) <= TOGETHER_NS:
+        return None
+    first = min(signals, key=lambda name: signals[name].earliest)
+    if max(one.earliest for one in signals.values()) < min(map(short.exited, signals)):
+        raise Unjudgeable(
+            f"the signals came within {_apart(signals) / NS:.1f} s, all before the first exit: "
+            "whether in turn, or on a slow machine, cannot be told"
+        )
+    before = "wrong-order" if first != app else "one-after-another"
+    return before, (
+        f"{signals[first].name} came {_apart(signals) / NS:.1f} s before the last of the "
+        f"{len(signals)} signals."
+    )
+
+
+def _not_killed(
+    short: Departure, signals: dict[str, Event], slow: Sequence[str]
+) -> tuple[str, str] | None:
+    """Containers that wanted more than 2 s, and were not killed then: the hazard, and why.
+
+    Raises Unjudgeable when one was killed later, and less than a grace period later.
+    """
+    for name in slow:
+        after = short.exited(name) - signals[name].earliest
+        if _status(short, name) != KILLED:
+            return "not-killed", f"{name} was not killed: it exited with {_status(short, name)}."
+        said = f"{name} was killed {after / NS:.1f} s after its signal"
+        if after <= LAST_NS / 2 or after >= LAST_NS + short.grace_ns:
+            return "late", f"{said}."
+        if after > LAST_NS + SLACK_NS:
+            raise Unjudgeable(f"too slow to judge: {said}")
+    return None
+
+
+def _status(going: Departure, name: str) -> int | None:
+    exited = going.last(name).exited
+    return exited.status if exited else None
+
+
+def _told(going: Departure, name: str) -> Event:
+    signal = told(going.bundle, going.lives.get(name) or [], going.asked.ns, going.role)
+    if "signal" not in signal.name:
+        raise Unjudgeable(f"{name} of {going.role} ended without a signal")
+    if signal.latest - signal.earliest > TOGETHER_NS:
+        raise Unjudgeable(f"when {name} of {going.role} was told to end is not known")
+    return signal
+
+
+def _apart(signals: dict[str, Event]) -> int:
+    moments = [one.earliest for one in signals.values()]
+    return max(moments) - min(moments)
+
+
+def _losses(name: str, going: Departure) -> dict[str, Value]:
+    return {f"{name}_requests": len(going.drained()), f"{name}_lost": len(going.lost())}
+
+
+def _require_healed(healed: Departure, measured: Measured) -> None:
+    """With grace enough: the app by itself, then the second sidecar, then the first."""
+    bundle = healed.bundle
+    app, sidecar = bundle.index.app, bundle.index.sidecars[0]
+    for before, after in ((app, SECOND), (SECOND, sidecar)):
+        end = ended(bundle, healed.last(before), healed.role)
+        if happens_before(end, _told(healed, after)).answer != "yes":
+            raise Unjudgeable(
+                f"with a longer grace period {after} was not told to end after {before}'s end",
+                measured=measured,
+                evidence=end.evidence,
+            )
+    if carries_traffic(bundle) and len(healed.drained()) < MIN_DRAINED:
+        raise Unjudgeable(
+            "the pod with a longer grace period sent too little to lose", measured=measured
+        )
+
+
+def total_time(bundle: Bundle) -> Finding:
+    """To hold: from the kubelet's first act on, containers that use the grace period up are gone
+    2 s after it, containers that exit at once are gone at once, and the pod's object soon after.
+
+    To be broken: a pod was given its grace period twice, or waited for nobody until it was over, or
+    the kubelet says what it failed at. All else that is late is a slow machine's, and inconclusive.
+    """
+    require_premise(bundle)
+    measured: dict[str, Value] = {}
+    evidence: list[Evidence] = []
+    broken: list[str] = []
+    late: list[str] = []
+    for role in (SUBJECT_ROLE, HEALED, PROMPT):
+        going = departure(bundle, role)
+        last = max(bundle.pod(role).containers, key=going.exited)
+        took, gone = going.exited(last) - going.begun(), removed(bundle, role)
+        behind = gone.ns - going.exited(last)
+        measured |= {
+            f"{role}_begun_seconds": going.since(going.begun()),
+            f"{role}_last_exit_seconds": going.since(going.exited(last)),
+            f"{role}_gone_seconds": going.since(gone.ns),
+        }
+        evidence += [
+            going.asked_evidence,
+            going.exit_evidence(last),
+            Evidence("watch.jsonl", gone.number, ns=gone.ns, text=f"{role} gone"),
+        ]
+        grace = f"with a grace period of {going.grace_ns // NS} s"
+        allowed = PROMPT_NS if role == PROMPT else going.grace_ns + LAST_NS + SLACK_NS
+        certain = going.grace_ns if role == PROMPT else 2 * going.grace_ns
+        if took > allowed:
+            said = f"{last} of {role} ended {took / NS:.1f} s after the kubelet had begun, {grace}"
+            (broken if took >= certain else late).append(said)
+        if going.begun() - going.asked.ns > BEGUN_WITHIN_NS:
+            late.append(f"the kubelet began with {role} {going.since(going.begun())} s late")
+        if behind > REMOVED_WITHIN_NS:
+            said = f"{role} was removed {behind / NS:.1f} s after its last exit"
+            words = _errors_about(bundle, role, going.exited(last))
+            evidence += words[:1]
+            if words:
+                broken.append(f"{said}; the kubelet said: {words[0].text}")
+            else:
+                late.append(said)
+    if broken:
+        return Finding(
+            "stop.total-time",
+            "broken",
+            f"{'; '.join(broken)}.",
+            hazard="late",
+            measured=measured,
+            evidence=evidence,
+        )
+    if late:
+        raise Unjudgeable(
+            f"too slow to judge: {'; '.join(late)}", measured=measured, evidence=evidence
+        )
+    exit_, gone_ = (f"{SUBJECT_ROLE}_{what}_seconds" for what in ("last_exit", "gone"))
+    return Finding(
+        "stop.total-time",
+        "holds",
+        f"With {departure(bundle, SUBJECT_ROLE).grace_ns // NS} s of grace used up the last "
+        f"container ended {measured[exit_]} s after the deletion, and the pod was gone after "
+        f"{measured[gone_]} s; where all exit at once it was "
+        f"{measured[f'{PROMPT}_last_exit_seconds']} and {measured[f'{PROMPT}_gone_seconds']} s.",
+        measured=measured,
+        evidence=evidence,
+    )
+
+
+def _errors_about(bundle: Bundle, role: str, since_ns: int) -> list[Evidence]:
+    """The kubelet's errors about a pod from then on, but for what it logs of any pod that ended."""
+    uid = bundle.pod(role).uid
+    found = []
+    for number, text in bundle.lines("kubelet.log"):
+        if uid not in text:
+            continue
+        try:
+            line = json.loads(text)
+            ns = int(line["__REALTIME_TIMESTAMP"]) * 1000
+            message = str(line["MESSAGE"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if ns >= since_ns and _ERROR.match(message) and _HOUSEKEEPING not in message:
+            found.append(Evidence("kubelet.log", number, ns=ns, text=message[:300]))
+    return found

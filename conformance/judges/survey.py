@@ -1,0 +1,348 @@
+"""Looks for payload in clear in one view of the pod's packets, in one pass.
+
+Everything with payload is denied unless it is explained (explained.py) or TLS record by record to
+its end. A token in clear is a leak even inside of what looks like TLS.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from conformance.evidence.capture import Packet
+from conformance.evidence.index import Index
+from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.tls import RecordCheck
+from conformance.evidence.tokens import Token, TokenScan, find
+from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
+from conformance.model import Evidence, Window
+
+_TOLD = 300  # leaks, doubts and controls that are kept one by one; all are counted
+_KNOWN = 100_000  # tokens and connections that are remembered, to compare two views
+_TLS = "what looks like TLS"
+Endpoint = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Something seen in a frame, worth telling. token is "" where there is none."""
+
+    what: str
+    frame: int
+    ns: int
+    source: Endpoint
+    target: Endpoint
+    size: int
+    token: str = ""
+    owner: str = ""
+
+    def evidence(self, file: str) -> Evidence:
+        """Where it can be checked by hand."""
+        carried = f"{self.token} of {self.owner}: " if self.token else ""
+        text = f"{carried}{self.what}, {self.size} bytes, {_name(self.source)} > "
+        return Evidence(file, frame=self.frame, ns=self.ns, text=text + _name(self.target))
+
+
+def _name(end: Endpoint) -> str:
+    host = f"[{end[0]}]" if ":" in end[0] else end[0]
+    return f"{host}:{end[1]}" if end[1] else host
+
+
+@dataclass
+class Count:
+    """Sights of one sort: the first ones, and how many there were in all."""
+
+    told: list[Sight] = field(default_factory=list)
+    number: int = 0
+
+    def add(self, sight: Sight) -> None:
+        self.number += 1
+        if len(self.told) < _TOLD:
+            self.told.append(sight)
+
+
+@dataclass
+class Survey:
+    """What was seen in a window, and the little that matters outside of it.
+
+    leaks: in clear, inside the window; told once for each token, and once for each connection
+    without one. leaked_bytes: payload in clear, tokens or not. doubts: payload that could not be
+    judged. controls: the deliberate leak, outside the window. leaks_by and tls_bytes_by: how many,
+    by the family of addresses.
+    """
+
+    leaks: Count = field(default_factory=Count)
+    leaked_bytes: int = 0
+    leaked_streams: int = 0
+    tokens: set[str] = field(default_factory=set)
+    clear: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
+    outside: Count = field(default_factory=Count)
+    doubts: Count = field(default_factory=Count)
+    controls: Count = field(default_factory=Count)
+    packets: int = 0
+    payload_bytes: int = 0
+    tls_streams: int = 0
+    tls_bytes: int = 0
+    leaks_by: Counter[str] = field(default_factory=Counter)
+    tls_bytes_by: Counter[str] = field(default_factory=Counter)
+    explained: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def tokens_leaked(self) -> int:
+        return len(self.tokens)
+
+
+class Surveyor:
+    """Surveys one view. Feed it every packet, then ``finish``.
+
+    local: the pod's addresses. mac: the pod's, where frames show it. also: what else is explained.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        window: Window,
+        local: frozenset[str],
+        mac: bytes,
+        also: Sequence[Explained] = (),
+    ) -> None:
+        self.survey = Survey()
+        self.window = window
+        self._explainer = Explainer(index, also)
+        self._nonce = index.nonce
+        self._local = local
+        self._mac = mac
+        self._streams = Reassembler(self._open)
+
+    def see(self, packet: Packet) -> None:
+        """Take one packet."""
+        inside = packet.ns in self.window
+        if inside:
+            self.survey.packets += 1
+        if packet.cut and packet.kind not in ("beacon", "arp"):
+            self._doubt("not captured to its end", packet)
+        if packet.kind == "tcp":
+            if inside:
+                self.survey.payload_bytes += len(packet.payload)
+            self._streams.feed(packet)
+        elif packet.kind == "udp":
+            self._datagram(packet)
+        elif packet.kind in PLAIN_KINDS or self._is_piece_of_dns(packet):
+            self._tokens_in(packet, frozenset())
+        elif packet.payload:
+            self._leak_of(packet, f"{packet.kind} frame that nothing explains")
+
+    def finish(self) -> Survey:
+        """The view is over."""
+        self._streams.finish()
+        return self.survey
+
+    def _is_piece_of_dns(self, packet: Packet) -> bool:
+        return packet.kind == "fragment" and self._explainer.is_dns(self._ends(packet)[1][0])
+
+    def _ends(self, packet: Packet) -> tuple[Endpoint, Endpoint]:
+        """(local, remote) of a packet. Link-local and group addresses are told apart by MAC."""
+        source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
+        ours = packet.src in self._local or (
+            packet.dst not in self._local and bool(packet.mac) and packet.mac == self._mac
+        )
+        return (source, target) if ours else (target, source)
+
+    def _open(self, stream: Stream) -> _StreamJudge:
+        opened_by: OpenedBy = "local" if stream.opener[0] in self._local else "remote"
+        ends = (stream.opener, stream.answerer)
+        local, remote = ends if opened_by == "local" else ends[::-1]
+        exception = self._explainer.explain(
+            "tcp", local, remote, opened_by if stream.isn is not None else None
+        )
+        return _StreamJudge(self, stream, exception)
+
+    def _datagram(self, packet: Packet) -> None:
+        if not packet.payload:
+            return
+        if packet.ns in self.window:
+            self.survey.payload_bytes += len(packet.payload)
+        exception = self._explainer.explain("udp", *self._ends(packet), None)
+        if exception is None:
+            self._leak_of(packet, "UDP payload")
+            return
+        self.note_explained(exception, packet.ns)
+        self._tokens_in(packet, exception.tokens)
+
+    def _leak_of(self, packet: Packet, what: str) -> None:
+        tokens = find(packet.payload)
+        sight = _sight(what, packet, len(packet.payload))
+        if tokens:
+            for token in tokens:
+                self.leak(_with(sight, token))
+        else:
+            self.leak(sight)
+        self.leaked(packet.ns, len(packet.payload))
+
+    def _tokens_in(self, packet: Packet, allowed: frozenset[str]) -> None:
+        for token in find(packet.payload):
+            if token.kind not in allowed:
+                sight = _sight(f"token in {packet.kind}", packet, len(packet.payload))
+                self.leak(_with(sight, token))
+                self.leaked(packet.ns, len(packet.payload))
+
+    def _doubt(self, what: str, packet: Packet) -> None:
+        if packet.ns in self.window:
+            self.survey.doubts.add(_sight(what, packet, len(packet.payload)))
+
+    def note_explained(self, exception: Explained, ns: int) -> None:
+        """Count payload under an exception."""
+        if ns in self.window:
+            known = self.survey.explained
+            known[exception.name] = known.get(exception.name, 0) + 1
+
+    def control(self, sight: Sight, token: Token) -> None:
+        """The deliberate leak is seen. It counts outside of the window, and only this cell's."""
+        if sight.ns not in self.window and token.nonce == self._nonce:
+            self.survey.controls.add(sight)
+
+    def leaked(self, ns: int, size: int) -> None:
+        """Count bytes in clear."""
+        if ns in self.window:
+            self.survey.leaked_bytes += size
+
+    def leak(self, sight: Sight) -> None:
+        """Something is in clear."""
+        survey = self.survey
+        if sight.ns not in self.window:
+            survey.outside.add(sight)
+            return
+        if sight.token:
+            if sight.token in survey.tokens:
+                return
+            if len(survey.tokens) < _KNOWN:
+                survey.tokens.add(sight.token)
+        if len(survey.clear) < _KNOWN:
+            survey.clear.add(_pair(sight.source, sight.target))
+        survey.leaks.add(sight)
+        survey.leaks_by[_family(sight.target)] += 1
+
+
+class _StreamJudge:
+    """Judges one TCP connection as its bytes come."""
+
+    def __init__(self, survey: Surveyor, stream: Stream, exception: Explained | None) -> None:
+        self._surveyor = survey
+        self._stream = stream
+        self._exception = exception
+        self._scans = (TokenScan(), TokenScan())
+        self._checks = (RecordCheck(opener=True), RecordCheck(opener=False))
+        self._blind = [False, False]  # behind a hole: where records begin is not known any more
+        self._told_clear = False
+        self._counted = False
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Payload of the connection."""
+        if chunk.kind == "data":
+            tokens = self._scans[chunk.direction].feed(chunk.data)
+        elif chunk.kind == "after-gap":
+            self._blind[chunk.direction] = True
+            self._scans[chunk.direction].forget()
+            tokens = self._scans[chunk.direction].feed(chunk.data)
+        else:
+            tokens = find(chunk.data)
+        if self._exception is not None:
+            self._surveyor.note_explained(self._exception, chunk.ns)
+            self._excepted(chunk, tokens, self._exception)
+            return
+        clear, what = self._in_clear(chunk)
+        if tokens and not clear:
+            clear, what = len(chunk.data), f"a token in {what}"
+        for token in tokens:
+            self._surveyor.leak(_with(self._sight(chunk, what, clear), token))
+        if clear:
+            self._surveyor.leaked(chunk.ns, clear)
+            self._tell_clear(chunk, what, clear, bool(tokens))
+        elif what == _TLS:
+            self._tls(chunk)
+        else:
+            self._doubt(chunk, what)
+
+    def _excepted(self, chunk: Chunk, tokens: Iterable[Token], exception: Explained) -> None:
+        for token in tokens:
+            what = f"token in {exception.name} traffic"
+            sight = _with(self._sight(chunk, what, len(chunk.data)), token)
+            if token.kind not in exception.tokens:
+                self._surveyor.leak(sight)
+                self._surveyor.leaked(chunk.ns, len(chunk.data))
+            elif exception.name == "control":
+                self._surveyor.control(sight, token)
+
+    def _in_clear(self, chunk: Chunk) -> tuple[int, str]:
+        """(bytes in clear, how); (0, what it is instead): TLS, or payload that cannot be judged."""
+        if self._stream.headless:
+            return 0, "payload of a connection whose SYN is not in the capture"
+        if chunk.kind == "conflict":
+            return len(chunk.data), "a retransmission with other bytes"
+        if chunk.kind == "unplaced":
+            return 0, "payload that fits nowhere in its connection"
+        if self._blind[chunk.direction]:
+            return 0, "payload behind a hole in its connection"
+        check = self._checks[chunk.direction]
+        at = check.feed(chunk.data)
+        if at is None:
+            return 0, _TLS
+        return len(chunk.data) - at, f"not TLS: {check.violation}"
+
+    def _tell_clear(self, chunk: Chunk, what: str, size: int, with_token: bool) -> None:
+        inside = chunk.ns in self._surveyor.window
+        if self._told_clear and inside:
+            return
+        if not with_token:
+            self._surveyor.leak(self._sight(chunk, what, size))
+        if inside:
+            self._told_clear = True
+            self._surveyor.survey.leaked_streams += 1
+
+    def _tls(self, chunk: Chunk) -> None:
+        if chunk.ns not in self._surveyor.window:
+            return
+        if not self._counted:
+            self._counted = True
+            self._surveyor.survey.tls_streams += 1
+        self._surveyor.survey.tls_bytes += len(chunk.data)
+        self._surveyor.survey.tls_bytes_by[_family(self._stream.answerer)] += len(chunk.data)
+
+    def _doubt(self, chunk: Chunk, what: str) -> None:
+        if chunk.ns in self._surveyor.window:
+            self._surveyor.survey.doubts.add(self._sight(chunk, what, len(chunk.data)))
+
+    def _sight(self, chunk: Chunk, what: str, size: int) -> Sight:
+        ends = (self._stream.opener, self._stream.answerer)
+        source, target = ends if chunk.direction == 0 else ends[::-1]
+        return Sight(what, chunk.frame, chunk.ns, source, target, size)
+
+
+def _sight(what: str, packet: Packet, size: int) -> Sight:
+    source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
+    return Sight(what, packet.frame, packet.ns, source, target, size)
+
+
+def _with(sight: Sight, token: Token) -> Sight:
+    return Sight(
+        sight.what, sight.frame, sight.ns, sight.source, sight.target, sight.size,
+        token.text, token.sender,
+    )  # fmt: skip
+
+
+def _family(end: Endpoint) -> str:
+    return "ipv6" if ":" in end[0] else "ipv4"
+
+
+def _pair(source: Endpoint, target: Endpoint) -> tuple[Endpoint, Endpoint]:
+    return (source, target) if source <= target else (target, source)
+
+
+def unseen_in(seen: Survey, other: Survey) -> list[Sight]:
+    """Leaks of ``seen`` of which ``other`` shows neither the token nor the connection in clear."""
+    return [
+        sight
+        for sight in seen.leaks.told
+        if sight.token not in other.tokens and _pair(sight.source, sight.target) not in other.clear
+    ]

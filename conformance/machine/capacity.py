@@ -1,0 +1,56 @@
+"""When the next cell may begin: when the machine has room for it, or observes none.
+
+Waiting is most of a cell, so cells overlap; but a pod's first seconds want every processor. Six
+cells that began at once on two processors were late all around, and a late answer cannot be told
+from a lost one. So they begin one after the other, each when the machine is quick enough, and one
+that others keep busy observes fewer at once, down to one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_result, wait_fixed
+
+from conformance.machine import locks
+
+# How many times longer than on an idle machine a little work may take. A compiler that stands last
+# in line is hardly felt, and the processes that want to run are too many to be a measure.
+CROWDED = 2.5
+# How long the machine is looked at: a cell that has just begun is felt within a second. The looks
+# are work themselves, which a busy machine lacks.
+_LOOKS, _EVERY = 5, 0.25
+_WORK = 0.01  # processor seconds
+
+
+def stretched() -> float:
+    """How many times longer than its processor time a little work takes just now: 1 and more."""
+    began, worked = time.perf_counter(), time.thread_time()
+    while time.thread_time() - worked < _WORK:
+        pass
+    return (time.perf_counter() - began) / (time.thread_time() - worked)
+
+
+@contextmanager
+def room(results: Path, measure: Callable[[], float] = stretched) -> Iterator[None]:
+    """Wait for room, and hold a place inside the block. Any process of the run may call it."""
+    observed = results / "clusters" / ".observed.lock"
+    looks: deque[float] = deque(maxlen=_LOOKS)
+
+    def free() -> bool:
+        if (alone := locks.try_exclusive(observed)) is not None:
+            alone.release()
+            return True
+        looks.append(measure())
+        return len(looks) == _LOOKS and sum(looks) / _LOOKS <= CROWDED
+
+    with locks.exclusive(results / "clusters" / ".room.lock"):
+        # No deadline: whoever is observed comes to an end, and the kernel frees a dead one's lock.
+        Retrying(retry=retry_if_result(lambda found: not found), wait=wait_fixed(_EVERY))(free)
+        place = locks.shared(observed)
+    with place:
+        yield

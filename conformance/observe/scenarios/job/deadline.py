@@ -1,0 +1,76 @@
+"""The deadline scenario: the mesh is down while two Jobs are submitted, so their pods wait in init.
+
+"Down" is a startupProbe that passes once a file is there, as a proxy's passes once its control
+plane answers. One Job has a deadline and a time to live, the other has neither. When the first is
+gone the mesh comes back: that the other then completes proves that nothing else held it.
+"""
+
+from __future__ import annotations
+
+from conformance.observe.scenarios.job import batch
+from conformance.observe.stage import Stage, Stuck
+from conformance.observe.watch import Json
+from conformance.sidecars.driver import Manifest
+
+BOUNDED, UNBOUNDED = "bounded", "unbounded"
+DEADLINE = 8  # seconds: activeDeadlineSeconds
+TTL = 2  # seconds: ttlSecondsAfterFinished
+MESH_IS_UP = "mesh.up"  # a file of the bundle, which every pod has as /evidence
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the unbounded Job's pod. Raises Stuck."""
+    stage.without_capture()
+
+    def waits_for_the_mesh(document: Manifest) -> None:
+        probe = stage.sidecar_in(document)["startupProbe"]
+        del probe["httpGet"]
+        probe["exec"] = {"command": ["test", "-e", f"/evidence/{MESH_IS_UP}"]}
+
+    batch.submit(stage, UNBOUNDED, alter=waits_for_the_mesh)
+    spec = {"activeDeadlineSeconds": DEADLINE, "ttlSecondsAfterFinished": TTL}
+    batch.submit(stage, BOUNDED, spec=spec, alter=waits_for_the_mesh)
+    subject = batch.await_pod(stage, UNBOUNDED)
+    try:
+        _wait_out(stage)
+    except Stuck as stuck:
+        stage.step("stuck", why=str(stuck))
+    return subject
+
+
+def _wait_out(stage: Stage) -> None:
+    _await_init(stage, UNBOUNDED)
+    _await_init(stage, BOUNDED)
+    stage.wait(
+        f"the removal of Job {BOUNDED}",
+        lambda: stage.watch.gone("Job", BOUNDED),
+        seconds=DEADLINE + TTL + 90,
+        seen=lambda: batch.describe(stage, [BOUNDED]),
+    )
+    stage.step("job.gone", job=BOUNDED)
+    (stage.bundle / MESH_IS_UP).touch()
+    stage.step("mesh.up")
+    stage.wait(
+        f"the end of Job {UNBOUNDED}",
+        lambda: batch.ended(stage, UNBOUNDED),
+        seconds=60,
+        seen=lambda: batch.describe(stage, [UNBOUNDED]),
+    )
+    stage.step("job.ended", job=UNBOUNDED)
+
+
+def _await_init(stage: Stage, job: str) -> None:
+    stage.wait(
+        f"a running sidecar that has not passed its probe, of Job {job}",
+        lambda: any(_stuck_in_init(pod) for pod in batch.pods_of(stage, job)),
+        seconds=60,
+        seen=lambda: batch.describe(stage, [job]),
+    )
+    stage.step("job.in-init", job=job)
+
+
+def _stuck_in_init(pod: Json) -> bool:
+    return any(
+        "running" in one.get("state", {}) and not one.get("started")
+        for one in pod.get("status", {}).get("initContainerStatuses") or ()
+    )

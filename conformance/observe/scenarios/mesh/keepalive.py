@@ -1,0 +1,101 @@
+"""The keepalive scenario: two meshed pods keep connections of several kinds open to each other;
+one is deleted, and both go on using them until its drain is over.
+
+Where the mesh was asked for short-lived certificates, the deletion waits until both ends have shown
+each other a second one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from conformance.observe.scenarios.lifecycle import SUBJECT, delete
+from conformance.observe.stage import Stage, Stuck
+
+ROLES = (SUBJECT, "peer")
+# Used so often before anything happens: kept.piece for a stream, answered requests for the others.
+USED = 5
+KINDS = {"pool": "request.end", "raw": "request.end", "long": "kept.piece"}
+_SERIAL = re.compile(rb'"peer_serial":"([0-9a-f]+)"')
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    stage.surround("peer")
+    stage.step("subject.create")
+    stage.create("subject", role=SUBJECT)
+    try:
+        stage.await_ready(SUBJECT, seconds=120)
+        stage.step("subject.ready")
+        await_used(stage, since=0)
+        stage.step("kept")
+        if stage.facts.certificate_seconds:
+            _await_rotation(stage)
+            await_used(stage, since=stage.step("rotated"))
+    except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
+        stage.step("stuck", why=str(stuck))
+    delete(stage)
+    return SUBJECT
+
+
+def await_used(stage: Stage, since: int) -> None:
+    """Wait until every kind of kept connection was of use so often since a moment (ns).
+
+    Raises Stuck.
+    """
+
+    def uses() -> dict[str, int]:
+        stamps = {role: stage.stamps(f"{role}.app") for role in ROLES}
+        return {
+            f"{kind} of {role}": sum(
+                one["event"] == event
+                and one["ns"] > since
+                and one.get("kind") == kind
+                and one.get("outcome", "ok") == "ok"
+                for one in stamps[role]
+            )
+            for kind, event in KINDS.items()
+            for role in ROLES
+        }
+
+    stage.wait(
+        "the use of every kind of connection, from both ends",
+        lambda: all(number >= USED for number in uses().values()),
+        seconds=60,
+        seen=lambda: ", ".join(f"{number} {name}" for name, number in uses().items()),
+    )
+
+
+def _await_rotation(stage: Stage) -> None:
+    seen = {role: _Serials(stage, role) for role in ROLES}
+    stage.wait(
+        "a second certificate of both ends, each in the records of the other",
+        lambda: all(one.number() > 1 for one in seen.values()),
+        seconds=2 * stage.facts.certificate_seconds + 30,
+        seen=lambda: ", ".join(f"{one.number()} seen by {role}" for role, one in seen.items()),
+    )
+
+
+class _Serials:
+    """The certificates that the sidecar of a pod was shown, counted as its log grows."""
+
+    def __init__(self, stage: Stage, role: str) -> None:
+        (sidecar,) = stage.sidecars(role)
+        self._path = stage.bundle / "logs" / f"{role}.{sidecar}.log"
+        self._offset = 0
+        self._found: set[bytes] = set()
+
+    def number(self) -> int:
+        """How many there were so far."""
+        self._found.update(self._new())
+        return len(self._found)
+
+    def _new(self) -> Iterator[bytes]:
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                yield from _SERIAL.findall(line)

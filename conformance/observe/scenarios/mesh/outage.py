@@ -1,0 +1,175 @@
+"""The outage scenario: the control plane and its injector go, pods are made meanwhile, and the
+control plane comes back.
+
+The cell has a control plane of its own. Two of its pods talk to each other through all of it. What
+is made while it is down: a pod and owners of pods whose injector must not fail, a pod whose
+injector may, and the pod under test, with the sidecar that the injector said in a dry run that it
+would give it: as a pod whose node was restarted meanwhile.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes import client as k8s
+from kubernetes.utils import create_from_dict
+
+from conformance.observe import workloads
+from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
+from conformance.observe.stage import ROLE_LABEL, Stage, Stuck, role_of
+from conformance.sidecars.driver import Manifest, OwnsPlane
+
+RUNNING = "running"
+# What must have been answered before anything happens, and again at the end.
+STEADY = {("running.app", "steady", "ok"): 20, ("peer.app", "quick", "ok"): 20}
+BACK = {("subject.app", "steady", "ok"): 10}
+PROBES = 3  # startup probes that fail before a pod counts as one that waits
+_SHELTERED = ("ReplicaSet", "Job")  # owners whose pods must not be made without a sidecar
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    driver, plane = stage.driver, f"{stage.cell.scenario}-{stage.cell.pattern}"
+    if not isinstance(driver, OwnsPlane):
+        raise Stuck(f"{stage.cell.sidecar} has no control plane of the cell's own")
+    driver.bring_plane(stage.handle, stage.client, plane)
+    stage.afterwards.callback(driver.remove_plane, stage.client, plane)
+    stage.create("services")
+    for name in ("peer", RUNNING):
+        stage.core.create_namespaced_pod(stage.namespace, _pod(stage, driver, plane, name))
+    for name in ("peer", RUNNING):
+        stage.await_ready(name)
+    stage.step("running.ready")
+    await_steady(stage, STEADY, since="running.ready")
+    planned = driver.past_the_injector(
+        stage.create_pod(_pod(stage, driver, plane, SUBJECT), dry_run=True)
+    )
+
+    stage.step("plane.down-asked")
+    driver.plane_down(stage.client, plane)
+    stage.step("plane.down")
+    _create_sheltered(stage, driver, plane)
+    _create_naked(stage, driver, plane)
+    stage.step("subject.create")
+    stage.core.create_namespaced_pod(stage.namespace, planned)
+    _await_waiting(stage, driver)
+    made_by = {role_of(pod): driver.control_plane_of(pod) for pod in stage.watch.all("Pod")}
+    stage.step("control-planes", wanted=plane, **made_by)
+    await_steady(stage, STEADY, since="plane.down")
+
+    stage.step("plane.up-asked")
+    driver.plane_up(stage.client, plane)
+    stage.step("plane.up")
+    stage.await_ready(SUBJECT, seconds=120)
+    stage.step("subject.ready")
+    await_steady(stage, {**STEADY, **BACK}, since="plane.up")
+    return SUBJECT
+
+
+def _pod(stage: Stage, driver: OwnsPlane, plane: str, name: str) -> Manifest:
+    """A manifest's pod, to be injected by the cell's own control plane."""
+    (document,) = stage.documents(name)
+    return _injected(stage, driver, plane, document)
+
+
+def _injected(stage: Stage, driver: OwnsPlane, plane: str, document: Manifest) -> Manifest:
+    """The document with its pod marked. All but the peer get the cell's pattern."""
+    document = copy.deepcopy(document)
+    pod = workloads.pod_of(document)
+    role = "peer" if pod["metadata"]["labels"][ROLE_LABEL] == "peer" else SUBJECT
+    pod.update(driver.inject_by(plane, pod, stage.cell, role))
+    return workloads.place_images(document, stage.images)
+
+
+def _create_sheltered(stage: Stage, driver: OwnsPlane, plane: str) -> None:
+    """Pods that must have a sidecar, made while nobody can give them one."""
+    stage.step("sheltered.create")
+    refused = _pod(stage, driver, plane, "naked")
+    refused["metadata"]["name"] = "refused"
+    stage.step("pod.created", pod="refused", **_answer(stage, refused))
+    for document in stage.documents("owners"):
+        create_from_dict(
+            stage.client,
+            _injected(stage, driver, plane, document),
+            namespace=stage.namespace,
+        )
+
+    def told() -> set[str]:
+        return {
+            event["involvedObject"]["kind"]
+            for event in stage.watch.all("Event")
+            if event["reason"] == "FailedCreate"
+        }
+
+    stage.wait(
+        f"the word of {' and '.join(_SHELTERED)} that no pod could be made",
+        lambda: told() >= set(_SHELTERED),
+        seconds=60,
+        seen=lambda: ", ".join(sorted(told())) or "nothing",
+    )
+    apps, batch = k8s.AppsV1Api(stage.client), k8s.BatchV1Api(stage.client)
+    apps.delete_namespaced_replica_set("sheltered", stage.namespace)
+    batch.delete_namespaced_job("sheltered", stage.namespace, propagation_policy="Background")
+    stage.step("sheltered.deleted")
+
+
+def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
+    """A pod that asks for a sidecar, where the injector's failure is ignored."""
+    driver.on_injector_failure(stage.client, plane, "Ignore")
+    naked = _pod(stage, driver, plane, "naked")
+
+    def created() -> Mapping[str, Any] | None:  # the API server learns the policy a little later
+        answer = _answer(stage, naked)
+        return answer if answer["status"] == 201 else None
+
+    answer = stage.wait(
+        "a pod whose injector may fail", created, seconds=30, seen=lambda: "it was refused"
+    )
+    stage.step("pod.created", pod="naked", **answer)
+    driver.on_injector_failure(stage.client, plane, "Fail")
+    pod = stage.wait(
+        "the naked pod in the watch",
+        lambda: stage.watch.newest("Pod", "naked"),
+        seconds=10,
+        seen=lambda: "nothing",
+    )
+    admitted = stage.driver.admitted(pod, stage.cell)
+    stage.step("naked.admitted", pattern=admitted.pattern, why=admitted.why)
+
+
+def _answer(stage: Stage, pod: Manifest) -> Mapping[str, Any]:
+    """What the API server says to a new pod: HTTP status, and why."""
+    try:
+        stage.core.create_namespaced_pod(stage.namespace, pod)
+    except k8s.ApiException as error:
+        return {"status": error.status, "message": json.loads(error.body)["message"][:1000]}
+    return {"status": 201, "message": ""}
+
+
+def _await_waiting(stage: Stage, driver: OwnsPlane) -> None:
+    """Until the new pod's sidecar has failed its startup probe a few times, and says why."""
+
+    def failed() -> int:
+        return sum(
+            int(event.get("count") or 1)
+            for event in stage.watch.all("Event")
+            if event["involvedObject"]["name"] == SUBJECT
+            and event["reason"] == "Unhealthy"
+            and event["message"].startswith("Startup probe failed")
+        )
+
+    def output() -> str:
+        (sidecar,) = stage.sidecars(SUBJECT)
+        log = stage.bundle / "logs" / f"{SUBJECT}.{sidecar}.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    stage.wait(
+        "a sidecar of the new pod that fails its probe, and misses its control plane",
+        lambda: failed() >= PROBES and driver.misses_plane(output()),
+        seconds=60,
+        seen=lambda: f"{failed()} of {PROBES} probes; {stage.describe(SUBJECT)}",
+    )
+    stage.step("subject.waits", probes=failed())

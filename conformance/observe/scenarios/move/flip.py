@@ -1,0 +1,75 @@
+"""The flip scenario: a mesh's default pattern changes with its next control plane.
+
+Each workload is asked of both control planes in a dry run, before anything changes; then it is
+really made before the change and behind it. Nothing is run: what the API server admitted is all.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from conformance.model import Pattern
+from conformance.observe import workloads
+from conformance.observe.stage import Stage, Stuck
+from conformance.observe.watch import Json
+from conformance.sidecars.driver import FlipsPattern, Manifest
+
+FILE = "admissions.jsonl"
+# Workloads that name their pattern.
+SAYS: Mapping[str, Pattern] = {"says-classic": "classic", "says-native": "native"}
+SHOWN = "says-native-before"  # the pod under test: native whatever the default is
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    driver, tag = stage.driver, stage.namespace
+    if not isinstance(driver, FlipsPattern):
+        raise Stuck(f"{stage.cell.sidecar} has no default pattern that could change")
+    driver.before_upgrade(stage.handle, stage.client, tag)
+    documents = stage.documents("workloads")
+
+    def sent(document: Manifest, control_plane: str) -> Manifest:
+        said = SAYS.get(document["metadata"]["name"])
+        cell = replace(stage.cell, pattern=said or "native")
+        pod = driver.inject_by(control_plane, document, cell, "subject")
+        return workloads.place_images(pod if said else driver.undecided(pod), stage.images)
+
+    for document in documents:
+        for when, control_plane in (("before", tag), ("after", driver.next_plane())):
+            said = stage.create_pod(sent(document, control_plane), dry_run=True)
+            _note(stage, document, when, said, dry=True)
+    for document in documents:
+        _make(stage, document, "before", sent(document, tag))
+    driver.upgrade(stage.handle, tag)
+    stage.step("upgraded")
+    for document in documents:
+        _make(stage, document, "after", sent(document, tag))
+    stage.wait(
+        "the pod under test in the watch",
+        lambda: stage.watch.newest("Pod", SHOWN),
+        seconds=10,
+        seen=lambda: "nothing",
+    )
+    return SHOWN
+
+
+def _make(stage: Stage, document: Manifest, when: str, pod: Manifest) -> None:
+    pod = copy.deepcopy(pod)
+    pod["metadata"]["name"] += f"-{when}"
+    _note(stage, document, when, stage.create_pod(pod), dry=False)
+
+
+def _note(stage: Stage, document: Manifest, when: str, admitted: Json, *, dry: bool) -> None:
+    line = {
+        "ns": time.time_ns(),
+        "workload": document["metadata"]["name"],
+        "when": when,
+        "dry": dry,
+        "pod": admitted,
+    }
+    with (stage.bundle / FILE).open("a") as sink:
+        sink.write(json.dumps(line, separators=(",", ":")) + "\n")

@@ -1,0 +1,11 @@
+"""The runtime scenario: containerd is restarted; see restart."""
+
+from __future__ import annotations
+
+from conformance.observe.scenarios.node import restart
+from conformance.observe.stage import Stage
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    return restart.observe(stage, "containerd", lambda began: restart.watched_again(stage, began))

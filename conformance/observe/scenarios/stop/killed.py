@@ -1,0 +1,59 @@
+"""The killed scenario: a Job whose main succeeds, and whose sidecars end badly behind it.
+
+One sidecar is deaf to SIGTERM and has to be killed (137), the second ends with 143. In the native
+pattern the kubelet tells them to end; in the classic one nobody does, so they are made to end with
+the same codes by hand.
+"""
+
+from __future__ import annotations
+
+from conformance.observe import workloads
+from conformance.observe.scenarios.job import batch, job
+from conformance.observe.scenarios.lifecycle import SUBJECT
+from conformance.observe.scenarios.stop import departing
+from conformance.observe.scenarios.stop.departing import SECOND
+from conformance.observe.stage import Stage, Stuck
+from conformance.sidecars.driver import Manifest
+from conformance.sidecars.fixture import HEALTH_PORT, ask_command
+
+GRACE = 3  # seconds until the deaf sidecar is killed
+SIGTERM_EXIT = 143
+
+
+def observe(stage: Stage) -> str:
+    """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
+    stage.without_capture()
+
+    def ends_badly(document: Manifest) -> None:
+        workloads.pod_of(document)["spec"]["terminationGracePeriodSeconds"] = GRACE
+        workloads.set_variable(stage.sidecar_in(document), "SC_DEAF", "yes")
+        second = departing.add_second(stage, document, start_delay=0, drain=0)
+        workloads.set_variable(second, "SC_EXIT_CODE", str(SIGTERM_EXIT))
+
+    stage.step("job.create")
+    stage.create("job", role="subject", alter=ends_badly)
+    pod = batch.await_pod(stage, job.JOB)
+    try:
+        _run(stage, pod)
+    except Stuck as stuck:
+        stage.step("stuck", why=str(stuck))
+    return pod
+
+
+def _run(stage: Stage, pod: str) -> None:
+    batch.await_main(stage, job.JOB)
+    stage.step("job.main-exited")
+    if stage.cell.pattern == "classic":
+        (sidecar,) = stage.sidecars(pod)
+        for name in (sidecar, SECOND):
+            departing.await_stamp(stage, f"{SUBJECT}.{name}", "sidecar.ready")
+        stage.step("sidecar.ended-by-hand", container=sidecar)
+        stage.execute(pod, sidecar, ask_command(HEALTH_PORT, "/crash"))
+        stage.execute(pod, SECOND, ["sh", "-c", "kill -TERM 1"])
+    stage.wait(
+        "the Job's end",
+        lambda: batch.ended(stage, job.JOB),
+        seconds=90,
+        seen=lambda: stage.describe(pod),
+    )
+    stage.step("job.finished")

@@ -1,0 +1,92 @@
+"""Which cells a run observes, and which behaviours are judged from each. Data in, data out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conformance.errors import UsageProblem
+from conformance.model import Cell, Pattern
+from conformance.plan.catalogue import Scenario, behaviours, scenarios
+from conformance.plan.selection import Selection
+from conformance.plan.sidecars import REGISTRY, Registration
+
+# The minor whose images are the likeliest to be there, and where all promises are stable: first.
+FIRST = "1.33"
+
+
+@dataclass(frozen=True, order=True)
+class Item:
+    """One verdict to reach: a behaviour in a cell."""
+
+    cell: Cell
+    behaviour: str
+
+
+def cells(selection: Selection) -> Sequence[Cell]:
+    """The cells of a selection, in the order in which they are to be started: version by version,
+    and last of a version those that want their cluster for themselves."""
+    versions = sorted(selection.k8s, key=lambda name: name != FIRST)
+    found: list[Cell] = []
+    claimed = {scenario.k8s for scenario in scenarios().values()} - {""}
+    for k8s, turn in itertools.product(versions, range(1, selection.repeat + 1)):
+        for sidecar in selection.sidecars:
+            driver = REGISTRY[sidecar]
+            for scenario in selection.scenarios:
+                if not driver.meant_by(scenarios()[scenario].needs):
+                    continue
+                if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
+                    continue
+                for mode in _modes(driver, scenarios()[scenario]):
+                    if mode not in selection.modes:
+                        continue
+                    for pattern in selection.patterns:
+                        cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
+                        if driver.has(mode, pattern) and judged_in(cell, selection.behaviours):
+                            found.append(cell)
+    found.sort(key=lambda cell: (versions.index(cell.k8s), scenarios()[cell.scenario].alone))
+    if not found:
+        raise UsageProblem(
+            "Nothing to run: no cell fits all of the given options together; leave one out."
+        )
+    return found
+
+
+def items(selection: Selection) -> Sequence[Item]:
+    """Every verdict of a selection, cell by cell."""
+    return [
+        Item(cell, id_)
+        for cell in cells(selection)
+        for id_ in judged_in(cell, selection.behaviours)
+    ]
+
+
+def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:
+    """A driver's modes that matter to a scenario."""
+    if scenario.modes == "first":
+        return driver.modes[:1]
+    named = scenario.modes.split()
+    return [mode for mode in driver.modes if scenario.modes == "all" or mode in named]
+
+
+def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
+    """Those of the behaviours that mean something in a cell."""
+    driver = REGISTRY[cell.sidecar]
+    return [
+        id_
+        for id_ in asked
+        if cell.scenario in behaviours()[id_].scenarios
+        and driver.can(behaviours()[id_].needs)
+        and behaviours()[id_].pattern in ("", cell.pattern)
+    ]
+
+
+def left_out(selection: Selection, known: Sequence[str]) -> str:
+    """One line that names the Kubernetes versions that this run does not touch, or ""."""
+    missing = [name for name in known if name not in selection.k8s]
+    return f"left out: Kubernetes {', '.join(missing)} (K8S=all runs every one)" if missing else ""
+
+
+def _pattern(name: str) -> Pattern:
+    return "native" if name == "native" else "classic"

@@ -1,0 +1,148 @@
+"""Reports a run while it goes on and at its end. Registered by the plugin, in one process only."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conformance.cluster.state import read_state
+from conformance.machine import timing
+from conformance.machine.progress import board
+from conformance.plan import cells as plan
+from conformance.plan.selection import known_k8s
+from conformance.report import document, groups, html, story, summary, table
+from conformance.verdicts import store as verdicts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conformance.plugin import Session
+
+
+class Reporter:
+    """Prints each verdict as it falls; writes report.json and the page; sets the exit code."""
+
+    def __init__(self, session: Session) -> None:
+        assert session.results is not None
+        self._session = session
+        self._results: Path = session.results
+        self._started = time.time()
+        self._printed: set[str] = set()
+        self._to_come = Counter(item.cell.k8s for item in session.items)
+        left_out = plan.left_out(session.options.selection, known_k8s())
+        cells = len({item.cell for item in session.items})
+        board.say(f"{len(session.items)} verdicts from {cells} cells; results in {self._results}")
+        if left_out:
+            board.say(left_out)
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, str] | None:
+        """The verdict's own word in place of pytest's letter; lines are printed by ourselves."""
+        if report.when != "call" and not report.failed:
+            return None
+        properties = dict(getattr(report, "user_properties", ()))
+        outcome = properties.get("verdict")
+        return (str(outcome), "", "") if outcome else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" or report.nodeid in self._printed:
+            return
+        self._printed.add(report.nodeid)
+        callspec = report.nodeid.partition("[")[2].partition("]")[0]
+        for item in self._session.items:
+            if item.cell.id == callspec:
+                file = verdicts.path(self._results, item)
+                if file.exists() and str(file) not in self._printed:
+                    self._printed.add(str(file))
+                    if not self._unobtainable(item.cell.k8s):  # why, was said once for all of them
+                        board.console.print(table.line(verdicts.read(file)[0]))
+                    self._fallen(item.cell.k8s)
+
+    def _unobtainable(self, k8s: str) -> bool:
+        told = read_state(self._results, k8s)
+        return told is not None and told["state"] == "unobtainable"
+
+    def _fallen(self, k8s: str) -> None:
+        """One verdict less to wait for: a cluster that has none left makes room for another."""
+        self._to_come[k8s] -= 1
+        if not self._to_come[k8s] and self._session.preparation:
+            self._session.preparation.release(k8s)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        found = document.collect(
+            self._results,
+            self._session.items,
+            strict_promises=self._session.options.strict_promises,
+        )
+        report = document.document(self._results, found, run=self._run(interrupted))
+        failed = any(one["state"] == "failed" for one in report["run"]["clusters"].values())
+        code = summary.exit_code(report["summary"], clusters_failed=failed)
+        if interrupted:
+            code = 130
+        report["run"]["exit_code"] = code
+        report["run"]["exit_meaning"] = summary.MEANING[code]
+        self._say(report, document.write(self._results, report))
+        session.exitstatus = code
+        if self._session.junit:
+            shutil.move(self._session.junit, self._results / "junit.xml")
+        with timing.span(self._results, "page"):
+            html.write(self._results, report)
+
+    def _run(self, interrupted: bool) -> dict[str, Any]:
+        options = self._session.options
+        return {
+            "id": self._results.name,
+            "started": document.iso(self._started),
+            "duration_seconds": round(time.time() - self._started, 1),
+            "interrupted": interrupted,
+            "options": {
+                "k8s": options.selection.k8s,
+                "sidecars": options.selection.sidecars,
+                "patterns": options.selection.patterns,
+                "modes": options.selection.modes,
+                "scenarios": options.selection.scenarios,
+                "behaviours": options.selection.behaviours,
+                "images": options.images,
+                "take_away": options.take_away,
+                "strict_promises": options.strict_promises,
+            },
+        }
+
+    def _say(self, report: dict[str, Any], target: Path) -> None:
+        board.console.print()
+        for one in table.versions(report["run"]["clusters"]):
+            board.say(one)
+        settled = [
+            one for one in groups.settled(report["cells"]) if not self._unobtainable(one["k8s"])
+        ]
+        board.console.print(table.tables(settled))
+        if len(groups.versions(settled)) > 1:
+            for line in table.across(settled):
+                board.console.print(line)
+        for line in table.contradictions(report["article"]):
+            board.console.print(line)
+        bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
+        for entry in bad[: story.STORIES]:
+            board.console.print(story.tell(self._results, entry))
+        if len(bad) > story.STORIES:
+            board.say(
+                f"… and {len(bad) - story.STORIES} more like these; report.html shows them all."
+            )
+        attempts = report["run"]["attempts"]
+        if attempts["turns"] > 1:
+            board.say(f"{attempts['turns']} turns; unstable: {len(attempts['unstable'])}")
+        for one in attempts["unstable"]:
+            board.say(f"unstable: {one}")
+        board.say(
+            f"{summary.sentence(report['summary'])}; {report['run']['duration_seconds']:.0f} s"
+        )
+        for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
+            board.say(f"substituted: {note}")
+        board.say(f"report: {target} (and report.html, junit.xml beside it)")

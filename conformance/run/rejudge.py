@@ -1,0 +1,86 @@
+"""Judges evidence that is there already: a run's folder, or one bundle, from today or last year."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.errors import UsageProblem
+from conformance.evidence.bundle import Bundle
+from conformance.judges import judge
+from conformance.model import Cell, Verdict
+from conformance.plan import cells as plan
+from conformance.plan.catalogue import behaviours
+from conformance.plan.cells import Item
+from conformance.verdicts import store as verdicts
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict of now.
+
+    bundle: its evidence, relative to ``results``; None where there is none. before: the outcome
+    that the run itself came to; "" where none is kept.
+    """
+
+    verdict: Verdict
+    results: Path
+    bundle: str | None
+    before: str = ""
+
+    @property
+    def told(self) -> str:
+        """What is to be added to the verdict's line."""
+        changed = self.before not in ("", self.verdict.outcome)
+        return f"  (was {self.before})" if changed else ""
+
+
+def judged(path: Path, *, strict_promises: bool = False) -> Iterator[Judged]:
+    """Every verdict that the folder's evidence gives now. Raises UsageProblem."""
+    if is_bundle(path):
+        yield from _bundle(path, strict_promises)
+    elif (path / "verdicts").is_dir():
+        yield from _run(path, strict_promises)
+    else:
+        raise UsageProblem(
+            f"{path} is neither a run's folder (with verdicts/) nor a bundle (with cell.json); "
+            "name one, such as results/latest."
+        )
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether the folder is one cell's evidence."""
+    return (path / "cell.json").is_file()
+
+
+def _run(results: Path, strict: bool) -> Iterator[Judged]:
+    """The verdicts of a run. One that was reached without a bundle stays what it is."""
+    for was, bundle in verdicts.kept(results):
+        behaviour = was.finding.behaviour
+        if behaviour not in behaviours():
+            raise UsageProblem(
+                f"{results} has verdicts on {behaviour}, which this suite does not know; judge it "
+                "with the suite that made it."
+            )
+        finding = judge(behaviour, Bundle.open(results / bundle)) if bundle else was.finding
+        item = Item(was.cell, behaviour)
+        now = verdicts.hold(item, finding, attempts=was.attempts, strict_promises=strict)
+        yield Judged(now, results, bundle, was.outcome)
+
+
+def _bundle(folder: Path, strict: bool) -> Iterator[Judged]:
+    bundle = Bundle.open(folder)
+    try:
+        cell = Cell(**json.loads((folder / "cell.json").read_bytes())["cell"])
+        asked = plan.judged_in(cell, tuple(behaviours()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageProblem(
+            f"{folder}/cell.json does not say which cell it is ({type(error).__name__}: {error}); "
+            "a bundle is whole only when its run has closed it."
+        ) from error
+    for behaviour in asked:
+        item = Item(cell, behaviour)
+        verdict = verdicts.hold(item, judge(behaviour, bundle), strict_promises=strict)
+        yield Judged(verdict, folder.parent, folder.name)

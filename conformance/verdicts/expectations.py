@@ -1,0 +1,134 @@
+"""The expectations table (expectations.toml), and how a finding is held against it.
+
+Standard library only. The table is data: a change of expectation is a commit of its own, with a
+reason and a source.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from conformance.model import Cell, Expectation, Finding, Outcome, Verdict
+from conformance.plan.selection import minor_number
+
+TABLE = Path(__file__).with_name("expectations.toml")
+_OPERATORS = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_CONDITIONS = ("k8s", "sidecar", "pattern", "mode", "scenario")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table, as it stands in the file."""
+
+    behaviour: str
+    conditions: Mapping[str, tuple[str, ...]]
+    expectation: Expectation
+    changed: str = ""
+
+    def matches(self, behaviour: str, cell: Cell) -> bool:
+        return fnmatch.fnmatchcase(behaviour, self.behaviour) and all(
+            any(_fits(name, value, getattr(cell, name)) for value in values)
+            for name, values in self.conditions.items()
+        )
+
+
+def _fits(condition: str, wanted: str, actual: str) -> bool:
+    return fits_k8s(wanted, actual) if condition == "k8s" else wanted == actual
+
+
+def fits_k8s(wanted: str, actual: str) -> bool:
+    """Whether a Kubernetes version is the one that is wanted, or in the range (">=1.29")."""
+    match = re.fullmatch(r"([<>]=?)(1\.\d+)", wanted)
+    if match:
+        return bool(_OPERATORS[match.group(1)](minor_number(actual), minor_number(match.group(2))))
+    return wanted == actual
+
+
+@cache
+def table() -> Sequence[Row]:
+    """All rows, in the file's order."""
+    with TABLE.open("rb") as source:
+        return tuple(_row(raw) for raw in tomllib.load(source)["row"])
+
+
+def _row(raw: dict[str, Any]) -> Row:
+    conditions = {
+        name: (raw[name],) if isinstance(raw[name], str) else tuple(raw[name])
+        for name in _CONDITIONS
+        if name in raw
+    }
+    unknown = (
+        set(raw)
+        - set(_CONDITIONS)
+        - {"behaviour", "expect", "hazard", "reason", "source", "changed"}
+    )
+    if unknown or raw["expect"] not in ("holds", "broken", "measured"):
+        raise ValueError(f"expectations.toml: a row for {raw['behaviour']} is wrong: {raw}")
+    if (raw["expect"] == "broken") != bool(raw.get("hazard")):
+        raise ValueError(f"expectations.toml: {raw['behaviour']}: broken needs its hazards")
+    return Row(
+        raw["behaviour"],
+        conditions,
+        Expectation(raw["expect"], tuple(raw.get("hazard", ())), raw["reason"], raw["source"]),
+        raw.get("changed", ""),
+    )
+
+
+def expected(behaviour: str, cell: Cell, *, strict_promises: bool = False) -> Expectation:
+    """What the table expects of a behaviour in a cell.
+
+    strict_promises: native cells are held against the promise alone, whatever the table says.
+    """
+    last = next(row for row in reversed(table()) if row.matches(behaviour, cell))
+    if strict_promises and cell.pattern == "native" and last.expectation.expect == "broken":
+        return replace(
+            last.expectation, expect="holds", hazards=(), reason="--strict-promises: the promise"
+        )
+    return last.expectation
+
+
+def hold(cell: Cell, finding: Finding, expectation: Expectation, attempts: int = 1) -> Verdict:
+    """The verdict: the finding held against the expectation."""
+    outcome, why = _outcome(finding, expectation)
+    reason = f"{finding.reason} {why}".strip()
+    return Verdict(cell, finding, expectation, outcome, reason, attempts)
+
+
+def _outcome(finding: Finding, expectation: Expectation) -> tuple[Outcome, str]:
+    match finding.observed, expectation.expect:
+        case ("inconclusive" | "not-verified") as outcome, _:
+            return outcome, ""
+        case "measured", "measured":
+            return "measured", ""
+        case (("holds" | "broken"), "measured"):
+            return "measured", ""
+        case "holds", "holds":
+            return "pass", ""
+        case "broken", "holds":
+            return "fail", ""
+        case "holds", "broken":
+            return "not-reproduced", (
+                f"Expected {' or '.join(expectation.hazards)} because {expectation.reason}: "
+                "the expectation or the judge is wrong."
+            )
+        case "broken", "broken":
+            if finding.hazard in expectation.hazards:
+                return "reproduced", ""
+            return "fail", (
+                f"Another hazard than expected: {finding.hazard}, "
+                f"not {' or '.join(expectation.hazards)}."
+            )
+        case _:
+            return "inconclusive", (
+                f"The judge only measured, but the table expects {expectation.expect}."
+            )

@@ -1,1 +1,0 @@
-"""Puts this folder on the path: all tests of readers and judges share the forge of bundles."""

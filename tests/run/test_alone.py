@@ -1,0 +1,79 @@
+"""Cells that want their cluster for themselves, and collectors that are taken up again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.cluster.context import Context
+from conformance.cluster.state import ClusterHandle
+from conformance.machine.paths import CHECKOUT
+from conformance.model import Cell
+from conformance.observe.node.collectors import NodeCollectors, _Collector
+from conformance.run import cells as observatory
+
+CONTEXT = Context("run", CHECKOUT, CHECKOUT, {}, CHECKOUT, {}, "", {})
+
+
+def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ordinary cells overlap, and the one that is alone overlaps with nobody."""
+    handle = ClusterHandle("1.33", "c", tmp_path / "kubeconfig", "node", tmp_path / "evidence")
+    present: list[str] = []
+    seen: dict[str, list[str]] = {}
+    together = threading.Barrier(2)
+
+    def observe(cell: Cell, *_: object) -> Path:
+        present.append(cell.scenario)
+        if cell.scenario != "kubelet":
+            together.wait(10)
+        seen[cell.scenario] = sorted(present)
+        if cell.scenario != "kubelet":
+            together.wait(10)
+            time.sleep(0.2)  # the one that is alone comes to the lock meanwhile
+        present.remove(cell.scenario)
+        return tmp_path
+
+    monkeypatch.setattr(observatory.cell_observer, "observe", observe)
+
+    def play(scenario: str) -> None:
+        cell = Cell("1.33", "fixture", "native", "default", scenario)
+        observatory.Observatory(tmp_path)._with_attempts(cell, [], handle, CONTEXT)
+
+    others = [threading.Thread(target=play, args=[name]) for name in ("grace", "hooks")]
+    for one in others:
+        one.start()
+    while len(present) < 2:
+        time.sleep(0.01)
+    play("kubelet")
+    for one in others:
+        one.join()
+    assert seen == {
+        "grace": ["grace", "hooks"], "hooks": ["grace", "hooks"], "kubelet": ["kubelet"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_collector_is_taken_up_again_with_its_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    collectors = NodeCollectors("node", Path("/docker"), {}, tmp_path)
+    collectors._folder.mkdir()
+    launched: list[str] = []
+    monkeypatch.setattr("conformance.observe.node.collectors.TAKE_UP_SECONDS", 1.0)
+    monkeypatch.setattr(collectors, "_lives", lambda _: len(launched) > 1)
+    monkeypatch.setattr(collectors, "_launch", lambda one: launched.append(one.name))
+    events = _Collector("runtime", "the stream", "runtime.log", [], lambda: comes, again=True)
+    seen_ns = time.time_ns()
+    assert collectors._take_up(events, seen_ns) is comes
+    gaps = tmp_path / ".node" / "gaps.jsonl"
+    assert gaps.exists() is comes
+    assert launched
+    if comes:
+        (line,) = gaps.read_text().splitlines()
+        gap = json.loads(line)
+        assert gap["ns"] == seen_ns < gap["until_ns"]
+        assert gap["what"] == "the stream"

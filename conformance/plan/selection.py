@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from conformance.errors import Problem, UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import REFUSED, REGISTRY
 
 DEFAULT_K8S = ("1.29", "1.33", "newest")
 DEFAULT_SIDECARS = ("envoy",)
@@ -68,6 +68,9 @@ def select(given: Mapping[str, str | None]) -> Selection:
     """
     known = known_k8s()
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
+    for name in (part.strip() for part in (given.get("sidecar") or "").split(",")):
+        if name in REFUSED:
+            raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
     for name in sidecars:
         _check(REGISTRY[name].check)

@@ -1,45 +1,75 @@
-"""The registry of sidecar drivers: one line for each. Standard library only, so that options can be
-checked before anything is installed."""
+"""The registry of sidecar drivers, read from the drivers' own folders.
+
+A driver is one folder: conformance/sidecars/<name>/, or a package of another project that the entry
+point group ``sidecar_conformance.drivers`` names. The folder holds registration.toml (the keys are
+the fields of Registration), driver.py (a class ``Driver``, see conformance.sidecars.driver), and
+expectations.toml, if there is more to expect than a few rows. docs/adding.md shows one.
+
+Standard library only, and no driver is imported: options are checked before anything is installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from conformance.plan.abilities import Ability
+
+GROUP = "sidecar_conformance.drivers"
+PACKAGE = "conformance.sidecars"
+FOLDER = Path(__file__).parent.parent / "sidecars"
+REGISTRATION = "registration.toml"
+EXPECTATIONS = "expectations.toml"
+PATTERNS = ("classic", "native")
 
 
 @dataclass(frozen=True)
 class Registration:
     """What the plan must know of a driver without importing it.
 
-    module: holds a class ``Driver`` (see conformance.sidecars.driver).
+    name: the folder's, with "-" for "_", or the entry point's. package: where driver.py is.
     modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
     which it means anything, where that is not all of them. controls: modes that break promises by
-    design, to prove that the judges can see. check: "module:function" that raises
+    design, to prove that the judges can see. check: "module:function" of the package that raises
     UsageProblem when the environment asks for what cannot be; standard library only, too.
-    gives: what some scenarios need: "mesh" (it carries the app's traffic, with mutual TLS),
-    "discovery" (it knows a Service's endpoints by itself, and does
-    not wait for kube-proxy), "upgrade" (a second control plane beside the first), "drain-hook" (a
-    preStop hook of its own in the native pattern, of which it tells by a stamp sidecar.drain),
-    "rotation" (certificates that are replaced while a cell is watched), "outage" (a control plane
-    and an injector of the cell's own, to be taken down), "flip" (a next control plane with another
-    default pattern),
-    "spec" (the suite writes its place in a pod itself, and can leave its probes out), "plain" (it
-    carries nothing and costs little, and does wrong what it is asked to: fixtures/app/sidecar.py),
-    "quit-url" (a request from inside the pod makes it end: Facts.quit_url),
-    "logs" (it ships what the app writes to a file to the sink), "ails" (it can be made to fail its
-    liveness probe), "cni" (a CNI plugin can set its redirection, in place of an init container).
-    wants: what a scenario must need to mean anything for it.
+    gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
     """
 
     name: str
-    module: str
+    package: str
+    folder: Path
     modes: tuple[str, ...]
-    patterns: tuple[str, ...] = ("classic", "native")
+    patterns: tuple[str, ...] = PATTERNS
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     check: str = ""
-    gives: tuple[str, ...] = ()
-    wants: tuple[str, ...] = ()
+    gives: tuple[Ability, ...] = ()
+    wants: tuple[Ability, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what contradicts itself."""
+        unknown = (set(self.only) | set(self.controls)) - set(self.modes)
+        if unknown or not self.modes:
+            raise ValueError(f"modes are {self.modes}, without {sorted(unknown)}")
+        for patterns in (self.patterns, *self.only.values()):
+            if not patterns or set(patterns) - set(PATTERNS):
+                raise ValueError(f"patterns are {PATTERNS}, and not {patterns}")
+
+    @property
+    def module(self) -> str:
+        """The module of its class ``Driver``."""
+        return f"{self.package}.driver"
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The files that can hold rows of expectations, in the order in which they are read."""
+        files = (self.folder / REGISTRATION, self.folder / EXPECTATIONS)
+        return tuple(file for file in files if file.is_file())
 
     def can(self, needs: str) -> bool:
         """Whether it gives all that is needed (words)."""
@@ -54,52 +84,52 @@ class Registration:
         return pattern in self.only.get(mode, self.patterns) and pattern in self.patterns
 
 
-REGISTRY = {
-    entry.name: entry
-    for entry in (
-        Registration(
-            "envoy",
-            "conformance.sidecars.envoy.driver",
-            ("init-rules", "sidecar-rules", "fallback"),
-            gives=("mesh", "spec", "quit-url", "ails", "cni"),
-        ),
-        Registration(
-            "fixture",
-            "conformance.sidecars.fixture",
-            ("default",),
-            gives=("spec", "plain", "quit-url", "ails"),
-        ),
-        Registration(
-            "otel-collector",
-            "conformance.sidecars.shippers.otel_collector",
-            ("default", "busy", "durable", "lazy"),
-            gives=("logs",),
-            wants=("logs",),
-        ),
-        Registration(
-            "fluent-bit",
-            "conformance.sidecars.shippers.fluent_bit",
-            ("default", "busy", "durable", "lazy"),
-            gives=("logs",),
-            wants=("logs",),
-        ),
-        Registration(
-            "istio",
-            "conformance.sidecars.istio.driver",
-            ("default", "hold", "exit-on-zero", "excluded", "excluded-user"),
-            only={"hold": ("classic",), "exit-on-zero": ("classic",)},
-            controls=("excluded", "excluded-user"),
-            check="conformance.sidecars.istio.release:check",
-            gives=(
-                "mesh",
-                "discovery",
-                "upgrade",
-                "drain-hook",
-                "rotation",
-                "outage",
-                "flip",
-                "quit-url",
-            ),
-        ),
-    )
-}
+def read(name: str, package: str, folder: Path) -> Registration:
+    """The registration in a driver's folder. Raises OSError, ValueError or TypeError."""
+    with (folder / REGISTRATION).open("rb") as source:
+        given: dict[str, Any] = tomllib.load(source)
+    given.pop("row", None)  # its expectations, where they are few
+    for key in ("modes", "patterns", "controls"):
+        if key in given:
+            given[key] = tuple(given[key])
+    for key in ("gives", "wants"):
+        given[key] = tuple(Ability(word) for word in given.get(key, ()))
+    given["only"] = {mode: tuple(patterns) for mode, patterns in given.get("only", {}).items()}
+    if given.get("check"):
+        given["check"] = f"{package}.{given['check']}"
+    return Registration(name=name, package=package, folder=folder, **given)
+
+
+def own() -> Iterator[Registration]:
+    """The drivers in conformance/sidecars."""
+    for file in sorted(FOLDER.glob(f"*/{REGISTRATION}")):
+        folder = file.parent
+        yield read(folder.name.replace("_", "-"), f"{PACKAGE}.{folder.name}", folder)
+
+
+def installed() -> tuple[Mapping[str, Registration], Mapping[str, str]]:
+    """The drivers of other projects, and name → why for those that cannot be used."""
+    found: dict[str, Registration] = {}
+    refused: dict[str, str] = {}
+    taken = {entry.name for entry in own()}
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name in taken:
+            refused[point.name] = f"{point.value} has the name of a driver of the suite's own"
+            continue
+        try:
+            found[point.name] = read(point.name, point.value, _folder(point.value))
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            refused[point.name] = f"the registration of {point.value} cannot be read: {error}"
+    return found, refused
+
+
+def _folder(package: str) -> Path:
+    """Where a package is, without importing it. Raises ImportError when it is not there."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("no such package")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+_installed, REFUSED = installed()
+REGISTRY: Mapping[str, Registration] = {entry.name: entry for entry in own()} | dict(_installed)

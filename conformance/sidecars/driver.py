@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from conformance.model import Cell
+from conformance.plan.abilities import Ability
 from conformance.plan.sidecars import REGISTRY
 
 if TYPE_CHECKING:
@@ -232,6 +233,17 @@ class OwnsPlane(Protocol):
     def control_plane_of(self, pod: Manifest) -> str:
         """Which control plane made the pod what it is, read from the admitted pod."""
         ...
+
+
+# What a driver implements for what its registration gives, and for nothing else. The other
+# abilities ask for no method: Facts say them, or the pods.
+PROTOCOLS: Mapping[Ability, type] = {
+    Ability.AILS: Ails,
+    Ability.UPGRADE: Upgrades,
+    Ability.FLIP: FlipsPattern,
+    Ability.CNI: RedirectedByCni,
+    Ability.OUTAGE: OwnsPlane,
+}
 
 
 def place(

@@ -1,7 +1,8 @@
-"""The expectations table (expectations.toml), and how a finding is held against it.
+"""The expectations table, and how a finding is held against it.
 
-Standard library only. The table is data: a change of expectation is a commit of its own, with a
-reason and a source.
+The table is the common one (expectations.toml beside this module: the patterns, Kubernetes), and
+after it each driver's own rows. Standard library only. The table is data: a change of expectation
+is a commit of its own, with a reason and a source.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 
 from conformance.model import Cell, Expectation, Finding, Outcome, Verdict
 from conformance.plan.selection import minor_number
+from conformance.plan.sidecars import REGISTRY
 
 TABLE = Path(__file__).with_name("expectations.toml")
 _OPERATORS = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 _CONDITIONS = ("k8s", "sidecar", "pattern", "mode", "scenario")
+_KEYS = ("behaviour", "expect", "hazard", "reason", "source", "changed")
 
 
 @dataclass(frozen=True)
@@ -56,26 +59,41 @@ def fits_k8s(wanted: str, actual: str) -> bool:
 
 @cache
 def table() -> Sequence[Row]:
-    """All rows, in the file's order."""
-    with TABLE.open("rb") as source:
-        return tuple(_row(raw) for raw in tomllib.load(source)["row"])
+    """All rows: the common ones, then those of each driver, each file in its own order.
+
+    Raises ValueError, naming the file, for a row that is wrong.
+    """
+    own = [
+        row
+        for driver in REGISTRY.values()
+        for file in driver.tables
+        for row in rows(file, sidecar=driver.name)
+    ]
+    return (*rows(TABLE), *own)
 
 
-def _row(raw: dict[str, Any]) -> Row:
+def rows(file: Path, *, sidecar: str = "") -> Sequence[Row]:
+    """The rows of one file. sidecar: the one whose file it is; all its rows are about that one."""
+    with file.open("rb") as source:
+        return tuple(_row(raw, file, sidecar) for raw in tomllib.load(source).get("row", ()))
+
+
+def _row(raw: dict[str, Any], file: Path, sidecar: str) -> Row:
+    missing = {"behaviour", "expect", "reason", "source"} - set(raw)
+    unknown = set(raw) - {*_CONDITIONS, *_KEYS}
+    if missing or unknown or raw["expect"] not in ("holds", "broken", "measured"):
+        raise ValueError(f"{file}: a row for {raw.get('behaviour', 'nothing')} is wrong: {raw}")
+    if (raw["expect"] == "broken") != bool(raw.get("hazard")):
+        raise ValueError(f"{file}: {raw['behaviour']}: broken needs its hazards")
+    if sidecar and "sidecar" in raw:
+        raise ValueError(f"{file}: {raw['behaviour']}: all rows here are about {sidecar}")
+    if sidecar:
+        raw = {**raw, "sidecar": sidecar}
     conditions = {
         name: (raw[name],) if isinstance(raw[name], str) else tuple(raw[name])
         for name in _CONDITIONS
         if name in raw
     }
-    unknown = (
-        set(raw)
-        - set(_CONDITIONS)
-        - {"behaviour", "expect", "hazard", "reason", "source", "changed"}
-    )
-    if unknown or raw["expect"] not in ("holds", "broken", "measured"):
-        raise ValueError(f"expectations.toml: a row for {raw['behaviour']} is wrong: {raw}")
-    if (raw["expect"] == "broken") != bool(raw.get("hazard")):
-        raise ValueError(f"expectations.toml: {raw['behaviour']}: broken needs its hazards")
     return Row(
         raw["behaviour"],
         conditions,

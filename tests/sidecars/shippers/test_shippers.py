@@ -28,8 +28,9 @@ from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.catalogue import scenarios
 from conformance.sidecars.driver import load
-from conformance.sidecars.shippers import fluent_bit, otel_collector
-from conformance.sidecars.shippers.otel_image import BINARY, collector_build
+from conformance.sidecars.fluent_bit import driver as fluent_bit
+from conformance.sidecars.otel_collector import driver as otel_collector
+from conformance.sidecars.otel_collector.images import BINARY, collector_build
 from conformance.sidecars.shippers.shipper import LOGS_FOLDER, STATE_FOLDER, Shipper, unheard
 
 SHIPPERS = ("otel-collector", "fluent-bit")

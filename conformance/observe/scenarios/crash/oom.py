@@ -10,7 +10,7 @@ from conformance.observe.scenarios.crash.crash import alone, crash
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import CONTAINER, HEALTH_PORT, ask_command
+from conformance.sidecars.fixture.driver import CONTAINER, HEALTH_PORT, ask_command
 
 LIMIT_MIB = 64  # an idle sidecar of this kind uses some 20
 TAKEN_MIB = 256

@@ -9,7 +9,7 @@ from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import HEALTH_PORT, ask_command
+from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
 TWIN = "twin"
 # Seconds that the app goes on after its SIGTERM. A first restart comes at the kubelet's next look

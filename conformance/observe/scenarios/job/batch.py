@@ -14,7 +14,7 @@ from conformance.observe import workloads
 from conformance.observe.stage import APP_CONTAINER, Stage, condition, running_id
 from conformance.observe.watch import Json
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import HEALTH_PORT, ask_command
+from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
 # Seconds after the main's exit at which an active Job counts as blocked. The job controller
 # batches its status updates by about 1 s and a native sidecar gets its own drain (1.5 s) before.

@@ -22,7 +22,7 @@ from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import ask_command
+from conformance.sidecars.fixture.driver import ask_command
 
 DRAINED = "drained"
 # Seconds that the apps go on: long enough that the service is back before, on a crowded machine.

@@ -19,8 +19,8 @@ from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
 from conformance.observe.watch import Json
-from conformance.sidecars import fixture
 from conformance.sidecars.driver import Manifest
+from conformance.sidecars.fixture import driver as fixture
 
 CPU = "cpu"
 QUOTA, LIMITS = "quota", "limits"

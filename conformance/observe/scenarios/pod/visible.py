@@ -14,8 +14,8 @@ from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.pod import naive
 from conformance.observe.stage import Stage, Stuck, condition
-from conformance.sidecars import fixture
 from conformance.sidecars.driver import Manifest
+from conformance.sidecars.fixture import driver as fixture
 
 MEBIBYTES = 96  # what the sidecar takes: far more than the pod's programs have without it
 METRICS = "metrics.prom"

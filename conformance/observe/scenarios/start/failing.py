@@ -17,8 +17,8 @@ from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop.departing import create
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
-from conformance.sidecars import fixture
 from conformance.sidecars.driver import Manifest
+from conformance.sidecars.fixture import driver as fixture
 
 BARE, UNHURRIED, EARLY = "bare", "unhurried", "early"
 # Never first, as the pod under test: under it alone some minors never come to the app.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
-from conformance.sidecars import fixture
 from conformance.sidecars.driver import Manifest
+from conformance.sidecars.fixture import driver as fixture
 
 MIXED = "mixed"
 SECOND = "second"

@@ -15,7 +15,7 @@ from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import container as plain_sidecar
+from conformance.sidecars.fixture.driver import container as plain_sidecar
 
 SECOND = "second"  # a plain sidecar behind the one under test, in the same pattern
 SECOND_PORT = 15022

@@ -14,7 +14,7 @@ from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import SECOND
 from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.fixture import HEALTH_PORT, ask_command
+from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
 GRACE = 3  # seconds until the deaf sidecar is killed
 SIGTERM_EXIT = 143

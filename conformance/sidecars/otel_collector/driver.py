@@ -41,15 +41,15 @@ class Driver(Shipper):
 
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The official image, or one built under its name."""
-        from conformance.sidecars.shippers import otel_image as image_otel
+        from conformance.sidecars.otel_collector import images as otel_images
 
-        return image_otel.ensure(engine, IMAGE, policy)
+        return otel_images.ensure(engine, IMAGE, policy)
 
     def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
         """The Collector, where it will be built and is not yet compiled."""
-        from conformance.sidecars.shippers import otel_image as image_otel
+        from conformance.sidecars.otel_collector import images as otel_images
 
-        return image_otel.uncompiled(engine, IMAGE, policy)
+        return otel_images.uncompiled(engine, IMAGE, policy)
 
     def arguments(self, mode: str) -> Sequence[str]:
         return ("--feature-gates=stanza.synchronousLogEmitter",) if mode == "durable" else ()

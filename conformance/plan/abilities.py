@@ -1,0 +1,45 @@
+"""What sidecars give, and what scenarios and behaviours need: the same words for both.
+
+Standard library only (see sidecars).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Ability(StrEnum):
+    """A word of a registration's ``gives`` and ``wants``, and of ``needs`` in the catalogue.
+
+    sentence: what a sidecar that gives it does; its subject is the sidecar.
+    conformance.sidecars.driver.PROTOCOLS names what its driver implements for it.
+    """
+
+    sentence: str
+
+    def __new__(cls, word: str, sentence: str = "") -> Ability:
+        """A member with its sentence."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.sentence = sentence
+        return member
+
+    MESH = "mesh", "It carries the app's traffic, with mutual TLS."
+    DISCOVERY = (
+        "discovery",
+        "It knows a Service's endpoints by itself, and does not wait for kube-proxy.",
+    )
+    UPGRADE = "upgrade", "A second control plane can stand beside the first."
+    FLIP = "flip", "Its next control plane can have another default pattern."
+    OUTAGE = "outage", "A cell can have a control plane and an injector of its own, to lose them."
+    ROTATION = "rotation", "Its certificates can be replaced while a cell is watched."
+    DRAIN_HOOK = (
+        "drain-hook",
+        "It has a preStop hook of its own in the native pattern, and stamps it (sidecar.drain).",
+    )
+    QUIT_URL = "quit-url", "It ends by itself when a process of the pod asks it to by HTTP."
+    CNI = "cni", "A CNI plugin can set its redirection, in place of an init container."
+    SPEC = "spec", "The suite writes its place in a pod, and can leave its probes out."
+    AILS = "ails", "It can be made to fail its liveness probe."
+    PLAIN = "plain", "It carries nothing, costs little, and does wrong what it is asked to."
+    LOGS = "logs", "It ships what the app writes to a file to a sink."

@@ -18,6 +18,7 @@ from conformance.engine import engine
 from conformance.engine.own import bridge, dockerd, oci_runtime
 from conformance.errors import EnvironmentProblem
 from conformance.images import tools
+from conformance.machine.paths import CHECKOUT
 
 ALL = (1 << 41) - 1
 SYS_RESOURCE = 24

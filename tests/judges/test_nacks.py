@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.judges.test_judge import world_of
 
 from conformance.plan.catalogue import behaviours, scenarios
+from tests.judges.test_judge import world_of
 
 # As seen with a filter that istiod passes on and Envoy cannot load.
 SAID = (

@@ -221,4 +221,22 @@ def _lone(scenario: str, pattern: str) -> World:
     return world
 
 
+def never_died(world: World) -> None:
+    world.unexited(ENVOY)
+
+
+def without(world: World, ident: str) -> None:
+    """As if the container had never been."""
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != ident]
+    ids = world.index["pods"]["subject"]["containers"]["envoy"]["ids"]
+    if ident in ids:
+        ids.remove(ident)
+
+
+def came_back_once_only(world: World) -> None:
+    without(world, THIRD)
+    world.watch = [one for one in world.watch if one["ns"] < ns(20)]
+    world.drop(world.steps, "sidecar.back", crash="proxy crash")
+
+
 WORLDS = {"crash": crash, "liveness": liveness, "backoff": backoff, "oom": oom, "crash-kept": kept}

@@ -203,6 +203,11 @@ def _exit_of(event: tuple[int, str, Json], ident: str) -> bool:
     return event[1] == "/tasks/exit" and event[2]["container_id"] == ident
 
 
+def lines(world: World, role: str = "subject") -> int:
+    """How many records of lines an app wrote."""
+    return len(world.lines(f"{role}.app", "lines"))
+
+
 WORLDS = {
     "logs": logs, "logs-job": job, "logs-gate": gate, "logs-crash": crash, "logs-starved": starved,
     "logs-behind-mesh": mesh,

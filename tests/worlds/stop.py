@@ -10,6 +10,7 @@ import hashlib
 import json
 from typing import Any
 
+from conformance.model import Finding
 from tests.forge.bundle import PEER, Json, World, ns
 from tests.worlds import lifecycle as worlds
 from tests.worlds.lifecycle import DELETED, spec
@@ -96,6 +97,55 @@ class Pod:
         uid, status = f"uid-{self.role}", {"phase": phase}
         self.world.seen(at, "Pod", self.name, uid, spec(self.world.pattern), status)
         self.world.watch[-1]["type"] = "DELETED"
+
+
+def shown(found: Finding) -> tuple[str, str]:
+    return found.observed, found.hazard
+
+
+def move(world: World, role: str, container: str, event: str, at: float) -> None:
+    """A stamp comes at another time."""
+    (line,) = world.lines(f"{role}.{container}", event)
+    line["mono_ns"] += ns(at) - line["ns"]
+    line["ns"] = ns(at)
+
+
+def signalled(world: World, role: str, container: str, at: float) -> None:
+    """containerd announces the signal at another time, and the program feels it then."""
+    its = ident(role, container)
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.signalled(at, its)
+    program = "app" if container == "app" else "sidecar"
+    move(world, role, container, f"{program}.sigterm", at + 0.005)
+
+
+def unannounced(world: World, role: str, container: str) -> None:
+    """containerd's announcement is lost: the signal was felt, and may have been sent before."""
+    its = ident(role, container)
+    world.journal = [one for one in world.journal if its not in one[1]]
+
+
+def exited(world: World, role: str, container: str, at: float, status: int = 0) -> None:
+    its = ident(role, container)
+    world.unexited(its)
+    program = "app" if container == "app" else "sidecar"
+    world.drop(world.stamps[f"{role}.{container}"], f"{program}.last")
+    world.exited(at, its, status)
+
+
+def lose(world: World, role: str, after: float) -> None:
+    """What the app sends from then on is refused."""
+    for line in world.lines(f"{role}.app", "request.end"):
+        if line["ns"] > ns(after):
+            line["outcome"] = "refused"
+
+
+def sidecar_crashes(world: World, role: str, at: float) -> None:
+    """While its pod's app goes on, and nobody told it to end."""
+    its = ident(role, "envoy")
+    world.journal = [one for one in world.journal if its not in one[1]]
+    world.drop(world.stamps[f"{role}.envoy"], "sidecar.sigterm")
+    exited(world, role, "envoy", at, 1)
 
 
 def hooks(pattern: str = "native") -> World:

@@ -1,0 +1,114 @@
+"""kind: rendered configs, what it says of a failure, and waiting for its cluster."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.cluster import kind
+from conformance.errors import EnvironmentProblem
+from conformance.images import ensure
+from conformance.machine import process
+from conformance.machine.paths import KIND_CONFIGS
+from tests.stand_ins.cluster import does
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+MOUNT = {"hostPath": "/here", "containerPath": "/there", "readOnly": True}
+
+
+@pytest.mark.parametrize("path", sorted(KIND_CONFIGS.glob("v*.yaml")), ids=lambda path: path.stem)
+def test_every_kind_config_takes_the_runs_own_parts(path: Path) -> None:
+    config = kind.read_config(path)
+    names = ensure.node_image_names(path.stem.removeprefix("v"))
+    ours = {name: f"mine:{place}" for place, name in enumerate(dict.fromkeys(names))}
+    made = kind.render(config, name="sc-1", images=ours, mounts=lambda _: [MOUNT])
+    assert made["name"] == "sc-1"
+    for name, node in zip(names, made["nodes"], strict=True):
+        assert node["image"] == ours[name]
+        assert MOUNT in node["extraMounts"]
+    # One CNI for pulled and built images alike, with the capture plugin in its chain.
+    assert made["networking"]["disableDefaultCNI"] is True
+    # Docker picks the port: kind would let it go before Docker takes it.
+    assert made["networking"]["apiServerPort"] == -1
+
+
+def test_rendering_leaves_the_original_and_other_settings_alone() -> None:
+    config = {
+        "kind": "Cluster",
+        "featureGates": {"SidecarContainers": True},
+        "networking": {"apiServerPort": 6443},
+        "nodes": [{"role": "control-plane", "extraMounts": [{"hostPath": "/a"}]}],
+    }
+    before = json.dumps(config)
+    made = kind.render(config, name="n", images={"": "i"}, mounts=lambda _: [MOUNT])
+    assert json.dumps(config) == before
+    assert made["featureGates"] == {"SidecarContainers": True}
+    assert made["networking"]["apiServerPort"] == 6443
+    assert made["nodes"][0]["extraMounts"] == [{"hostPath": "/a"}, MOUNT]
+
+
+def test_every_node_has_the_image_and_the_mounts_that_are_its_own() -> None:
+    config = {
+        "nodes": [
+            {"role": "control-plane", "image": "kindest/node:v1.29.14"},
+            {"role": "worker", "image": "kindest/node:v1.28.15"},
+            {"role": "worker"},
+        ]
+    }
+    ours = {"kindest/node:v1.29.14": "built:29", "kindest/node:v1.28.15": "kindest/node:v1.28.15"}
+
+    def mounts(place: int) -> list[dict[str, object]]:
+        return [{**MOUNT, "hostPath": f"/{place}"}]
+
+    made = kind.render(config, name="n", images=ours, mounts=mounts)
+    assert [node["image"] for node in made["nodes"]] == [
+        "built:29",
+        "kindest/node:v1.28.15",
+        "built:29",
+    ]
+    assert [node["extraMounts"][0]["hostPath"] for node in made["nodes"]] == ["/0", "/1", "/2"]
+
+
+def test_a_config_without_nodes_gets_one() -> None:
+    made = kind.render(
+        {"kind": "Cluster"},
+        name="n",
+        images={"kindest/node:v1.33.12": "i"},
+        mounts=lambda _: [MOUNT],
+    )
+    assert made["nodes"] == [{"role": "control-plane", "image": "i", "extraMounts": [MOUNT]}]
+
+
+@pytest.mark.parametrize("content", ["", "- 1", "kind: Pod", "a: b: c"])
+def test_what_is_no_kind_config_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "v1.yaml").write_text(content)
+    with pytest.raises(EnvironmentProblem, match=r"v1\.yaml"):
+        kind.read_config(tmp_path / "v1.yaml")
+
+
+def test_kinds_error_is_one_line_of_its_log() -> None:
+    log = "Creating cluster ...\nERROR: failed to create cluster: no\nCommand Output: much\nmore\n"
+    assert kind.kind_error(log) == "failed to create cluster: no"
+    ran = 'ERROR: no kubeadm: command "docker exec" failed with error: exit status 1\n'
+    assert kind.kind_error(ran) == "no kubeadm"
+    assert kind.kind_error("Creating cluster ...\n") == ""
+
+
+def test_waiting_for_readiness_ends_with_the_run(tmp_path: Path, docker: Path) -> None:
+    config = tmp_path / "kind.yaml"
+    config.write_text("kind: Cluster\nname: sc-x\n")
+    (tmp_path / "kubeconfig").write_text("")
+    cluster = kind.KindCluster(config, tmp_path / "kubeconfig", tmp_path / "log", {})
+    does(docker, "kubectl", "echo refused >&2; exit 1")
+    began = time.monotonic()
+    process.stop_all()
+    try:
+        assert cluster.ready(timeout=60) is False
+    finally:
+        process.resume()
+    assert time.monotonic() - began < 5
+    assert cluster.ready(timeout=0) is False
+    assert "refused" in cluster.seen

@@ -1,0 +1,85 @@
+"""What leads to building, whose parents an image has, and which images nodes need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
+from conformance.images import (
+    ensure,
+    node_recipe,
+    pull,
+)
+from conformance.machine import paths
+from tests.stand_ins.docker import NO_HOST, client
+
+
+def test_only_absence_and_no_network_lead_to_building() -> None:
+    for kind in ("absent", "unreachable"):
+        ensure.must_be_buildable("a:b", pull.PullFailure(kind, "gone"), "auto")
+        with pytest.raises(Unobtainable, match="gone"):
+            ensure.must_be_buildable("a:b", pull.PullFailure(kind, "gone"), "pull")
+    with pytest.raises(EnvironmentProblem, match=r"too fast.*log in"):
+        ensure.must_be_buildable("a:b", pull.PullFailure("refused", "too fast"), "auto")
+    with pytest.raises(EnvironmentProblem, match=r"odd.*set right"):
+        ensure.must_be_buildable("a:b", pull.PullFailure("other", "odd"), "auto")
+
+
+DOCKERFILE = """\
+# FROM nowhere
+FROM debian:bookworm-slim AS build
+RUN echo FROM here
+from --platform=linux/amd64 sidecar-conformance/app as app
+FROM build
+COPY --from=app /x /x
+"""
+
+
+def test_the_parents_of_a_dockerfile() -> None:
+    assert ensure.parent_images(DOCKERFILE) == ["debian:bookworm-slim", "sidecar-conformance/app"]
+
+
+def test_parents_are_named_as_the_engine_has_them() -> None:
+    changed = ensure.with_parents(DOCKERFILE, {"debian:bookworm-slim": "own/debian:1"})
+    assert "FROM own/debian:1 AS build\n" in changed
+    assert "# FROM nowhere\n" in changed
+    assert "from --platform=linux/amd64 sidecar-conformance/app as app\n" in changed
+
+
+BY_PULLING_ONLY = {"1.30", "1.32"}  # their newest patches lack published modules
+
+
+def test_every_kind_config_names_an_image_whose_minor_is_pinned() -> None:
+    for path in paths.KIND_CONFIGS.glob("v*.yaml"):
+        for name in ensure.node_image_names(path.stem.removeprefix("v")):
+            minor = ensure.minor_of(name)
+            assert (minor in node_recipe.minors()) != (minor in BY_PULLING_ONLY)
+    with pytest.raises(UsageProblem, match=r"9\.99"):
+        ensure.node_image_names("9.99")
+
+
+def test_nodes_of_one_minor_have_one_image_in_all_kind_configs() -> None:
+    """A second patch of a minor would be one more image to pull, and none more to build."""
+    found: dict[str, set[str]] = {}
+    for path in paths.KIND_CONFIGS.glob("v*.yaml"):
+        for name in ensure.node_image_names(path.stem.removeprefix("v")):
+            found.setdefault(ensure.minor_of(name), set()).add(name)
+    assert all(len(names) == 1 for names in found.values()), found
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("policy", ["auto", "pull", "build"])
+def test_a_minor_that_is_not_pinned_can_only_be_pulled(tmp_path: Path, policy: str) -> None:
+    absent = '[ "$1" = image ] && { echo "No such image" >&2; exit 1; }'
+    engine = client(tmp_path, f"{absent}\necho '{NO_HOST}' >&2; exit 1")
+    with pytest.raises(Unobtainable, match=r"1\.32"):
+        ensure.ensure_node_images(engine, "1.32", policy)
+
+
+def test_the_minor_of_a_node_image() -> None:
+    assert ensure.minor_of("kindest/node:v1.33.12") == "1.33"
+    assert ensure.minor_of("kindest/node:v1.28.15@sha256:0a") == "1.28"
+    with pytest.raises(EnvironmentProblem, match="pin one"):
+        ensure.minor_of("kindest/node:latest")

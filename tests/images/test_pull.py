@@ -1,0 +1,109 @@
+"""Pulling: why it failed is understood, and a registry that is silent is asked once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.images import (
+    pull,
+)
+from tests.stand_ins.docker import GET, LOOKUP, NO_HOST, client
+
+# By silence, DNS, routes.
+NO_NETWORK = (
+    NO_HOST,
+    f"{LOOKUP}: Temporary failure in name resolution",
+    f"{LOOKUP} on [::1]:53: server misbehaving",
+    f"{LOOKUP} on 10.0.0.2:53: read udp 10.0.0.1:4->10.0.0.2:53: i/o timeout",
+    f"{LOOKUP} on [::1]:53: read udp [::1]:4->[::1]:53: read: connection refused",
+    f"{GET}dial tcp 10.1.2.3:443: connect: connection refused",
+    f"{GET}dial tcp 10.1.2.3:443: connect: network is unreachable",
+    f"{GET}dial tcp 10.1.2.3:443: connect: no route to host",
+    f"{GET}dial tcp 10.1.2.3:443: i/o timeout",
+    f"{GET}net/http: TLS handshake timeout",
+    f"{GET}net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
+    f"{GET}context deadline exceeded",
+    f"{GET}proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused",
+    f'failed to resolve reference "r.example/a:b": failed to do request: {LOOKUP}: no such host',
+    f"failed to authorize: failed to fetch anonymous token: {LOOKUP}: no such host",
+    "no answer within 20 s",
+)
+ABSENT = (
+    "manifest for kindest/node:v1.99.0 not found: manifest unknown: manifest unknown",
+    'r.example/a:b: failed to resolve reference "r.example/a:b": not found',
+    "repository name not known to registry: NAME_UNKNOWN",
+)
+# Of rate, and of rights.
+REFUSED = (
+    "toomanyrequests: You have reached your pull rate limit. You may increase the limit",
+    "received unexpected HTTP status: 429 Too Many Requests",
+    "unexpected status from HEAD request to https://registry.example/v2/a: 403 Forbidden",
+    "unauthorized: authentication required",
+    f"{GET}no basic auth credentials",
+    "pull access denied for a/b, repository does not exist or may require 'docker login': denied",
+)
+OTHER = (
+    "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
+    "write /var/lib/docker/tmp/x: no space left on device",
+    f"{GET}tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    "no matching manifest for linux/riscv64 in the manifest list entries",
+    "sha256:a4290a3d5403e0f401: filesystem layer verification failed",
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("unreachable", said) for said in NO_NETWORK]
+    + [("absent", said) for said in ABSENT]
+    + [("refused", said) for said in REFUSED]
+    + [("other", said) for said in OTHER],
+)
+def test_a_failure_is_understood(kind: str, said: str) -> None:
+    assert pull.classify(said) == kind
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_registry_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> None:
+    engine = client(tmp_path, f"echo asked >> {tmp_path}/calls; echo 'no such host' >&2; exit 1")
+    first = pull.pull(engine, "debian:bookworm-slim")
+    second = pull.pull(engine, "kindest/node:v1.33.12")
+    assert first == second == pull.PullFailure("unreachable", "no such host")
+    assert (tmp_path / "calls").read_text().split() == ["asked"]
+    pull.pull(engine, "other.example/debian:x")
+    assert (tmp_path / "calls").read_text().split() == ["asked", "asked"]
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_silent_registry_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "ANSWER_WITHIN", 0.5)
+    began = time.monotonic()
+    failure = pull.pull(client(tmp_path, "exec sleep 60"), "debian:x")
+    assert failure is not None
+    assert failure.kind == "unreachable"
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_slow_download_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "ANSWER_WITHIN", 0.5)
+    engine = client(tmp_path, "echo 'x: Pulling from debian'; sleep 1.5")
+    assert pull.pull(engine, "debian:x") is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry"),
+    [
+        ("debian:bookworm-slim", ""),
+        ("kindest/node:v1.33.12", ""),
+        ("docker.io/istio/pilot:1.30.5", ""),
+        ("registry.example/a/b:c", "registry.example"),
+        ("localhost/a:b", "localhost"),
+        ("host:5000/a", "host:5000"),
+    ],
+)
+def test_the_registry_of_a_reference(reference: str, registry: str) -> None:
+    assert pull.registry_of(reference) == registry

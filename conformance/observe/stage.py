@@ -28,6 +28,7 @@ from conformance.machine import process
 from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.observe.watch import STATUSES, Json, NamespaceWatch
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Driver, Facts, Manifest
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
@@ -147,10 +148,10 @@ class Stage:
         naked = self.take_away == "sidecar" and role == "subject"
         for document in self.documents(name):
             if role and not naked:
-                document = workloads.with_sidecar(document, self.driver, self.cell, role)
+                document = manifests.with_sidecar(document, self.driver, self.cell, role)
             if alter and not naked:
                 alter(document)
-            document = workloads.place_images(document, self.images)
+            document = manifests.place_images(document, self.images)
             create_from_dict(self.client, document, namespace=self.namespace)
 
     def create_pod(self, pod: Manifest, *, dry_run: bool = False) -> Json:
@@ -163,9 +164,9 @@ class Stage:
 
     def sidecar_in(self, document: Manifest) -> Manifest:
         """The sidecar's container in a document that is not sent yet (what gives "spec" only)."""
-        pod = workloads.pod_of(document)
+        pod = manifests.pod_of(document)
         (name,) = self.driver.admitted(pod, self.cell).sidecars
-        return workloads.container_of(pod, name)
+        return manifests.container_of(pod, name)
 
     def surround(self, *pods: str) -> None:
         """Create the Services and the pods around the pod under test, and await them all."""

@@ -16,8 +16,8 @@ from conformance.errors import EnvironmentProblem
 from conformance.machine import locks, process
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
-from conformance.observe import workloads
 from conformance.plan.selection import minor_number
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.istio import images as image_istio
 from conformance.sidecars.istio.release import Release
@@ -56,7 +56,7 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
     with board.phase(f"installing Istio {release.tag} on Kubernetes {cluster.minor}"):
         for revision in _revisions(release):
             install_revision(cluster, release, revision)
-        for document in workloads.read(MANIFESTS / "telemetry.yaml", {}):
+        for document in manifests.read(MANIFESTS / "telemetry.yaml", {}):
             create(client, document)
         for revision in _revisions(release):
             await_webhooks(client, revision)
@@ -99,7 +99,7 @@ def install_revision(
 
 def prepare(namespace: str, client: Any) -> None:
     """Create what a cell's namespace needs, and wait until its pods could start."""
-    for document in workloads.read(MANIFESTS / "namespace.yaml", {"NAMESPACE": namespace}):
+    for document in manifests.read(MANIFESTS / "namespace.yaml", {"NAMESPACE": namespace}):
         create(client, document)
     core = k8s.CoreV1Api(client)
 

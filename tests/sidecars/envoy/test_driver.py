@@ -20,6 +20,7 @@ from conformance.machine.paths import FIXTURES
 from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import load
 from conformance.sidecars.envoy.certificates import Authority, identity
 from conformance.sidecars.envoy.driver import Driver, envoy_version, secrets
@@ -379,7 +380,7 @@ def test_manifests_hold_placeholders_and_no_sidecar(path: Path) -> None:
             assert document["spec"]["publishNotReadyAddresses"] is True
         if kind not in WITH_PODS:
             continue
-        spec = workloads.pod_of(document)["spec"]
+        spec = manifests.pod_of(document)["spec"]
         if "ephemeralContainers" in spec:  # no pod, but what is added to one
             assert [one["image"] for one in spec["ephemeralContainers"]] == ["app"]
             continue

@@ -12,11 +12,11 @@ import yaml
 from conformance.cluster.state import ClusterHandle
 from conformance.errors import UsageProblem
 from conformance.model import Cell
-from conformance.observe import workloads
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import (
     BringsImages,
     FlipsPattern,
@@ -355,7 +355,7 @@ class TestInstallation:
     def test_its_kinds_are_known(self) -> None:
         for name in ("namespace.yaml", "telemetry.yaml"):
             path = istio_control_plane.MANIFESTS / name
-            for document in workloads.read(path, {"NAMESPACE": "ns"}):
+            for document in manifests.read(path, {"NAMESPACE": "ns"}):
                 known = document["kind"] in istio_control_plane.PLURALS
                 assert known == ("istio.io" in document["apiVersion"])
                 assert document["metadata"]["namespace"] in ("ns", "istio-system")

@@ -3,11 +3,11 @@ moment, in a pod that is not: what the one is spared, the other shows."""
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
@@ -22,7 +22,7 @@ def observe(stage: Stage) -> str:
     departing.surround(stage)
 
     def drains(document: Manifest) -> None:
-        workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN))
+        manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN))
 
     for role in (SUBJECT, TWIN):
         departing.create(stage, role, drains)

@@ -10,9 +10,9 @@ from typing import Any
 
 from kubernetes import client as k8s
 
-from conformance.observe import workloads
 from conformance.observe.stage import APP_CONTAINER, Stage, condition, running_id
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
@@ -28,7 +28,7 @@ _POD_NAME = {"name": "SC_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata
 def one_of_many(document: Manifest) -> None:
     """Have every fixture program file its stamps under its pod's name, and start without delay:
     there are several pods, and it is not their order of start that is looked at."""
-    spec = workloads.pod_of(document)["spec"]
+    spec = manifests.pod_of(document)["spec"]
     for container in [*spec.get("initContainers", ()), *spec["containers"]]:
         environment = container.get("env") or []
         for one in list(environment):
@@ -59,9 +59,9 @@ def submit(
         one_of_many(document)
         document["metadata"]["name"] = job
         document["spec"].update(spec or {})
-        pod = workloads.pod_of(document)
+        pod = manifests.pod_of(document)
         pod["spec"]["restartPolicy"] = policy
-        environment = workloads.container_of(pod, APP_CONTAINER)["env"]
+        environment = manifests.container_of(pod, APP_CONTAINER)["env"]
         environment += [{"name": name, "value": str(value)} for name, value in (main or {}).items()]
         if alter:
             alter(document)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 CRASH = "crash"
@@ -58,9 +58,9 @@ def _submit(stage: Stage, way: str) -> None:
         if way == "marker":
             _wait_for_marker(stage, document)
         elif way == "kill":
-            workloads.pod_of(document)["spec"]["shareProcessNamespace"] = True
+            manifests.pod_of(document)["spec"]["shareProcessNamespace"] = True
             program = stage.sidecar_in(document)["command"][-1]
-            app = workloads.container_of(workloads.pod_of(document), APP_CONTAINER)
+            app = manifests.container_of(manifests.pod_of(document), APP_CONTAINER)
             app["env"].append({"name": "SC_VICTIM", "value": program})
 
     main: dict[str, Any] = {
@@ -74,10 +74,10 @@ def _submit(stage: Stage, way: str) -> None:
 
 
 def _wait_for_marker(stage: Stage, document: Manifest) -> None:
-    pod, sidecar = workloads.pod_of(document), stage.sidecar_in(document)
+    pod, sidecar = manifests.pod_of(document), stage.sidecar_in(document)
     sidecar["command"] = ["sh", "-c", _WRAPPER, "sh", *sidecar["command"]]
     pod["spec"]["volumes"].append({"name": "shared", "emptyDir": {}})
-    for container in (sidecar, workloads.container_of(pod, APP_CONTAINER)):
+    for container in (sidecar, manifests.container_of(pod, APP_CONTAINER)):
         container["volumeMounts"].append({"name": "shared", "mountPath": _SHARED})
 
 

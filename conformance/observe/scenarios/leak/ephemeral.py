@@ -6,9 +6,9 @@ drain and the proxy's together: it talks after the proxy's end by design, not by
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete, leak_on_purpose
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 VISITOR = "visitor"
@@ -23,10 +23,10 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
 
     def briefly(document: Manifest) -> None:
-        pod = workloads.pod_of(document)
+        pod = manifests.pod_of(document)
         pod["spec"]["terminationGracePeriodSeconds"] = GRACE
-        app = workloads.container_of(pod, APP_CONTAINER)
-        workloads.set_variable(app, "SC_DRAIN_SECONDS", str(APP_DRAIN))
+        app = manifests.container_of(pod, APP_CONTAINER)
+        manifests.set_variable(app, "SC_DRAIN_SECONDS", str(APP_DRAIN))
 
     stage.surround("witness", "peer")
     stage.step("subject.create")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.leak import ipv6
 from conformance.observe.stage import Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.envoy.driver import RULES_CONTAINER
 
@@ -13,7 +13,7 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
 
     def for_ipv4_alone(document: Manifest) -> None:
-        rules = workloads.container_of(workloads.pod_of(document), RULES_CONTAINER)
-        workloads.set_variable(rules, "SC_FAMILIES", "iptables")
+        rules = manifests.container_of(manifests.pod_of(document), RULES_CONTAINER)
+        manifests.set_variable(rules, "SC_FAMILIES", "iptables")
 
     return ipv6.observe(stage, for_ipv4_alone)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.scenarios.logs.logs import await_written, have_sink, settle
 from conformance.observe.stage import Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.envoy import driver as envoy
 from conformance.sidecars.shippers.shipper import set_variable
@@ -35,7 +35,7 @@ def play(stage: Stage, *, mesh_first: bool) -> str:
 
     def meshed(role: str) -> Callable[[Manifest], None]:
         def alter(document: Manifest) -> None:
-            pod = workloads.place_images(mesh.inject(document, cell, role), stage.images)
+            pod = manifests.place_images(mesh.inject(document, cell, role), stage.images)
             document["spec"] = pod["spec"]
 
         return alter

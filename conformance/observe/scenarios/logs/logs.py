@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.shippers.shipper import set_variable
 
@@ -116,7 +116,7 @@ def with_variables(variables: Mapping[str, str]) -> Callable[[Manifest], None]:
     """Sets variables of the fixture's own program in a pod, the app or the sink."""
 
     def alter(document: Manifest) -> None:
-        pod = workloads.pod_of(document)
+        pod = manifests.pod_of(document)
         for container in pod["spec"]["containers"]:
             if container["command"][-1].startswith("/app/"):
                 for name, value in variables.items():

@@ -17,9 +17,9 @@ from typing import Any
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
 from conformance.observe.stage import ROLE_LABEL, Stage, Stuck, role_of
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest, OwnsPlane
 
 RUNNING = "running"
@@ -78,10 +78,10 @@ def _pod(stage: Stage, driver: OwnsPlane, plane: str, name: str) -> Manifest:
 def _injected(stage: Stage, driver: OwnsPlane, plane: str, document: Manifest) -> Manifest:
     """The document with its pod marked. All but the peer get the cell's pattern."""
     document = copy.deepcopy(document)
-    pod = workloads.pod_of(document)
+    pod = manifests.pod_of(document)
     role = "peer" if pod["metadata"]["labels"][ROLE_LABEL] == "peer" else SUBJECT
     pod.update(driver.inject_by(plane, pod, stage.cell, role))
-    return workloads.place_images(document, stage.images)
+    return manifests.place_images(document, stage.images)
 
 
 def _create_sheltered(stage: Stage, driver: OwnsPlane, plane: str) -> None:

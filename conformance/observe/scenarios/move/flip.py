@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from conformance.model import Pattern
-from conformance.observe import workloads
 from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import FlipsPattern, Manifest
 
 FILE = "admissions.jsonl"
@@ -36,7 +36,7 @@ def observe(stage: Stage) -> str:
         said = SAYS.get(document["metadata"]["name"])
         cell = replace(stage.cell, pattern=said or "native")
         pod = driver.inject_by(control_plane, document, cell, "subject")
-        return workloads.place_images(pod if said else driver.undecided(pod), stage.images)
+        return manifests.place_images(pod if said else driver.undecided(pod), stage.images)
 
     for document in documents:
         for when, control_plane in (("before", tag), ("after", driver.next_plane())):

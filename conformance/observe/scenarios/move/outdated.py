@@ -13,9 +13,9 @@ from typing import Any
 
 from kubernetes import client as k8s
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.sidecars import manifests
 
 # Seconds after the sidecar runs at which an app that has not started counts as kept from starting:
 # three times the sidecar's own start delay, which is all that a native pod would wait for.
@@ -32,8 +32,8 @@ def observe(stage: Stage) -> str:
 def native_pod(stage: Stage) -> dict[str, Any]:
     """The pod under test with its sidecar, as it is to be sent."""
     (document,) = stage.documents("subject")
-    document = workloads.with_sidecar(document, stage.driver, stage.cell, "subject")
-    return workloads.place_images(document, stage.images)
+    document = manifests.with_sidecar(document, stage.driver, stage.cell, "subject")
+    return manifests.place_images(document, stage.images)
 
 
 def meet(stage: Stage, document: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, leak_on_purpose
 from conformance.observe.stage import Stage, condition, role_of
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 FORMER = "former"
@@ -28,8 +29,8 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the new pod. Raises Stuck."""
     (document,) = stage.documents("subject")
     other = replace(stage.cell, pattern="classic" if stage.cell.pattern == "native" else "native")
-    before = workloads.with_sidecar(document, stage.driver, other, SUBJECT)
-    after = workloads.with_sidecar(document, stage.driver, stage.cell, SUBJECT)
+    before = manifests.with_sidecar(document, stage.driver, other, SUBJECT)
+    after = manifests.with_sidecar(document, stage.driver, stage.cell, SUBJECT)
     return move(stage, before, lambda: after)
 
 
@@ -47,7 +48,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
     await_steady(stage, _steady(FORMER), since="former.ready")
 
     stage.step("rollout.begin")
-    moved = workloads.place_images(after(), stage.images)
+    moved = manifests.place_images(after(), stage.images)
     apps.replace_namespaced_deployment(DEPLOYMENT, stage.namespace, moved)
     subject = _await_ready(stage, SUBJECT)
     stage.step("subject.ready", pod=subject)
@@ -67,7 +68,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
 
 def _as_former(stage: Stage, document: Manifest) -> Manifest:
     """The Deployment whose pods go; what they write goes by the name of the former."""
-    made = workloads.place_images(document, stage.images)
+    made = manifests.place_images(document, stage.images)
     template = workloads.as_role(made["spec"]["template"], FORMER)
     return {**made, "spec": {**made["spec"], "template": template}}
 

@@ -20,6 +20,7 @@ from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, running_id
 from conformance.observe.watch import Json
 from conformance.plan.selection import minor_number
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 CLASSIC, CURRENT, STORM = "classic", "current", "storm"
@@ -82,19 +83,19 @@ def _send(stage: Stage, role: str, pattern: Pattern, node: str) -> None:
     (document,) = stage.documents(SUBJECT)
     if role != SUBJECT or stage.take_away != "sidecar":
         cell = replace(stage.cell, pattern=pattern)
-        document = workloads.with_sidecar(document, stage.driver, cell, SUBJECT)
+        document = manifests.with_sidecar(document, stage.driver, cell, SUBJECT)
     _pin(node)(document)
     if role != SUBJECT:
         document = workloads.as_role(document, role)
     stage.step(f"{role}.create", node=node)
-    stage.create_pod(workloads.place_images(document, stage.images))
+    stage.create_pod(manifests.place_images(document, stage.images))
 
 
 def _pin(node: str) -> Callable[[Manifest], None]:
     """By the scheduler, as a pod comes to an old node in real life; past the taints of both."""
 
     def alter(document: Manifest) -> None:
-        spec = workloads.pod_of(document)["spec"]
+        spec = manifests.pod_of(document)["spec"]
         spec["nodeSelector"] = {_HOSTNAME: node}
         spec["tolerations"] = [{"operator": "Exists"}]
 

@@ -15,12 +15,12 @@ from kubernetes import client as k8s
 
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process
-from conformance.observe import workloads
 from conformance.observe.node.extract import GAPS, NODE_FOLDER
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import ask_command
 
@@ -42,7 +42,7 @@ def observe(stage: Stage, unit: str, answers: Callable[[int], bool]) -> str:
 
     def drains(role: str) -> Callable[[Manifest], None]:
         def alter(document: Manifest) -> None:
-            workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN[role]))
+            manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN[role]))
             if role == DRAINED:
                 document["spec"]["terminationGracePeriodSeconds"] = GRACE
 

@@ -15,10 +15,10 @@ from typing import Any
 from kubernetes import client as k8s
 
 from conformance.evidence.pod_request import effective
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
@@ -60,7 +60,7 @@ def _pod(stage: Stage, layout: str) -> Manifest:
     """The pod of a layout, with its requests; the sidecar stands where the layout says."""
     milli = dict(LAYOUTS[layout])
     (pod,) = stage.documents("subject")
-    pod = workloads.with_sidecar(pod, stage.driver, stage.cell, "subject")
+    pod = manifests.with_sidecar(pod, stage.driver, stage.cell, "subject")
     native = stage.cell.pattern == "native"
     if OTHER in milli:
         fixture.add(pod, fixture.container(SUBJECT, OTHER, port=15022), native=native)
@@ -71,8 +71,8 @@ def _pod(stage: Stage, layout: str) -> Manifest:
         key=lambda one: names.index(one["name"]),
     )
     for name, its in milli.items():
-        workloads.container_of(pod, name)["resources"] = {"requests": {CPU: f"{its}m"}}
-    return workloads.place_images(pod, stage.images)
+        manifests.container_of(pod, name)["resources"] = {"requests": {CPU: f"{its}m"}}
+    return manifests.place_images(pod, stage.images)
 
 
 def _send(stage: Stage, what: str, pod: Manifest, *, real: bool = False, **asked: Any) -> Json:
@@ -103,8 +103,8 @@ def _classes(stage: Stage) -> None:
         ("neither", {}, {}),
     ):
         pod = _pod(stage, "no-init")
-        workloads.container_of(pod, APP_CONTAINER)["resources"] = app
-        workloads.container_of(pod, fixture.CONTAINER)["resources"] = sidecar
+        manifests.container_of(pod, APP_CONTAINER)["resources"] = app
+        manifests.container_of(pod, fixture.CONTAINER)["resources"] = sidecar
         _send(stage, "class", pod, limited=what)
 
 
@@ -114,7 +114,7 @@ def _policies(stage: Stage) -> None:
         (APP_CONTAINER, "Always"), (APP_CONTAINER, "Never"), (INIT, "OnFailure"),
     ):  # fmt: skip
         pod = _pod(stage, REAL)
-        workloads.container_of(pod, container)["restartPolicy"] = policy
+        manifests.container_of(pod, container)["restartPolicy"] = policy
         _send(stage, "policy", pod, container=container, policy=policy)
 
 
@@ -129,18 +129,18 @@ def _limits(stage: Stage) -> None:
     body = {"metadata": {"name": LIMITS}, "spec": {"limits": [limit]}}
     stage.core.create_namespaced_limit_range(stage.namespace, body)
     pod = _pod(stage, "no-init")
-    workloads.container_of(pod, fixture.CONTAINER)["resources"] = {}
+    manifests.container_of(pod, fixture.CONTAINER)["resources"] = {}
 
     def given() -> bool:
         answer = _send(stage, "limit", pod, asked_milli=None, default_milli=DEFAULT_MILLI)
-        asked = workloads.container_of(answer["object"], fixture.CONTAINER)["resources"]
+        asked = manifests.container_of(answer["object"], fixture.CONTAINER)["resources"]
         return bool(asked)
 
     _patiently(stage, "a LimitRange in force", given)
     for milli in (MOST_MILLI, MOST_MILLI + 1):
         quantity = {CPU: f"{milli}m"}
         its = {"requests": quantity, "limits": quantity}
-        workloads.container_of(pod, fixture.CONTAINER)["resources"] = its
+        manifests.container_of(pod, fixture.CONTAINER)["resources"] = its
         _send(stage, "limit", pod, asked_milli=milli, most_milli=MOST_MILLI)
 
 
@@ -194,7 +194,7 @@ def _ask_for_units(stage: Stage, pod: Manifest) -> None:
     """Ask for the cell's own resource too: a unit for each 100 milli CPU."""
     for name, milli in LAYOUTS[REAL]:
         units = {resource_of(stage): str(milli // 100)}
-        resources = workloads.container_of(pod, name)["resources"]
+        resources = manifests.container_of(pod, name)["resources"]
         resources["requests"] |= units
         resources["limits"] = units
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 
 from conformance.machine import process
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.pod import naive
 from conformance.observe.stage import Stage, Stuck, condition
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
@@ -29,7 +29,7 @@ def observe(stage: Stage) -> str:
         sidecar = stage.sidecar_in(document)
         health = {"path": "/healthz/ready", "port": fixture.HEALTH_PORT}
         sidecar["readinessProbe"] = {"httpGet": health, "periodSeconds": 1}
-        workloads.set_variable(sidecar, "SC_START_DELAY", "1")
+        manifests.set_variable(sidecar, "SC_START_DELAY", "1")
 
     stage.without_capture()
     stage.step("subject.create")

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop.departing import create
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
@@ -58,7 +58,7 @@ def _crash(stage: Stage, policy: str, pod: Manifest) -> None:
         ("SC_FAIL_CODE", str(FAIL_CODE)),
         ("SC_START_DELAY", "1"),
     ):
-        workloads.set_variable(stage.sidecar_in(pod), name, value)
+        manifests.set_variable(stage.sidecar_in(pod), name, value)
     other = fixture.container(SUBJECT, OTHER, port=OTHER_PORT, start_delay=0)
     fixture.add(pod, other, native=stage.cell.pattern == "native")
 
@@ -66,17 +66,17 @@ def _crash(stage: Stage, policy: str, pod: Manifest) -> None:
 def _unprobe(stage: Stage, pod: Manifest) -> None:
     del stage.sidecar_in(pod)["startupProbe"]
     file = f"/evidence/{CONFIGURATION}"
-    workloads.set_variable(stage.sidecar_in(pod), "SC_WAITS_FOR", file)
+    manifests.set_variable(stage.sidecar_in(pod), "SC_WAITS_FOR", file)
 
 
 def _name_no_period(stage: Stage, pod: Manifest) -> None:
     """The sidecar is ready at once, so that what is waited for is the probe's next turn."""
     del stage.sidecar_in(pod)["startupProbe"]["periodSeconds"]
-    workloads.set_variable(stage.sidecar_in(pod), "SC_START_DELAY", "0")
+    manifests.set_variable(stage.sidecar_in(pod), "SC_START_DELAY", "0")
 
 
 def _start_for_long(stage: Stage, pod: Manifest) -> None:
-    workloads.set_variable(stage.sidecar_in(pod), "SC_START_DELAY", "600")
+    manifests.set_variable(stage.sidecar_in(pod), "SC_START_DELAY", "600")
     other = fixture.container(SUBJECT, OTHER, port=OTHER_PORT)
     fixture.add(pod, other, native=True, at=1)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from kubernetes import client as k8s
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import Json
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 CONFIGURATION = "configuration"  # the file in the bundle that the sidecar lacks
@@ -24,8 +24,8 @@ def observe(stage: Stage) -> str:
 
     def waiting(document: Manifest) -> None:
         file = f"/evidence/{CONFIGURATION}"
-        workloads.set_variable(stage.sidecar_in(document), "SC_WAITS_FOR", file)
-        workloads.set_variable(stage.sidecar_in(document), "SC_START_DELAY", "0")
+        manifests.set_variable(stage.sidecar_in(document), "SC_WAITS_FOR", file)
+        manifests.set_variable(stage.sidecar_in(document), "SC_START_DELAY", "0")
 
     stage.surround("witness", "peer")
     stage.step("subject.create")

@@ -14,6 +14,7 @@ from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import container as plain_sidecar
 
@@ -121,12 +122,12 @@ def await_stamp(stage: Stage, who: str, event: str, *, times: int = 1, seconds: 
 
 def app_in(document: Manifest) -> Manifest:
     """The app's container in a document that is not sent yet."""
-    return workloads.container_of(workloads.pod_of(document), APP_CONTAINER)
+    return manifests.container_of(manifests.pod_of(document), APP_CONTAINER)
 
 
 def add_second(stage: Stage, document: Manifest, *, start_delay: float, drain: float) -> Manifest:
     """Place one more plain sidecar behind the one under test, and return its container."""
-    spec = workloads.pod_of(document)["spec"]
+    spec = manifests.pod_of(document)["spec"]
     second = plain_sidecar(SUBJECT, SECOND, port=SECOND_PORT, start_delay=start_delay, drain=drain)
     second["image"] = stage.images[second["image"]]
     del second["startupProbe"]  # a mesh would take it for the app's traffic

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubernetes import client as k8s
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 HURRIED, STANDBY = "hurried", "standby"
@@ -66,7 +66,7 @@ def _drain(stage: Stage, node: str) -> Sequence[str]:
 def _goes(stage: Stage, role: str) -> Callable[[Manifest], None]:
     def alter(document: Manifest) -> None:
         document["metadata"]["labels"] |= {_BUDGET: SUBJECT, _DRAINED: stage.namespace}
-        workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAINS[role]))
+        manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAINS[role]))
 
     return alter
 

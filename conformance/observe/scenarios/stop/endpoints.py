@@ -15,11 +15,11 @@ from typing import Any
 from kubernetes import client as k8s
 
 from conformance.model import NS
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 STANDBY = "standby"
@@ -36,7 +36,7 @@ def observe(stage: Stage) -> str:
 
     def serves(document: Manifest) -> None:
         document["metadata"]["labels"]["service"] = SUBJECT
-        workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN))
+        manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN))
 
     for role in (SUBJECT, STANDBY):
         departing.create(stage, role, serves)
@@ -55,9 +55,9 @@ def observe(stage: Stage) -> str:
 
 def _asks_often(stage: Stage) -> Callable[[Manifest], None]:
     def alter(document: Manifest) -> None:
-        workloads.set_variable(app_in(document), "SC_QUICK_SECONDS", "0.1")
+        manifests.set_variable(app_in(document), "SC_QUICK_SECONDS", "0.1")
         # A connection for each request: what is asked anew must find its way anew.
-        workloads.set_variable(stage.sidecar_in(document), "SC_POOL", "off")
+        manifests.set_variable(stage.sidecar_in(document), "SC_POOL", "off")
 
     return alter
 

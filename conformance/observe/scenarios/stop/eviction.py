@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 
 from kubernetes import client as k8s
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
 from conformance.observe.stage import APP_CONTAINER, Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 HURRIED, PREEMPTED, PREEMPTOR = "hurried", "preempted", "preemptor"
@@ -47,7 +47,7 @@ def observe(stage: Stage) -> str:
 def _drains(role: str, seat: str) -> Callable[[Manifest], None]:
     def alter(document: Manifest) -> None:
         app = app_in(document)
-        workloads.set_variable(app, "SC_DRAIN_SECONDS", str(DRAINS[role]))
+        manifests.set_variable(app, "SC_DRAIN_SECONDS", str(DRAINS[role]))
         if role == PREEMPTED:
             document["spec"]["priorityClassName"] = PRIORITY
             _take(app, seat)

@@ -9,11 +9,11 @@ Each has a second, plain sidecar, so that an order between sidecars could be see
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in, hook, stamped
 from conformance.observe.stage import Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 HEALED, PROMPT = "healed", "prompt"
@@ -34,11 +34,11 @@ def observe(stage: Stage) -> str:
 
     def short(document: Manifest) -> None:
         long(document)
-        workloads.pod_of(document)["spec"]["terminationGracePeriodSeconds"] = GRACE
+        manifests.pod_of(document)["spec"]["terminationGracePeriodSeconds"] = GRACE
 
     def at_once(document: Manifest) -> None:
-        workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", "0")
-        workloads.set_variable(stage.sidecar_in(document), "SC_DRAIN", "0")
+        manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", "0")
+        manifests.set_variable(stage.sidecar_in(document), "SC_DRAIN", "0")
         departing.add_second(stage, document, start_delay=0, drain=0)
 
     departing.delete_together(stage, {SUBJECT: short, HEALED: long, PROMPT: at_once})

@@ -9,11 +9,11 @@ asleep   the article's Step 5: the sidecar's hook tells it to quit and sleeps fo
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in, hook, stamped
 from conformance.observe.stage import Stage
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 QUIT, ASLEEP = "quit", "asleep"
@@ -30,7 +30,7 @@ def observe(stage: Stage) -> str:
     quit_ = departing.as_shell(stage.driver.quit_command())
 
     def waits(document: Manifest) -> None:
-        workloads.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(APP_DRAIN))
+        manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(APP_DRAIN))
         hook(app_in(document), begin, f"sleep {APP_HOOK}", end)
         hook(stage.sidecar_in(document), begin, f"sleep {SIDECAR_HOOK}", end)
 

@@ -7,12 +7,12 @@ the same codes by hand.
 
 from __future__ import annotations
 
-from conformance.observe import workloads
 from conformance.observe.scenarios.job import batch, job
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import SECOND
 from conformance.observe.stage import Stage, Stuck
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
 
@@ -25,10 +25,10 @@ def observe(stage: Stage) -> str:
     stage.without_capture()
 
     def ends_badly(document: Manifest) -> None:
-        workloads.pod_of(document)["spec"]["terminationGracePeriodSeconds"] = GRACE
-        workloads.set_variable(stage.sidecar_in(document), "SC_DEAF", "yes")
+        manifests.pod_of(document)["spec"]["terminationGracePeriodSeconds"] = GRACE
+        manifests.set_variable(stage.sidecar_in(document), "SC_DEAF", "yes")
         second = departing.add_second(stage, document, start_delay=0, drain=0)
-        workloads.set_variable(second, "SC_EXIT_CODE", str(SIGTERM_EXIT))
+        manifests.set_variable(second, "SC_EXIT_CODE", str(SIGTERM_EXIT))
 
     stage.step("job.create")
     stage.create("job", role="subject", alter=ends_badly)

@@ -1,0 +1,95 @@
+"""Manifests as objects: read from YAML with their placeholders filled in, and changed in one place.
+
+Images stand in them by the names of fixture folders ("app", "envoy") until they are placed.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from conformance.model import Cell
+from conformance.sidecars.driver import Driver, Manifest
+
+# Whole words only: SC_NONCE is the name of a variable, and no placeholder.
+_PLACEHOLDER = re.compile(r"\b(?:NAMESPACE|NONCE)\b")
+_TEMPLATES = {
+    "Job": ("spec", "template"),
+    "Deployment": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+def read(path: Path, values: Mapping[str, str]) -> Sequence[Manifest]:
+    """The documents of any manifest, with its placeholders filled in."""
+    return [_fill(document, values) for document in yaml.safe_load_all(path.read_text())]
+
+
+def pod_of(document: Manifest) -> Manifest:
+    """The pod in a document: itself, or its pod template."""
+    for key in _TEMPLATES.get(document["kind"], ()):
+        document = document[key]
+    return document
+
+
+def container_of(pod: Manifest, name: str) -> Manifest:
+    """A container of a pod or pod template, init containers included. Raises KeyError."""
+    for group in ("initContainers", "containers"):
+        for one in pod["spec"].get(group) or ():
+            if one["name"] == name:
+                found: Manifest = one
+                return found
+    raise KeyError(name)
+
+
+def set_variable(container: Manifest, name: str, value: str) -> None:
+    """Set a variable of a container's environment."""
+    others = [one for one in container.get("env") or () if one["name"] != name]
+    container["env"] = [*others, {"name": name, "value": value}]
+
+
+def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> Manifest:
+    """The document with the sidecar injected into its pod (a Pod, or what has a pod template)."""
+    document = copy.deepcopy(document)
+    path = _TEMPLATES.get(document["kind"])
+    if path is None:
+        return driver.inject(document, cell, role)
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = driver.inject(parent[path[-1]], cell, role)
+    return document
+
+
+def place_images(document: Manifest, images: Mapping[str, str]) -> Manifest:
+    """The document with fixture names replaced by image references, wherever an image stands."""
+    return _images(document, images)  # type: ignore[no-any-return]
+
+
+def _images(value: Any, images: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: images.get(item, item)
+            if key == "image" and isinstance(item, str)
+            else _images(item, images)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_images(item, images) for item in value]
+    return value
+
+
+def _fill(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda match: values[match[0]], value)
+    if isinstance(value, dict):
+        return {key: _fill(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, values) for item in value]
+    return value

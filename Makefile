@@ -27,9 +27,9 @@ CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
 	$(call option,scenario,$(SCENARIO)) $(call option,behaviour,$(BEHAVIOUR)) \
 	$(call option,level,$(LEVEL)) \
 	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
-	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT))
+	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT)) \
+	$(call option,istio-version,$(ISTIO_VERSION))
 OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \
-	$(call option,istio-version,$(ISTIO_VERSION)) \
 	$(call flag,keep,$(KEEP)) $(call flag,strict-promises,$(STRICT))
 
 # make itself answers 2 for any failure, so the command's own code is printed.

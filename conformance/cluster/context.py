@@ -17,6 +17,7 @@ class Context:
 
     docker, docker_env: the client and its environment. rootfs: the observer's tools, as plain
     files. images: fixture folder → image. unobtainable: sidecar → why it cannot be had here.
+    versions: sidecar → the version that the user asked for.
     """
 
     run_id: str
@@ -27,6 +28,7 @@ class Context:
     images: Mapping[str, Image] = field(default_factory=dict)
     take_away: str = ""
     unobtainable: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image_names(self) -> Mapping[str, str]:
@@ -50,4 +52,5 @@ class Context:
             images={name: Image(**record) for name, record in raw["images"].items()},
             take_away=raw["take_away"],
             unobtainable=raw["unobtainable"],
+            versions=raw["versions"],
         )

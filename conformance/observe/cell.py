@@ -40,7 +40,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
     bundle = handle.evidence / namespace
     bundle.mkdir(parents=True)
     client = k8s_config.new_client_from_config(str(handle.kubeconfig))
-    driver = load(cell.sidecar)
+    driver = load(cell.sidecar, context.versions)
     stage = Stage(
         cell=cell,
         handle=handle,

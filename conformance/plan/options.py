@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from conformance.machine.paths import CHECKOUT
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
-from conformance.sidecars.istio import release as istio_release
+from conformance.plan.sidecars import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,11 @@ OPTIONS = (
     Option("repeat", "how many times each cell is played"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),
-    Option("istio-version", "Istio 1.20 or newer (or ISTIO_VERSION in the environment)"),
+    *(
+        Option(one.version_option, f"the version of {one.name} (or {one.version_variable})")
+        for one in REGISTRY.values()
+        if one.version_option
+    ),
     Option("workers", "how many cells are observed at once"),
     Option("take-away", "self-test: take away the beacon, the capture or the sidecar"),
     Option("keep", "leave the clusters up and say how to reach and remove them", flag=True),
@@ -61,8 +64,6 @@ class Options:
     def check(cls, given: Mapping[str, str | bool | None]) -> Options:
         """Raises UsageProblem, before anything is created."""
         text = {name: str(value) if value else None for name, value in given.items()}
-        if text.get("istio_version"):  # drivers are stateless, and workers have an environment
-            os.environ[istio_release.VARIABLE] = str(text["istio_version"])
         taken = text.get("take_away")
         selection = choices.select(text)
         plan.cells(selection)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conformance.errors import Problem, UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.plan.sidecars import REFUSED, REGISTRY
+from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
 
 DEFAULT_K8S = ("1.29", "1.33", "newest")
 DEFAULT_SIDECARS = ("envoy",)
@@ -30,7 +31,7 @@ TAKE_AWAY = ("beacon", "capture", "sidecar")
 class Selection:
     """A valid choice. Every tuple is in the suite's own order and without duplicates.
 
-    repeat: how many times each cell is played.
+    repeat: how many times each cell is played. versions: sidecar → the version that was asked for.
     """
 
     k8s: tuple[str, ...]
@@ -40,6 +41,7 @@ class Selection:
     scenarios: tuple[str, ...]
     behaviours: tuple[str, ...]
     repeat: int = 1
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def known_k8s() -> tuple[str, ...]:
@@ -72,8 +74,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
         if name in REFUSED:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
-    for name in sidecars:
-        _check(REGISTRY[name].check)
+    versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
@@ -91,7 +92,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"{', '.join(named)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = positive("REPEAT", given.get("repeat")) or 1
-    return Selection(k8s, sidecars, patterns, modes, picked, chosen, repeat)
+    return Selection(k8s, sidecars, patterns, modes, picked, chosen, repeat, versions)
 
 
 def one_of(option: str, value: str, valid: Iterable[str]) -> str:
@@ -108,11 +109,17 @@ def positive(option: str, value: str | int | None) -> int | None:
     return int(str(value))
 
 
-def _check(name: str) -> None:
-    """A sidecar's own check of what the environment asks of it."""
-    module, _, function = name.partition(":")
+def _version(driver: Registration, given: Mapping[str, str | None]) -> str:
+    """The version of a sidecar that the option or the environment asks for, or "". Raises
+    UsageProblem for one that cannot be."""
+    option = driver.version_option
+    if not option:
+        return ""
+    asked = given.get(option.replace("-", "_")) or os.environ.get(driver.version_variable, "")
+    module, _, function = driver.check.partition(":")
     if function:
-        getattr(importlib.import_module(module), function)()
+        getattr(importlib.import_module(module), function)(asked.strip())
+    return asked.strip()
 
 
 def _default_k8s(known: Sequence[str]) -> tuple[str, ...]:
@@ -152,6 +159,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}")
     for name in ("repeat", "images", "take-away", "workers"):
         parser.add_argument(f"--{name}")
+    for driver in REGISTRY.values():
+        if driver.version_option:
+            parser.add_argument(f"--{driver.version_option}")
     options, _ = parser.parse_known_args(argv)
     from conformance.plan import cells as plan
 

@@ -35,8 +35,10 @@ class Registration:
     name: the folder's, with "-" for "_", or the entry point's. package: where driver.py is.
     modes: its variants, the default first. patterns: those it has. only: mode → the patterns in
     which it means anything, where that is not all of them. controls: modes that break promises by
-    design, to prove that the judges can see. check: "module:function" of the package that raises
-    UsageProblem when the environment asks for what cannot be; standard library only, too.
+    design, to prove that the judges can see. version_option: the option, and in capitals the
+    variable of the environment, by which the user chooses its version; "" where there is no choice.
+    check: "module:function" of the package that raises UsageProblem for a version that cannot be;
+    standard library only, too.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
     """
 
@@ -47,6 +49,7 @@ class Registration:
     patterns: tuple[str, ...] = PATTERNS
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    version_option: str = ""
     check: str = ""
     gives: tuple[Ability, ...] = ()
     wants: tuple[Ability, ...] = ()
@@ -70,6 +73,11 @@ class Registration:
         """The files that can hold rows of expectations, in the order in which they are read."""
         files = (self.folder / REGISTRATION, self.folder / EXPECTATIONS)
         return tuple(file for file in files if file.is_file())
+
+    @property
+    def version_variable(self) -> str:
+        """The variable of the environment that stands for the option of its version."""
+        return self.version_option.replace("-", "_").upper()
 
     def can(self, needs: str) -> bool:
         """Whether it gives all that is needed (words)."""

@@ -131,7 +131,8 @@ class Preparation:
         """Say once what will be built: before the first build, when it is known to be needed."""
         if self._announced:
             return
-        drivers = {name: load(name) for name in self.options.selection.sidecars}
+        selection = self.options.selection
+        drivers = {name: load(name, selection.versions) for name in selection.sidecars}
         said = announcement.sentence(
             self._engine,
             versions,
@@ -189,7 +190,8 @@ class Preparation:
                         clusters.load(self.run, self._engine, handle, wanted)
                         loaded |= {*wanted}
                     with timing.span(self.run.results, "install", **about):
-                        found["sidecars"][name] = dict(load(name).install(handle, client))
+                        driver = load(name, self.options.selection.versions)
+                        found["sidecars"][name] = dict(driver.install(handle, client))
                 except Exception as error:
                     what = f"{name} on Kubernetes {handle.minor}"
                     settled[name] = self._told(what, f"{handle.minor}/{name}.error.log", error)

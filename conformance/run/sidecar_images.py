@@ -84,6 +84,7 @@ class Supplies:
                 docker_env=dict(env),
                 rootfs=rootfs.export(docker, env, observer.name, observer.digest),
                 take_away=self._options.take_away,
+                versions=self._options.selection.versions,
             )
             self._tell()
 
@@ -109,7 +110,7 @@ class Supplies:
             return None
 
     def _sidecar(self, name: str) -> list[Path]:
-        driver = load(name)
+        driver = load(name, self._options.selection.versions)
         found = {folder: self._fixture(folder) for folder in driver.fixture_images()}
         if isinstance(driver, BringsImages):
             found |= driver.images(self._engine, self._options.images)

@@ -60,7 +60,8 @@ class Facts:
 
 
 class Driver(Protocol):
-    """One sidecar. A driver is stateless: everything it needs is passed in."""
+    """One sidecar. A driver keeps no state: it knows at most the version that the user asked for
+    (its one argument, where its registration has a version_option); all else is passed in."""
 
     name: str
 
@@ -282,8 +283,12 @@ def read_pattern(pod: Manifest, container: str) -> Admitted:
     return Admitted("none", f"no container {container} in the pod")
 
 
-def load(name: str) -> Driver:
-    """The driver of a registered sidecar."""
+def load(name: str, versions: Mapping[str, str] | None = None) -> Driver:
+    """The driver of a registered sidecar.
+
+    versions: sidecar → the version that the user asked for (Selection.versions).
+    """
     module = importlib.import_module(REGISTRY[name].module)
-    driver: Driver = module.Driver()
+    version = (versions or {}).get(name, "")
+    driver: Driver = module.Driver(version) if version else module.Driver()
     return driver

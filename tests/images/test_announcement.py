@@ -139,12 +139,12 @@ def test_a_refusal_leads_to_no_build(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("cache")
 def test_istio_is_told_with_its_minutes(tmp_path: Path) -> None:
     nothing = offline(tmp_path)
-    release = istio_release.wanted({})
+    release = istio_release.wanted("")
     announcement.sentence(nothing, ["1.33"], "auto", {})  # the registry is known by now
     builds = image_istio.uncompiled(nothing, release, "auto")
     said = announcement.sentence(nothing, ["1.33"], "auto", {"istio": builds})
     assert "istio (about 5 min)" in said
-    asked = istio_release.wanted({istio_release.VARIABLE: "1.27.3"})
+    asked = istio_release.wanted("1.27.3")
     assert image_istio.uncompiled(nothing, asked, "auto") == []  # what was asked for is not built
 
 

@@ -65,8 +65,8 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "1.33", "c", made_in(tmp_path) / "kubeconfig", "node", tmp_path / "evidence"
         )
         stand_ins = {
-            (preparation, "load"): lambda name: Driver(name, fails),
-            (supplies, "load"): lambda name: Driver(name, fails),
+            (preparation, "load"): lambda name, _: Driver(name, fails),
+            (supplies, "load"): lambda name, _: Driver(name, fails),
             (supplies.images, "ensure_fixture"): lambda *_: image,
             (supplies.rootfs, "export"): lambda *_: tmp_path,
             (preparation.clusters, "create"): lambda *_: handle,
@@ -94,7 +94,7 @@ def test_nobody_waits_for_the_images_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = SimpleNamespace(image=images.Image("i", "", "built"), archive=tmp_path / "i.tar")
-    monkeypatch.setattr(supplies, "load", lambda name: Driver(name, "images"))
+    monkeypatch.setattr(supplies, "load", lambda name, _: Driver(name, "images"))
     monkeypatch.setattr(supplies.images, "ensure_fixture", lambda *_: image)
     monkeypatch.setattr(supplies.rootfs, "export", lambda *_: tmp_path)
     options = Options.check({"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)})

@@ -71,9 +71,12 @@ CERTIFICATE = 30  # seconds; the default is 24 hours
 
 
 class Driver:
-    """Istio as istioctl installs it."""
+    """Istio as istioctl installs it. version: that which the user asked for, or ""."""
 
     name = "istio"
+
+    def __init__(self, version: str = "") -> None:
+        self._release = istio_release.wanted(version)
 
     def fixture_images(self) -> Sequence[str]:
         """None: its images are its own."""
@@ -83,13 +86,13 @@ class Driver:
         """The control plane's and the sidecar's, under their official names."""
         from conformance.sidecars.istio import images as image_istio
 
-        return image_istio.ensure(engine, istio_release.wanted(), policy)
+        return image_istio.ensure(engine, self._release, policy)
 
     def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
         """istiod and its agent, where their images cannot be pulled."""
         from conformance.sidecars.istio import images as image_istio
 
-        return image_istio.uncompiled(engine, istio_release.wanted(), policy)
+        return image_istio.uncompiled(engine, self._release, policy)
 
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """istioctl install; returns versions, and what the installation took."""
@@ -110,10 +113,15 @@ class Driver:
         subject = role == "subject"
         pattern = cell.pattern if subject else "native"
         mode = cell.mode if subject else "default"
-        metadata["labels"] = {**(metadata.get("labels") or {}), **labels(pattern)}
+        metadata["labels"] = {**(metadata.get("labels") or {}), **labels(pattern, self._release)}
         metadata["annotations"] = {
             **(metadata.get("annotations") or {}),
-            **asked(pattern, mode, CERTIFICATE if cell.scenario == ROTATED else 0),
+            **asked(
+                pattern,
+                mode,
+                self._release,
+                certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
+            ),
         }
         pod["spec"]["serviceAccountName"] = role
         if mode == "excluded-user":
@@ -235,16 +243,18 @@ def identity(namespace: str, role: str) -> str:
     return f"spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{role}"
 
 
-def labels(pattern: str) -> Mapping[str, str]:
+def labels(pattern: str, release: istio_release.Release) -> Mapping[str, str]:
     """What makes the injector see a pod, in a namespace that is not labelled as a whole: the
     witness and the dialer stay outside the mesh without a word about Istio."""
     found = {INJECT: "true"}
-    if not istio_release.wanted().pattern_by_pod:
+    if not release.pattern_by_pod:
         found["istio.io/rev"] = pattern  # a control plane for each pattern
     return found
 
 
-def asked(pattern: str, mode: str, certificate_seconds: int = 0) -> Mapping[str, str]:
+def asked(
+    pattern: str, mode: str, release: istio_release.Release, *, certificate_seconds: int = 0
+) -> Mapping[str, str]:
     """What is asked of the injector for a pod. certificate_seconds: 0 for Istio's default."""
     excluded = [PORTS["control"]]  # the deliberate leak
     if mode == "excluded":
@@ -253,7 +263,7 @@ def asked(pattern: str, mode: str, certificate_seconds: int = 0) -> Mapping[str,
         "traffic.sidecar.istio.io/excludeOutboundPorts": ",".join(map(str, excluded)),
         "traffic.sidecar.istio.io/excludeInboundPorts": str(PORTS["probe"]),
     }
-    if istio_release.wanted().pattern_by_pod:
+    if release.pattern_by_pod:
         found[NATIVE] = "true" if pattern == "native" else "false"
     config = copy.deepcopy(dict(PROXY_CONFIG.get(mode, {})))
     if certificate_seconds:

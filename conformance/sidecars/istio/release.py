@@ -1,13 +1,12 @@
 """Which Istio a run uses, and what that release can do. Standard library only.
 
-The user chooses by the environment: ISTIO_VERSION=1.27.3 (make passes it on).
+The user chooses by an option or the environment (plan/sidecars: version_option); what was chosen
+is handed in.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from conformance.errors import UsageProblem
@@ -55,9 +54,8 @@ class Release:
         return self.minor >= 27 and kubelet_minor >= 33
 
 
-def wanted(environ: Mapping[str, str] | None = None) -> Release:
-    """The release that the environment asks for. Raises UsageProblem."""
-    tag = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
+def wanted(tag: str) -> Release:
+    """The release of that tag, or the usual one for "". Raises UsageProblem."""
     if not tag:
         return Release(PULLED)
     release = Release(tag, asked=True)
@@ -69,6 +67,6 @@ def wanted(environ: Mapping[str, str] | None = None) -> Release:
     return release
 
 
-def check() -> None:
-    """Raises UsageProblem when the environment asks for an Istio that cannot be."""
-    wanted()
+def check(tag: str) -> None:
+    """Raises UsageProblem for an Istio that cannot be."""
+    wanted(tag)

@@ -60,16 +60,16 @@ def cell(pattern: str = "classic", mode: str = "default", scenario: str = "lifec
 class TestRelease:
     @pytest.mark.parametrize("tag", ["1.20.0", "1.27.3", "1.31-dev", "1.30.0-rc.1", "1.24"])
     def test_what_can_be(self, tag: str) -> None:
-        found = istio_release.wanted({"ISTIO_VERSION": tag})
+        found = istio_release.wanted(tag)
         assert (found.tag, found.asked) == (tag, True)
 
     @pytest.mark.parametrize("tag", ["1.19.9", "1.2", "latest", "2.1.0", "1.27.x", "v1.27.3"])
     def test_what_cannot_be(self, tag: str) -> None:
         with pytest.raises(UsageProblem, match=r"1\.20"):
-            istio_release.wanted({"ISTIO_VERSION": tag})
+            istio_release.wanted(tag)
 
     def test_none_was_asked_for(self) -> None:
-        assert not istio_release.wanted({"ISTIO_VERSION": ""}).asked
+        assert not istio_release.wanted("").asked
 
     @pytest.mark.parametrize(
         ("tag", "kubelet", "by_pod", "native"),
@@ -99,10 +99,12 @@ class TestChoices:
         assert choices.main(["--sidecar", "istio"]) == 2
         assert choices.main(["--sidecar", "envoy"]) == 0
 
-    def test_the_option_is_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_option_comes_before_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ISTIO_VERSION", "1.24.0")
-        Options.check({"sidecar": "istio", "istio_version": "1.27.1"})
-        assert istio_release.wanted().tag == "1.27.1"
+        options = Options.check({"sidecar": "istio", "istio_version": "1.27.1"})
+        assert options.selection.versions == {"istio": "1.27.1"}
+        assert Options.check({"sidecar": "istio"}).selection.versions == {"istio": "1.24.0"}
+        assert Options.check({"sidecar": "envoy"}).selection.versions == {}
         with pytest.raises(UsageProblem):
             Options.check({"sidecar": "istio", "istio_version": "1.19.1"})
 
@@ -146,9 +148,8 @@ class TestInject:
         assert sent["metadata"]["annotations"][NATIVE] == native
         assert sent["spec"]["serviceAccountName"] == role
 
-    def test_older_releases_choose_by_control_plane(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ISTIO_VERSION", "1.22.1")
-        sent = self.driver.inject(POD, cell("classic"), "subject")
+    def test_older_releases_choose_by_control_plane(self) -> None:
+        sent = load("istio", {"istio": "1.22.1"}).inject(POD, cell("classic"), "subject")
         assert sent["metadata"]["labels"]["istio.io/rev"] == "classic"
         assert NATIVE not in sent["metadata"]["annotations"]
 

@@ -1,8 +1,9 @@
 """Reads packet captures in one pass: pcap files of Ethernet or LINUX_SLL2 frames.
 
-Frames are numbered from 1 in file order, as tcpdump and Wireshark number them. Of each frame only
-what judges look at is decoded; scapy's dissection of whole packets would take a hundred times as
-long. Memory does not grow with the file.
+Frames are numbered from 1 in file order, as tcpdump and Wireshark number them. scapy finds the
+frames; of each one only what judges look at is decoded here, for scapy's dissection of whole
+packets takes forty times as long (``dissect`` does it for the few that a verdict names). Memory
+does not grow with the file.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
-from conformance.model import NS
+from conformance.evidence.pcap import Pcap, UnreadableCapture
 
 ETHERNET = 1  # LINKTYPE_ETHERNET
 SLL2 = 276  # LINKTYPE_LINUX_SLL2
@@ -29,18 +29,6 @@ _TCP, _UDP = 6, 17
 _PROTOCOLS = {_TCP: "tcp", _UDP: "udp", 1: "icmp", 58: "icmp", 2: "igmp"}
 _EXTENSIONS = (0, 43, 60, 135)  # IPv6: hop-by-hop, routing, destination, mobility: 8-byte units
 _SLL2_OUTGOING = 4  # PACKET_OUTGOING: an interface of the capturing machine sent it
-# tcpdump's largest snapshot length is 262144; a larger record is not one.
-_LARGEST = 1 << 19
-_MAGICS = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
-}
-
-
-class UnreadableCapture(Exception):
-    """The file is no capture of a kind that is known here."""
 
 
 @dataclass(slots=True)
@@ -77,36 +65,15 @@ class Capture:
         self.truncated = False  # the last record is not whole: tcpdump was killed, or still writes
 
     def __iter__(self) -> Iterator[Packet]:
-        with self.path.open("rb", buffering=1 << 20) as source:
-            endian, unit, link = self._header(source)
-            record = struct.Struct(endian + "IIII")
-            while True:
-                head = source.read(16)
-                if len(head) < 16:
-                    self.truncated = bool(head)
-                    return
-                seconds, fraction, length, original = record.unpack(head)
-                if length > _LARGEST:
-                    self.truncated = True
-                    return
-                data = source.read(length)
-                if len(data) < length:
-                    self.truncated = True
-                    return
-                self.frames += 1
-                ns = seconds * NS + fraction * unit
-                yield _decode(self.frames, ns, data, link, length < original)
-
-    def _header(self, source: BinaryIO) -> tuple[str, int, int]:
-        header = source.read(24)
-        if len(header) < 24 or header[:4] not in _MAGICS:
-            raise UnreadableCapture(f"{self.path.name} is no pcap file ({len(header)} bytes read)")
-        endian, unit = _MAGICS[header[:4]]
-        (link,) = struct.unpack(endian + "I", header[20:24])
-        link &= 0xFFFF  # the upper bits may tell of a frame check sequence
-        if link not in (ETHERNET, SLL2):
-            raise UnreadableCapture(f"{self.path.name} has link type {link}, not Ethernet or SLL2")
-        return endian, unit, link
+        with Pcap(self.path) as file:
+            if file.link not in (ETHERNET, SLL2):
+                raise UnreadableCapture(
+                    f"{self.path.name} has link type {file.link}, not Ethernet or SLL2"
+                )
+            for frame, (ns, data, size) in enumerate(file, 1):
+                self.frames = frame
+                yield _decode(frame, ns, data, file.link, len(data) < size)
+            self.truncated = file.truncated
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,9 @@
-"""The question of a DNS message (RFC 1035, 4.1), which names what was looked up."""
+"""The question of a DNS message (RFC 1035, 4.1), which names what was looked up.
+
+scapy reads it, imported on first use because that takes 0.7 s. It is lenient where a judge may not
+be: it takes the rest of a message that is cut short for a name. So what it read is written again,
+and must be what the message has.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,6 @@ from dataclasses import dataclass
 
 PORT = 53
 _HEADER = 12
-_ANSWER = 0x8000  # QR, the first bit of the flags
-_LONGEST_LABEL = 63
-_TYPES = {1: "A", 28: "AAAA", 33: "SRV", 12: "PTR"}
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,19 @@ class Question:
 
 def question(message: bytes) -> Question | None:
     """The first question of a message; None when this is no DNS message with a question."""
-    if len(message) < _HEADER:
+    from scapy.error import Scapy_Exception
+    from scapy.layers.dns import DNS, DNSQR, dnsqtypes
+
+    if len(message) <= _HEADER:
         return None
-    flags, questions = struct.unpack_from("!HH", message, 2)
-    labels: list[str] = []
-    at = _HEADER
-    while questions and at < len(message):
-        size = message[at]
-        at += 1
-        if size == 0:
-            if not labels or at + 4 > len(message):
-                return None
-            (kind,) = struct.unpack_from("!H", message, at)
-            name = ".".join(labels).lower()
-            return Question(name, _TYPES.get(kind, f"type {kind}"), bool(flags & _ANSWER))
-        if size > _LONGEST_LABEL or at + size > len(message):  # in a question nothing is compressed
-            return None
-        labels.append(message[at : at + size].decode("ascii", "backslashreplace"))
-        at += size
-    return None
+    header = DNS(message[:_HEADER])
+    try:
+        asked = DNSQR(message[_HEADER:])
+    except (Scapy_Exception, struct.error):  # a compressed name, which no question has, or half one
+        return None
+    again = bytes(DNSQR(qname=asked.qname, qtype=asked.qtype, qclass=asked.qclass))
+    name = asked.qname.removesuffix(b".").decode("ascii", "backslashreplace").lower()
+    if not header.qdcount or not name or not message.startswith(again, _HEADER):
+        return None
+    kind = dnsqtypes.get(asked.qtype, f"type {asked.qtype}")
+    return Question(name, kind, bool(header.qr))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import Capture, Packet, UnreadableCapture
+from conformance.evidence.capture import Capture, Packet
 from conformance.evidence.coverage import BeaconLog, Blind, Coverage, coverage
 from conformance.evidence.index import shortest
+from conformance.evidence.pcap import UnreadableCapture
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence, Measured, Window
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.capture import UnreadableCapture
 from conformance.evidence.coverage import Coverage
 from conformance.evidence.index import endpoint
+from conformance.evidence.pcap import UnreadableCapture
 from conformance.evidence.probes import first_success
 from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import find, parse

@@ -69,7 +69,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         stage.strike()
         index = _index(stage, subject)
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
-    index["trouble"] = [*stage.watch.trouble, *_cut(stage, index, begins)]
+    index["trouble"] = [*stage.watch.trouble, *_extract(stage, index, begins)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}
     _write(bundle, index)
     return bundle
@@ -195,10 +195,10 @@ def _versions(stage: Stage) -> Json:
     return found
 
 
-def _cut(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
+def _extract(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
     """Bring what the node's collectors saw of this cell into the bundle; says what is missing."""
     pods = index["pods"].values()
-    return node.cut(
+    return node.extract(
         stage.handle.evidence,
         stage.namespace,
         container_ids={i for pod in pods for c in pod["containers"].values() for i in c["ids"]},

@@ -1,7 +1,7 @@
 """The collectors of a whole node: runtime events, the journal, all pods' packets, the clock.
 
 They run from before the first cell until after the last one, belong to the run's controlling
-process, and write into `<evidence>/.node/`; each cell's part is taken out by `cut`.
+process, and write into `<evidence>/.node/`; each cell's part is taken out by `extract`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node.extract import DEATHS, GAPS, NODE_FOLDER, cut, sizes
+from conformance.observe.node.extract import DEATHS, GAPS, NODE_FOLDER, extract, sizes
 
-__all__ = ["ClockStep", "NodeCollectors", "clock_steps", "cut", "sizes"]
+__all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
 CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
 TEND_EVERY_SECONDS = 1.0
@@ -212,7 +212,7 @@ class NodeCollectors:
             "/opt/observer/in_folder.py",
             *("/usr/bin/tcpdump", "-i", "any", "-y", "LINUX_SLL2", "-n", "-U", "-Z", "root"),
             # No immediate mode: its slots would be 256 KiB each for this link type. The kernel may
-            # keep frames back for a second, and `cut` waits for them.
+            # keep frames back for a second, and `extract` waits for them.
             *("-s", "0", "-B", "32768", "--time-stamp-precision=nano"),
             *("-G", str(CHUNK_SECONDS), "-w", "node.%s.pcap"),
             " or ".join([*(f"net {one}" for one in pod_subnets), "ether proto 0x88b5"]),

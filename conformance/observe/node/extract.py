@@ -1,6 +1,6 @@
 """Takes one cell's part out of what the node's collectors wrote.
 
-The collectors' files grow while they are read, and lag behind the node a little. So `cut` first
+The collectors' files grow while they are read, and lag behind the node a little. So `extract` first
 waits for what the capture agents' own diaries say must still come: whoever wrote "deleting" has a
 sandbox whose end the runtime tells, and a last beacon that the node saw pass.
 """
@@ -12,7 +12,6 @@ import ipaddress
 import json
 import mmap
 import re
-import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from conformance.evidence.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapture
 from conformance.model import NEVER, NS
 
 NODE_FOLDER = ".node"
@@ -59,7 +59,7 @@ def sizes(evidence: Path) -> dict[str, int]:
     return {file.name: file.stat().st_size for file in files if file.exists()}
 
 
-def cut(
+def extract(
     evidence: Path,
     namespace: str,
     *,
@@ -106,8 +106,8 @@ def cut(
     (bundle / "containerd.log").write_bytes(b"".join(journal.containerd))
     (bundle / "kubelet.log").write_bytes(b"".join(journal.kubelet))
 
-    missing += _cut_clock(node, bundle, started_ns, ended_ns)
-    missing += _cut_packets(node, bundle, pods, started_ns, ended_ns, until)
+    missing += _extract_clock(node, bundle, started_ns, ended_ns)
+    missing += _extract_packets(node, bundle, pods, started_ns, ended_ns, until)
     return missing
 
 
@@ -265,7 +265,7 @@ def _captures(bundle: Path) -> list[_Capture]:
     return found
 
 
-def _cut_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> list[str]:
+def _extract_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> list[str]:
     """The clock's readings of the cell's time, and the neighbours on both sides."""
     kept: list[bytes] = []
     before = b""
@@ -279,7 +279,7 @@ def _cut_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> list
     return [] if kept else ["the clock was not watched"]
 
 
-def _cut_packets(
+def _extract_packets(
     node: Path,
     bundle: Path,
     pods: Mapping[str, Collection[str]],
@@ -313,16 +313,15 @@ def _cut_packets(
         missing.append("the node-wide capture does not reach back to the beginning of the cell")
     with contextlib.ExitStack() as files:
         outs: dict[Path, BinaryIO] = {}
-        for header, record, frame in _records(chunks):
-            target = by_index.get(_index(frame)) or _by_address(by_address, frame)
+        for file, record in _records(chunks, missing):
+            target = by_index.get(_index(record.frame)) or _by_address(by_address, record.frame)
             if target is None:
                 continue
             if target not in outs:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 outs[target] = files.enter_context(target.open("wb"))
-                outs[target].write(header)
-            outs[target].write(record)
-            outs[target].write(frame)
+                outs[target].write(file.header)
+            outs[target].write(file.packed(record))
     return missing
 
 
@@ -353,20 +352,16 @@ def _holds(file: Path, mark: bytes) -> bool:
             return content.find(mark) >= 0
 
 
-def _records(chunks: Iterable[Path]) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """(file header, record header, frame) of every whole record of nanosecond SLL2 captures."""
+def _records(chunks: Iterable[Path], missing: list[str]) -> Iterator[tuple[Pcap, Record]]:
+    """Every whole record of the captures. What is no capture is noted among what is missing."""
     for chunk in chunks:
-        with chunk.open("rb", buffering=1 << 20) as source:
-            header = source.read(24)
-            if len(header) < 24:
-                continue
-            lengths = struct.Struct("<8xI4x" if header[:1] == b"\x4d" else ">8xI4x")
-            while len(record := source.read(16)) == 16:
-                (length,) = lengths.unpack(record)
-                frame = source.read(length)
-                if len(frame) < length:
-                    break  # tcpdump is still writing it
-                yield header, record, frame
+        if chunk.stat().st_size < HEADER_BYTES:
+            continue  # tcpdump has only just begun it
+        try:
+            with Pcap(chunk) as file:
+                yield from ((file, record) for record in file)
+        except UnreadableCapture as why:
+            missing.append(f"the node-wide capture has a gap: {why}")
 
 
 def _index(frame: bytes) -> int:

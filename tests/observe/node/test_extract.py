@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from conformance.model import NS
-from conformance.observe.node import extract as cutting
+from conformance.observe.node import extract as extraction
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node.collectors import cut, sizes
+from conformance.observe.node.collectors import extract, sizes
 
 START = 1_800_000_000 * NS
 END = START + 20 * NS
@@ -85,7 +85,7 @@ class Node:
         (folder / "agent.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return folder
 
-    def cut(self, **changed: object) -> list[str]:
+    def extract(self, **changed: object) -> list[str]:
         self.bundle.mkdir(exist_ok=True)
         arguments = {
             "container_ids": {APP},
@@ -97,7 +97,7 @@ class Node:
             "begins": {},
             **changed,
         }
-        return cut(self.evidence, "cell", **arguments)  # type: ignore[arg-type]
+        return extract(self.evidence, "cell", **arguments)  # type: ignore[arg-type]
 
 
 def sll2(index: int, payload: bytes, protocol: int = 0x88B5) -> bytes:
@@ -114,8 +114,8 @@ LAST = f"SCB1 {BOOT} 41 1 last\n".encode()
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    monkeypatch.setattr(cutting, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(cutting, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(extraction, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(extraction, "SILENCE_SECONDS", 0.1)
     return Node(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_what_was_written_before_the_cell_is_not_read(node: Node) -> None:
     assert set(begins) == {"runtime.log", "journal.log"}
     node.journal("kubelet", START, "within")
     whole(node)
-    assert node.cut(begins=begins) == []
+    assert node.extract(begins=begins) == []
     kept = (node.bundle / "runtime.log").read_text()
     assert "/tasks/exit" in kept
     assert "create" not in kept
@@ -149,14 +149,14 @@ def test_what_was_written_before_the_cell_is_not_read(node: Node) -> None:
 
 def test_nothing_is_missing(node: Node) -> None:
     whole(node)
-    assert node.cut() == []
+    assert node.extract() == []
 
 
 def test_runtime_lines_are_those_of_the_cell(node: Node) -> None:
     whole(node)
     node.exit(OTHER)
     node.exit(APP, "exec-of-a-probe")
-    node.cut()
+    node.extract()
     lines = (node.bundle / "runtime.log").read_text()
     assert OTHER not in lines
     assert "exec-of-a-probe" in lines
@@ -168,7 +168,7 @@ def test_an_exec_is_not_the_end_of_a_sandbox(node: Node) -> None:
     node.stopped(SANDBOX)
     node.exit(SANDBOX, "exec")
     node.chunk(START // NS - 5, (END, sll2(7, LAST)))
-    assert node.cut() == [
+    assert node.extract() == [
         "the runtime's event stream lacks the exit of a sandbox that has ended",
     ]
 
@@ -177,7 +177,7 @@ def test_half_a_line_is_not_taken(node: Node) -> None:
     whole(node)
     with (node.folder / "runtime.log").open("a") as out:
         out.write(f"2026-11-22 17:45:01.1 +0000 UTC k8s.io /tasks/start {APP}")
-    node.cut()
+    node.extract()
     assert (node.bundle / "runtime.log").read_bytes().endswith(b"}\n")
 
 
@@ -190,7 +190,7 @@ def test_journal_is_split_by_unit(node: Node) -> None:
     node.journal("kubelet", START + 1, "anything")
     node.journal("kubelet", START - NS, "too early")
     node.journal("kubelet", END + NS, "too late")
-    node.cut()
+    node.extract()
     assert (node.bundle / "containerd.log").read_text().count("\n") == 3
     assert [json.loads(line)["MESSAGE"] for line in (node.bundle / "kubelet.log").open()] == [
         "anything"
@@ -203,7 +203,7 @@ def test_packets_are_those_of_the_pods_own_link(node: Node) -> None:
     theirs = sll2(8, ipv4("10.244.0.7", "10.244.0.9"), 0x0800)
     node.chunk(START // NS - 5, (START + 1, mine), (START + 2, theirs))
     node.chunk(START // NS + 15, (END - NS, late))
-    assert node.cut() == []
+    assert node.extract() == []
     content = (node.bundle / "capture" / "subject" / "node.pcap").read_bytes()
     assert content.count(struct.pack("<I", 0xA1B23C4D)) == 1
     assert mine in content and late in content and theirs not in content
@@ -216,7 +216,7 @@ def test_addresses_must_do_without_a_link(node: Node) -> None:
         sll2(7, ipv4("10.96.0.10", "10.244.0.8"), 0x0800),
     ]
     node.chunk(START // NS - 5, *((START + 1, packet) for packet in packets))
-    node.cut()
+    node.extract()
     content = (node.bundle / "capture" / "subject" / "node.pcap").read_bytes()
     assert [packet in content for packet in packets] == [True, True, False]
 
@@ -225,11 +225,11 @@ def test_other_times_are_not_read(node: Node) -> None:
     whole(node)
     node.chunk(START // NS - 900).write_bytes(b"not a capture at all")
     node.chunk(END // NS + 900).write_bytes(b"not a capture at all")
-    assert node.cut() == []
+    assert node.extract() == []
 
 
 def test_it_waits_for_what_must_still_come(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(extraction, "PATIENCE_SECONDS", 10)
     node.capture()
 
     def come_late() -> None:
@@ -243,7 +243,7 @@ def test_it_waits_for_what_must_still_come(node: Node, monkeypatch: pytest.Monke
 
     late = threading.Thread(target=come_late)
     late.start()
-    assert node.cut() == []
+    assert node.extract() == []
     late.join()
     assert LAST in (node.bundle / "capture" / "subject" / "node.pcap").read_bytes()
 
@@ -251,7 +251,7 @@ def test_it_waits_for_what_must_still_come(node: Node, monkeypatch: pytest.Monke
 def test_a_capture_without_last_anchor_is_not_waited_for(node: Node) -> None:
     node.capture(events=("added", "ended"))
     began = time.monotonic()
-    assert node.cut() == []
+    assert node.extract() == []
     assert time.monotonic() - began < 0.4
 
 
@@ -262,7 +262,7 @@ def test_what_is_missing_is_said(node: Node) -> None:
         json.dumps({"ns": START, "what": "the journal ended with 1: no word"}) + "\n"
     )
     node.chunk(START // NS - 5).unlink()
-    assert node.cut() == [
+    assert node.extract() == [
         "the journal ended with 1: no word",
         "a capture agent has begun to end and has not ended",
         "the runtime's event stream lacks the exit of a sandbox that has ended",
@@ -275,7 +275,7 @@ def test_what_is_missing_is_said(node: Node) -> None:
 
 def test_clock_of_the_cell_has_a_neighbour_on_both_sides(node: Node) -> None:
     whole(node)
-    node.cut()
+    node.extract()
     times = [json.loads(line)["ns"] for line in (node.bundle / "clock.jsonl").open()]
     assert (times[0], times[-1]) == (START - NS, END + 2 * NS)
     assert clock_steps(node.bundle / "clock.jsonl", START, END) == []

@@ -22,7 +22,7 @@ from conformance.model import Verdict
 from conformance.plan.article import tables
 from conformance.plan.cells import Item
 from conformance.plan.selection import version_order
-from conformance.report import article, groups, summary
+from conformance.report import answer, article, groups, summary
 from conformance.report.profile import profile
 from conformance.verdicts import store as verdicts
 
@@ -66,7 +66,7 @@ def document(
     counted = summary.counts(verdict for verdict, _ in found)
     cells = [entry(verdict, bundle) for verdict, bundle in found]
     clusters = _clusters(results, found)
-    return {
+    report: Json = {
         "schema": SCHEMA,
         "run": {
             **run,
@@ -86,6 +86,7 @@ def document(
         "article": article.compare(groups.settled(cells), clusters, tables()),
         "summary": {**counted, "total": len(found)},
     }
+    return report | {"decision": answer.decided(report)}
 
 
 def write(results: Path, report: Json) -> Path:

@@ -11,7 +11,7 @@ from conformance.model import Outcome, Verdict
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 BAD: tuple[Outcome, ...] = ("fail", "not-reproduced", "inconclusive")
 MEANING = {
-    0: "everything is as promised, and every hazard was reproduced as expected",
+    0: "every verdict came out as expected",
     1: "a promise was broken, or a control arm did not reproduce its hazard",
     2: "wrong use",
     3: "the environment could not be set up",

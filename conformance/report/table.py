@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.model import Verdict
-from conformance.report import article, groups, summary
+from conformance.report import answer, article, decision, groups, summary
 from conformance.report.comparison import MEANING, Change, Comparison
 from conformance.report.groups import Json, Line, Place
 
@@ -147,3 +147,19 @@ def _entry(entry: Json | None) -> Text:
         text.append(f" ({entry['hazard']})", style=style)
     text.append(f"\n{entry['reason']}", style="default")
     return text
+
+
+_ANSWERS = {"word": "bold", "broken": "default", "repair": "dim", "gap": "yellow", "bound": "dim"}
+_WORDS = {
+    decision.NOT_SAFE: "bold red",
+    decision.NOT_PROVEN: "bold yellow",
+    decision.SAFE: "bold green",
+}
+
+
+def answered(report: Json) -> Iterator[Text]:
+    """The answer to the question that the run was made for: see answer.py."""
+    for kind, line in answer.lines(report):
+        style = _WORDS[report["decision"]["word"]] if kind == "word" else _ANSWERS.get(kind, "")
+        indent = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  "}.get(kind, "")
+        yield Text(indent + line, style=style)

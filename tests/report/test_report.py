@@ -73,15 +73,16 @@ def test_what_nobody_judged_is_inconclusive_in_the_report(tmp_path: Path) -> Non
 def test_a_clusters_versions_are_those_of_its_bundles(tmp_path: Path) -> None:
     folder = tmp_path / "evidence" / "1.33" / "x"
     folder.mkdir(parents=True)
-    (folder / "cell.json").write_text('{"versions": {"server": "v1.33.13"}}')
+    told = {"server": "v1.33.13", "kubelet": "v1.33.13", "runtime": "containerd", "kernel": "6"}
+    (folder / "cell.json").write_text(json.dumps({"versions": told}))
     for k8s, state in (("1.33", "ready"), ("1.37", "failed")):
-        told = tmp_path / "clusters" / k8s / "state.json"
-        told.parent.mkdir(parents=True)
-        told.write_text(json.dumps({"state": state, "reason": "", "cluster": None}))
+        file = tmp_path / "clusters" / k8s / "state.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"state": state, "reason": "", "cluster": None}))
     verdicts.keep(tmp_path, verdicts.hold(ITEM, Finding("start.order", "holds", "Yes.")), folder)
     found = document.collect(tmp_path, [ITEM])
     clusters = document.document(tmp_path, found, run={})["run"]["clusters"]
-    assert clusters["1.33"]["versions"] == {"server": "v1.33.13"}
+    assert clusters["1.33"]["versions"] == told
     assert clusters["1.37"] == {
         "state": "failed", "reason": "", "cluster": None, "versions": None
     }  # fmt: skip
@@ -96,4 +97,5 @@ def test_the_report_keeps_its_shape(tmp_path: Path) -> None:
     )
     schema = json.loads((Path(document.__file__).parent / "schema.json").read_text())
     jsonschema.validate(json.loads(json.dumps(report)), schema)
+    assert report["decision"]["word"] == "not proven"  # one verdict, and no control arm
     assert expectations.expected("start.order", CELL).expect == report["cells"][0]["expected"]

@@ -1,0 +1,245 @@
+"""The decision in words: the same ones in the terminal, on the pages, in junit and in Markdown.
+
+Made from report.json (its decision, run and cells) alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from conformance.plan.catalogue import behaviours, scenarios
+from conformance.report import decision as decisions
+from conformance.report import scope
+
+Json = Mapping[str, Any]
+NAMED = 4  # promises that a headline names
+
+
+@dataclass(frozen=True)
+class Told:
+    """Broken promises, or gaps, that are alike in several places.
+
+    where: "envoy init-rules on 1.33". ids: of the verdicts, the first one's reason is told.
+    condition: what was done to the pod.
+    """
+
+    kind: str
+    behaviour: str
+    scenario: str
+    hazard: str
+    known: bool
+    where: str
+    reason: str
+    ids: Sequence[str]
+    repeat: int = 0
+
+    @property
+    def condition(self) -> str:
+        known = scenarios().get(self.scenario)
+        return known.title if known else ""
+
+    @property
+    def repair(self) -> str:
+        known = behaviours().get(self.behaviour)
+        return known.detect if known else ""
+
+
+def decided(report: Json) -> dict[str, Any]:
+    """What report.json keeps as its decision: data for programs, and the sentences for people."""
+    found = decisions.decide(report["cells"])
+    limits = scope.scope(report, found.pattern)
+    data: dict[str, Any] = {
+        **asdict(found),
+        "bounds": [asdict(one) for one in found.bounds[: decisions.TOLD_BOUNDS]],
+        "scope": asdict(limits),
+    }
+    data = json.loads(json.dumps(data))  # lists in place of tuples, as when it is read again
+    return data | {"sentence": headline(data), "instrument_sentence": instrument(data)}
+
+
+def headline(decision: Json) -> str:
+    """The word, and why, in one sentence."""
+    pattern = f"the {decision['pattern']} pattern"
+    word = decision["word"].capitalize()
+    if decision["word"] == decisions.NOT_SAFE:
+        found = broken(decision)
+        ids = list(dict.fromkeys(one.behaviour for one in found))
+        new = [one.behaviour for one in found if not one.known]
+        known = "" if new else ", each of them known"
+        if new and len(set(new)) < len(ids):
+            known = f", {len(set(new))} of them not known before"
+        promises = _count(len(ids), "promise")
+        named = list(dict.fromkeys(f"{one.behaviour} ({one.hazard})" for one in found))
+        return f"{word}: {pattern} breaks {promises} here{known}: {_some(named)}."
+    if not decision["parts"]:
+        return f"{word}: this run has no cell of {pattern}."
+    if decision["word"] == decisions.NOT_PROVEN:
+        found = gaps(decision)
+        named = list(dict.fromkeys(f"{one.behaviour} ({one.kind})".strip() for one in found))
+        return f"{word}: nothing of {pattern} was seen broken, and this is open: {_some(named)}."
+    return f"{word}: every promise of {pattern} that was tried held, {places(decision)}."
+
+
+def instrument(decision: Json) -> str:
+    """Whether the run has shown that it can see."""
+    told = decision["instrument"]
+    if not told["controls"]:
+        return "The instrument: no control arm ran, so nothing shows that it can see."
+    shown = f"{told['reproduced']} of {told['controls']} control arms showed their hazard"
+    blind = f"; blind: {_some(told['failed'])}" if told["failed"] else ""
+    return f"The instrument: {shown}{blind}."
+
+
+def exit_line(report: Json) -> str:
+    """What the exit code says, which is something else: whether it came out as expected."""
+    return f"Exit code {report['run']['exit_code']}: {report['run']['exit_meaning']}."
+
+
+def lines(report: Json) -> Iterator[tuple[str, str]]:
+    """The whole answer, line by line, each with what it is: word, instrument, exit, broken, repair,
+    gap, apart, bound, part, outside."""
+    decision = report["decision"]
+    yield "word", decision["sentence"]
+    yield "instrument", decision["instrument_sentence"]
+    if "exit_code" in report["run"]:
+        yield "exit", exit_line(report)
+    for part in parts(decision):
+        yield "part", part
+    for one in broken(decision):
+        known = "known" if one.known else "NOT KNOWN BEFORE"
+        yield "broken", f"{one.behaviour} ({one.hazard}, {known}), {one.where}: {one.reason}"
+        if one.repair:
+            yield "repair", one.repair
+    for one in gaps(decision):
+        repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
+        yield "gap", f"{one.kind}: {one.behaviour or one.where}, {one.where}: {one.reason}{repeat}"
+    if decision["word"] == decisions.NOT_SAFE and decision["rest"] != decisions.NOT_SAFE:
+        yield "apart", apart(decision)
+    for bound in decision["bounds"]:
+        yield "bound", bound_line(bound)
+    for text in decision["scope"]["outside"]:
+        yield "outside", f"Outside this scope: {text}."
+
+
+def apart(decision: Json) -> str:
+    """What is left when the known breaks are kept away from."""
+    return f"Apart from what was known before: {decision['rest']}."
+
+
+def bound_line(bound: Json) -> str:
+    """How much a promise that held may still be broken."""
+    text = (
+        f"Weakest bound: {bound['id']} held in {bound['attempts']} attempts; breaks in up to "
+        f"{bound['rate']:.0%} of them would have been missed (95 %)"
+    )
+    wanted = bound["rate"] > decisions.MEANT and bound["repeat"]
+    return (
+        f"{text}; REPEAT={bound['repeat']} brings that to {decisions.MEANT:.0%}."
+        if wanted
+        else f"{text}."
+    )
+
+
+def parts(decision: Json) -> Iterator[str]:
+    """Each sidecar in each mode, with the versions that came out alike."""
+    alike: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}
+    for one in decision["parts"]:
+        words = alike.setdefault((one["sidecar"], one["mode"]), {})
+        words.setdefault((one["word"], one["rest"]), []).append(one["k8s"])
+    for (sidecar, mode), words in alike.items():
+        told = [
+            f"{word}{_rest(word, rest)} on {', '.join(k8s)}" for (word, rest), k8s in words.items()
+        ]
+        yield f"{sidecar} {mode}: {'; '.join(told)}"
+
+
+def broken(decision: Json) -> Sequence[Told]:
+    """Every broken promise once, with all places where it was seen; what was not known first."""
+    found: dict[tuple[str, str, str, bool], list[tuple[Json, Json]]] = {}
+    for part in decision["parts"]:
+        for one in part["broken"]:
+            key = one["behaviour"], one["scenario"], one["hazard"], one["known"]
+            found.setdefault(key, []).append((part, one))
+    told = [
+        Told(
+            kind="broken",
+            behaviour=behaviour,
+            scenario=scenario,
+            hazard=hazard,
+            known=known,
+            where=_where([part for part, _ in places]),
+            reason=_reason(places[0][1]),
+            ids=[one["id"] for _, one in places],
+        )
+        for (behaviour, scenario, hazard, known), places in found.items()
+    ]
+    return sorted(told, key=lambda one: one.known)
+
+
+def gaps(decision: Json) -> Sequence[Told]:
+    """Everything that is open once, with all places."""
+    found: dict[tuple[str, str, str], list[tuple[Json, Json]]] = {}
+    for part in decision["parts"]:
+        for one in part["gaps"]:
+            key = one["kind"], one["behaviour"], one["scenario"]
+            found.setdefault(key, []).append((part, one))
+    return [
+        Told(
+            kind=kind,
+            behaviour=behaviour,
+            scenario=scenario,
+            hazard="",
+            known=False,
+            where=_where([part for part, _ in places]),
+            reason=places[0][1]["reason"],
+            ids=[one["id"] for _, one in places if one["id"]],
+            repeat=max(one["repeat"] for _, one in places),
+        )
+        for (kind, behaviour, scenario), places in found.items()
+    ]
+
+
+def places(decision: Json) -> str:
+    """All parts of a decision: "envoy (init-rules, fallback) on Kubernetes 1.29, 1.33"."""
+    modes: dict[str, dict[str, None]] = {}
+    for one in decision["parts"]:
+        modes.setdefault(one["sidecar"], {})[one["mode"]] = None
+    k8s = dict.fromkeys(one["k8s"] for one in decision["parts"])
+    who = ", ".join(f"{name} ({', '.join(found)})" for name, found in modes.items())
+    return f"{who} on Kubernetes {', '.join(k8s)}"
+
+
+def _rest(word: str, rest: str) -> str:
+    return f" (apart from what was known: {rest})" if rest != word else ""
+
+
+def _reason(one: Json) -> str:
+    seen, turns = one["turns"]
+    return f"{seen} of {turns} turns: {one['reason']}" if turns > 1 else str(one["reason"])
+
+
+def _where(parts: Sequence[Json]) -> str:
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for one in parts:
+        modes = found.setdefault(one["sidecar"], {})
+        modes.setdefault(one["mode"], {})[one["k8s"]] = None
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for sidecar, modes in found.items():
+        for mode, k8s in modes.items():
+            alike.setdefault((sidecar, tuple(k8s)), []).append(mode)
+    return "; ".join(
+        f"{sidecar} {', '.join(modes)} on {', '.join(k8s)}"
+        for (sidecar, k8s), modes in alike.items()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -13,7 +13,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.index import endpoint, shortest
 from conformance.evidence.unjudgeable import Unjudgeable
 from tests.forge import bundle as forge
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 
 def test_a_line_of_ctr_events() -> None:
@@ -93,7 +93,7 @@ def test_endpoints() -> None:
 
 
 def test_a_half_line_at_the_end_is_left_out(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     folder = world.write(tmp_path / "bundle")
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
     before = len(list(Bundle.open(folder).steps()))
@@ -103,7 +103,7 @@ def test_a_half_line_at_the_end_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     folder = world.write(tmp_path / "bundle")
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
     path = folder / "steps.jsonl"
@@ -113,14 +113,14 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named_with_what_the_index_knows(tmp_path: Path) -> None:
-    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    folder = lifecycle.lifecycle().write(tmp_path / "bundle")
     (folder / "runtime.log").unlink()
     with pytest.raises(Unjudgeable, match=r"runtime\.log is missing \(cell\.json knows it"):
         list(Bundle.open(folder).runtime())
 
 
 def test_a_shortened_file_is_noticed(tmp_path: Path) -> None:
-    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    folder = lifecycle.lifecycle().write(tmp_path / "bundle")
     path = folder / "runtime.log"
     path.write_text(path.read_text()[:-5])
     with pytest.raises(Unjudgeable, match="was changed after the bundle was closed"):
@@ -128,7 +128,7 @@ def test_a_shortened_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_what_was_written_after_the_end_is_no_part_of_it(tmp_path: Path) -> None:
-    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    folder = lifecycle.lifecycle().write(tmp_path / "bundle")
     before = len(list(Bundle.open(folder).stamps("dialer", "dialer")))
     with (folder / "stamps/dialer.dialer.jsonl").open("a") as out:
         out.write('{"ns": 1, "event": "late"}\n')
@@ -136,7 +136,7 @@ def test_what_was_written_after_the_end_is_no_part_of_it(tmp_path: Path) -> None
 
 
 def test_a_capture_that_grew_after_the_end_is_noticed(tmp_path: Path) -> None:
-    folder = worlds.lifecycle().write(tmp_path / "bundle")
+    folder = lifecycle.lifecycle().write(tmp_path / "bundle")
     with (folder / "capture/subject/eth0.pcap").open("ab") as out:
         out.write(b"more")
     with pytest.raises(Unjudgeable, match="when the bundle was closed"):
@@ -144,7 +144,7 @@ def test_a_capture_that_grew_after_the_end_is_noticed(tmp_path: Path) -> None:
 
 
 def test_attempts_are_joined_and_restarts_are_told_apart(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.stamps["x.app"] = []
     world.stamp(1, "x.app", "request.begin", token="t", kind="k", target="a:1", via="proxy")
     world.stamp(2, "x.app", "request.begin", token="t", kind="k", target="a:1", via="proxy")
@@ -162,7 +162,7 @@ def test_attempts_are_joined_and_restarts_are_told_apart(tmp_path: Path) -> None
 
 
 def test_what_was_served_with_an_error_has_no_end(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     its = forge.token("inflight", 1, "peer")
     for phase, error in (("begin", None), ("end", "broken pipe")):
         world.stamp(

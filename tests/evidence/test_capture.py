@@ -18,7 +18,7 @@ from conformance.evidence.capture import Capture
 from conformance.evidence.pcap import UnreadableCapture
 from tests.forge import bundle as forge
 from tests.forge import wire
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 
 def read(path: Path) -> list:
@@ -28,7 +28,7 @@ def read(path: Path) -> list:
 def test_frame_numbers_and_times_are_tcpdumps(tmp_path: Path) -> None:
     if shutil.which("tcpdump") is None:
         pytest.skip("no tcpdump here")
-    bundle = worlds.lifecycle().write(tmp_path / "bundle")
+    bundle = lifecycle.lifecycle().write(tmp_path / "bundle")
     path = bundle / "capture/subject/eth0.pcap"
     said = subprocess.run(
         ["tcpdump", "-r", path, "-nn", "-tt", "--nano", "--number"],

@@ -14,7 +14,7 @@ from conformance.evidence.views import from_inside
 from conformance.model import Window
 from tests.forge import bundle as forge
 from tests.forge import wire
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 EARLY = Window("early", forge.ns(1), forge.ns(6))
 LATE = Window("late", forge.ns(10), forge.ns(17))
@@ -34,14 +34,14 @@ def both(world: forge.World, folder: Path) -> tuple[list[str], list[str]]:
 
 
 def test_a_whole_capture_covers_both_windows(tmp_path: Path) -> None:
-    assert both(worlds.lifecycle(), tmp_path) == ([], [])
+    assert both(lifecycle.lifecycle(), tmp_path) == ([], [])
 
 
 @pytest.mark.parametrize(("seq", "early", "late"), [(30, True, False), (130, False, True)])
 def test_a_missing_number_blinds_the_window_that_it_lies_in(
     tmp_path: Path, seq: int, early: bool, late: bool
 ) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.drop_beacon(seq)
     found = both(world, tmp_path)
     assert [bool(one) for one in found] == [early, late]
@@ -49,7 +49,7 @@ def test_a_missing_number_blinds_the_window_that_it_lies_in(
 
 
 def test_a_late_beacon_is_no_gap(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for seq in range(30, 60):  # the machine stood still for 3 s, and then made up for it
         world.drop_beacon(seq)
         at = forge.ns(6 + seq / 1000)
@@ -58,7 +58,7 @@ def test_a_late_beacon_is_no_gap(tmp_path: Path) -> None:
 
 
 def test_a_capture_that_dies_covers_what_was_before(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.frames = [one for one in world.frames if one[0] < forge.ns(9)]
     world.agent = [one for one in world.agent if one["ns"] < forge.ns(9)]
     world.note(9.0, "ended", code=-9)
@@ -93,7 +93,7 @@ def more_captured_than_kept(world: forge.World) -> None:
 
 @pytest.mark.parametrize("blind", [no_anchor, no_beacon, another_boot, no_counters])
 def test_what_is_lacking_altogether_blinds_everything(tmp_path: Path, blind: Any) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     blind(world)
     early, late = both(world, tmp_path)
     assert early
@@ -101,13 +101,13 @@ def test_what_is_lacking_altogether_blinds_everything(tmp_path: Path, blind: Any
 
 
 def test_a_number_that_comes_twice_is_no_proof(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     repeated(world)
     assert both(world, tmp_path)[0]
 
 
 def test_packets_that_were_captured_and_are_not_in_the_file(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     more_captured_than_kept(world)
     early, late = both(world, tmp_path)
     assert "file holds" in early[0]
@@ -118,7 +118,7 @@ def test_packets_that_were_captured_and_are_not_in_the_file(tmp_path: Path) -> N
 def test_drops_are_bounded_by_the_samples_around_them(
     tmp_path: Path, second: int, early: bool, late: bool
 ) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for line in world.agent:
         if line["event"] == "counters" and line["ns"] > forge.ns(second):
             line["dropped"] = 4
@@ -128,7 +128,7 @@ def test_drops_are_bounded_by_the_samples_around_them(
 
 
 def test_the_end_needs_the_final_counters(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     del world.agent[-2]
     early, late = both(world, tmp_path)
     assert early == []
@@ -136,7 +136,7 @@ def test_the_end_needs_the_final_counters(tmp_path: Path) -> None:
 
 
 def test_final_are_only_the_counters_beside_the_end(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.drop(world.agent, "ended")
     early, late = both(world, tmp_path)
     assert early == []
@@ -144,7 +144,7 @@ def test_final_are_only_the_counters_beside_the_end(tmp_path: Path) -> None:
 
 
 def test_counters_must_be_read_behind_the_window(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.agent = [
         one for one in world.agent if one["event"] != "counters" or one["ns"] < forge.ns(5)
     ]
@@ -152,13 +152,13 @@ def test_counters_must_be_read_behind_the_window(tmp_path: Path) -> None:
 
 
 def test_a_last_number_that_the_capture_never_saw(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.drop_beacon(169)
     assert both(world, tmp_path)[1]
 
 
 def test_a_capture_cut_in_its_last_record(tmp_path: Path) -> None:
-    bundle = worlds.lifecycle().write(tmp_path / "bundle")
+    bundle = lifecycle.lifecycle().write(tmp_path / "bundle")
     index = bundle / "cell.json"
     path = bundle / "capture/subject/eth0.pcap"
     path.write_bytes(path.read_bytes()[:-10])

@@ -18,7 +18,7 @@ from conformance.evidence.timeline import (
 from conformance.evidence.unjudgeable import Unjudgeable
 from tests.forge import bundle as forge
 from tests.forge.bundle import ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 
 def event(earliest: int, latest: int) -> Event:
@@ -44,7 +44,7 @@ def test_three_answers(
 
 
 def test_execs_are_no_exits_of_the_container(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     body = {"container_id": forge.APP, "id": "probe", "exit_status": 0}
     world.runtime.append((ns(16.9), "/tasks/exit", body))
     found = lives(Bundle.open(world.write(tmp_path / "bundle")))
@@ -58,7 +58,7 @@ def test_execs_are_no_exits_of_the_container(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step_ms", [0, 4, 6, -20])
 def test_a_step_of_the_clock_is_seen(tmp_path: Path, step_ms: int) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for lines in world.stamps.values():
         for one in lines:
             one["mono_ns"] -= step_ms * 1_000_000 if one["ns"] > ns(8) else 0
@@ -67,7 +67,7 @@ def test_a_step_of_the_clock_is_seen(tmp_path: Path, step_ms: int) -> None:
 
 
 def test_single_readings_that_were_preempted_are_no_step(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for lines in world.stamps.values():
         for one in lines[::7]:
             one["mono_ns"] += 40_000_000
@@ -88,20 +88,20 @@ def clock(step_ns: int, at: float, uncertainty_ns: int = 200) -> str:
 
 def test_a_step_that_only_the_nodes_own_clock_shows(tmp_path: Path) -> None:
     """A Job's programs stamp too seldom to show it."""
-    world = worlds.job()
+    world = lifecycle.job()
     world.extra["clock.jsonl"] = clock(-20_000_000, 9.0)
     bundle = Bundle.open(world.write(tmp_path / "bundle"))
     assert clock_step_ns(bundle) == pytest.approx(20_000_000, abs=1000)
 
 
 def test_an_uncertain_reading_of_the_clock_is_no_step(tmp_path: Path) -> None:
-    world = worlds.job()
+    world = lifecycle.job()
     world.extra["clock.jsonl"] = clock(8_000_000, 9.0, uncertainty_ns=5_000_000)
     assert clock_step_ns(Bundle.open(world.write(tmp_path / "bundle"))) == 0
 
 
 def test_windows_are_bounded_by_events(tmp_path: Path) -> None:
-    bundle = Bundle.open(worlds.lifecycle().write(tmp_path / "bundle"))
+    bundle = Bundle.open(lifecycle.lifecycle().write(tmp_path / "bundle"))
     startup, steady, shutdown = (
         one(bundle) for one in (windows.startup, windows.steady, windows.shutdown)
     )
@@ -112,7 +112,7 @@ def test_windows_are_bounded_by_events(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["delete.accepted", "delete.asked"])
 def test_a_shutdown_needs_an_accepted_deletion(tmp_path: Path, missing: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.drop(world.steps, missing)
     bundle = Bundle.open(world.write(tmp_path / "bundle"))
     if missing == "delete.accepted":
@@ -123,15 +123,15 @@ def test_a_shutdown_needs_an_accepted_deletion(tmp_path: Path, missing: str) -> 
 
 
 def test_ready_needs_the_sidecar_too(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for line in world.watch:
-        line["object"]["status"] = worlds.status("native", "app")
+        line["object"]["status"] = lifecycle.status("native", "app")
     with pytest.raises(Unjudgeable, match="never seen with app and envoy ready"):
         windows.startup(Bundle.open(world.write(tmp_path / "bundle")))
 
 
 def test_another_pods_readiness_is_not_this_ones(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
-    world.seen(1.5, "Pod", "subject", "another uid", {}, worlds.status("native", "app", "envoy"))
+    world = lifecycle.lifecycle()
+    world.seen(1.5, "Pod", "subject", "another uid", {}, lifecycle.status("native", "app", "envoy"))
     bundle = Bundle.open(world.write(tmp_path / "bundle"))
     assert windows.startup(bundle).end == ns(6.5)

@@ -1,7 +1,7 @@
 """Forges whole bundles: a plausible world by FORMAT.md, and the ways to break it.
 
-The courses of events are in worlds.py; tests change a world's lists before it is written. Times in
-arguments are seconds of the world, which begins at EPOCH.
+The courses of events are in tests/worlds; tests change a world's lists before it is written. Times
+in arguments are seconds of the world, which begins at EPOCH.
 """
 
 from __future__ import annotations

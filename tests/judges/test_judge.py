@@ -14,38 +14,23 @@ from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
-from tests.worlds import cni as worlds_cni
-from tests.worlds import crash as worlds_crash
-from tests.worlds import jobs as worlds_jobs
-from tests.worlds import leaks as worlds_leaks
-from tests.worlds import lifecycle as worlds
-from tests.worlds import logs as worlds_logs
-from tests.worlds import mesh as worlds_mesh
-from tests.worlds import skew as worlds_skew
-from tests.worlds import start as worlds_start
-from tests.worlds import stop as worlds_stop
-from tests.worlds import visible as worlds_visible
+from tests.worlds import cni, crash, jobs, leaks, lifecycle, logs, mesh, skew, start, stop, visible
 
 
-def world_of(behaviour: str, pattern: str = "native") -> worlds.World:
+def world_of(behaviour: str, pattern: str = "native") -> lifecycle.World:
     scenario = behaviours()[behaviour].scenarios[0]
     made = {
-        "job": worlds.job, "init": worlds.init, "rollout": worlds.move, "upgrade": worlds.upgrade,
-        "outdated": worlds.outdated, **worlds_mesh.WORLDS,
-        **worlds_start.WORLDS, **worlds_visible.WORLDS,
-        "jobs": worlds_jobs.jobs, "cronjob": worlds_jobs.cronjob, "quota": worlds_jobs.quota,
-        "deadline": worlds_jobs.deadline, "workarounds": worlds_jobs.workarounds,
-        "webhook": worlds_jobs.webhook,
-        **worlds_crash.WORLDS,
-        **worlds_logs.WORLDS,
-        **worlds_stop.WORLDS,
-        "cni-race": worlds_cni.race,
-        **worlds_leaks.WORLDS,
-        **worlds_skew.WORLDS,
+        "job": lifecycle.job, "init": lifecycle.init, "rollout": lifecycle.move,
+        "upgrade": lifecycle.upgrade, "outdated": lifecycle.outdated,
+        "jobs": jobs.jobs, "cronjob": jobs.cronjob, "quota": jobs.quota,
+        "deadline": jobs.deadline, "workarounds": jobs.workarounds, "webhook": jobs.webhook,
+        "cni-race": cni.race,
+        **crash.WORLDS, **leaks.WORLDS, **logs.WORLDS, **mesh.WORLDS, **skew.WORLDS,
+        **start.WORLDS, **stop.WORLDS, **visible.WORLDS,
     }  # fmt: skip
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
-        return worlds_cni.kept(pattern)
-    return made.get(scenario, worlds.lifecycle)(pattern)
+        return cni.kept(pattern)
+    return made.get(scenario, lifecycle.lifecycle)(pattern)
 
 
 @pytest.mark.parametrize("behaviour", behaviours())

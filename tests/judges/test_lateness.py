@@ -9,22 +9,19 @@ import pytest
 
 from conformance.verdicts import expectations
 from tests.forge.bundle import World, ns
-from tests.worlds import leaks as worlds_leaks
-from tests.worlds import lifecycle as worlds
-from tests.worlds import mesh as worlds_mesh
-from tests.worlds import stop as worlds_stop
+from tests.worlds import leaks, lifecycle, mesh, stop
 from tests.worlds.stop import ident
 
 # (a world, whose losses at what time its judge looks at)
 WORLDS = {
-    "stop.app-egress": (worlds.lifecycle, "subject.app", "drain", 12.0),
-    "stop.stale-prestop": (worlds.lifecycle, "subject.app", "drain", 12.0),
-    "stop.keepalive": (worlds_mesh.keepalive, "subject.app", "pool", 12.0),
-    "plane.rotation": (worlds_mesh.keepalive, "peer.app", "touch", 7.5),
-    "plane.outage": (worlds_mesh.outage, "running.app", "steady", 5.0),
-    "move.rollout": (worlds.move, "subject.app", "steady", 7.0),
-    "stop.prestop-workaround": (worlds_stop.hooks, "subject.app", "drain", 12.5),
-    "stop.short-grace": (worlds_stop.grace, "healed.app", "drain", 20.0),
+    "stop.app-egress": (lifecycle.lifecycle, "subject.app", "drain", 12.0),
+    "stop.stale-prestop": (lifecycle.lifecycle, "subject.app", "drain", 12.0),
+    "stop.keepalive": (mesh.keepalive, "subject.app", "pool", 12.0),
+    "plane.rotation": (mesh.keepalive, "peer.app", "touch", 7.5),
+    "plane.outage": (mesh.outage, "running.app", "steady", 5.0),
+    "move.rollout": (lifecycle.move, "subject.app", "steady", 7.0),
+    "stop.prestop-workaround": (stop.hooks, "subject.app", "drain", 12.5),
+    "stop.short-grace": (stop.grace, "healed.app", "drain", 20.0),
 }
 
 
@@ -81,7 +78,7 @@ def test_no_control_arm_expects_a_mere_timeout() -> None:
 @pytest.mark.parametrize("behaviour", ["stop.in-flight", "stop.app-egress"])
 def test_both_pods_share_the_machine(tmp_path: Path, behaviour: str, late: str) -> None:
     """On one so crowded that most requests of one pod are lost, few of its own come late."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     if behaviour == "stop.in-flight":
         for end in world.lines("peer.app", "request.end"):
             if end["ns"] > ns(10.1) and end["kind"] in ("inflight", "stream"):
@@ -95,7 +92,7 @@ def test_both_pods_share_the_machine(tmp_path: Path, behaviour: str, late: str) 
 
 
 def test_a_proxy_that_could_not_connect_in_its_time_was_late_too(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     said = "503 upstream connect error. reset reason: connection timeout"
     world.attempt(12.0, "subject.app", "drain", 8000, "wrong", took=1.9, detail=said)
     assert world.judged("stop.app-egress", tmp_path / "time").observed == "broken"
@@ -114,7 +111,7 @@ def test_a_proxy_that_could_not_connect_in_its_time_was_late_too(tmp_path: Path)
 def test_a_first_request_has_a_crowd_around_it_too(
     tmp_path: Path, outcome: str, late: int, observed: str
 ) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     (end,) = world.lines("subject.app", "request.end", kind="first")
     end["outcome"] = outcome
     crowd(world, "peer.app", "quick", 8.0, late)
@@ -122,13 +119,13 @@ def test_a_first_request_has_a_crowd_around_it_too(
 
 
 def test_late_answers_alone_are_answers(tmp_path: Path) -> None:
-    world = worlds_mesh.outage()
+    world = mesh.outage()
     crowd(world, "running.app", "steady", 5.0, 12)
     assert world.judged("plane.outage", tmp_path).observed == "holds"
 
 
 def test_connections_that_timed_out_in_a_crowd_are_nobodys(tmp_path: Path) -> None:
-    world = worlds_mesh.keepalive()
+    world = mesh.keepalive()
     for one in world.stamps["subject.app"]:
         if one["event"] == "kept.closed" and one["kind"] == "pool":
             one.update(how="timeout", ns=one["ns"] - 2_000_000_000)
@@ -139,7 +136,7 @@ def test_connections_that_timed_out_in_a_crowd_are_nobodys(tmp_path: Path) -> No
 
 def before_the_app() -> World:
     """An init container's only request."""
-    world: World = worlds.init()
+    world: World = lifecycle.init()
     world.attempt(5.04, "subject.init", "init", 800, "timeout", took=2.0)
     crowd(world, "peer.app", "quick", 6.6, 12)
     return world
@@ -147,7 +144,7 @@ def before_the_app() -> World:
 
 def by_six() -> World:
     """A request among those by IPv6 and IPv4, twelve of which were answered after 1.5 s."""
-    world: World = worlds_leaks.ipv6()
+    world: World = leaks.ipv6()
     world.attempt(8.0, "subject.app", "steady", 8000, "timeout", took=2.0)
     answered = world.lines("subject.app", "request.end", kind="steady", outcome="ok")
     for one in answered[30:42]:
@@ -157,7 +154,7 @@ def by_six() -> World:
 
 
 def the_first_behind_an_outage() -> World:
-    world: World = worlds_mesh.outage()
+    world: World = mesh.outage()
     (end,) = world.lines("subject.app", "request.end", kind="first")
     end["outcome"] = "timeout"
     crowd(world, "running.app", "steady", 5.0, 12)
@@ -181,7 +178,7 @@ def test_a_timeout_of_other_requests_in_a_crowd(
 
 def test_a_timeout_beside_the_articles_hook_is_not_its_doing(tmp_path: Path) -> None:
     """The sidecar drained for almost as long as the app, and one request timed out before."""
-    world = worlds_stop.hooks()
+    world = stop.hooks()
     its = ident("quit", "envoy")
     world.unexited(its)
     world.exited(15.0, its)

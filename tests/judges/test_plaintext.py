@@ -14,7 +14,7 @@ from conformance.model import Finding
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, clear_request, ns, token
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
 BESIDE = "plaintext-while-the-sidecar-lived"
@@ -33,7 +33,7 @@ def at_the_witness(world: World, at: float, its: str) -> None:
 def test_without_a_leak_it_holds_and_states_its_floor(
     tmp_path: Path, pattern: str, behaviour: str
 ) -> None:
-    found = worlds.lifecycle(pattern).judged(behaviour, tmp_path)
+    found = lifecycle.lifecycle(pattern).judged(behaviour, tmp_path)
     assert (found.observed, found.hazard) == ("holds", "")
     measured = found.measured
     assert measured["requests_tried"] > 5
@@ -47,7 +47,7 @@ def test_without_a_leak_it_holds_and_states_its_floor(
 
 
 def test_only_the_node_saw_it(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     kept = list(world.frames)
     world.leak(12.0, LEAKED)
     world.node_frames, world.frames = world.frames, kept
@@ -58,7 +58,7 @@ def test_only_the_node_saw_it(tmp_path: Path) -> None:
 
 
 def test_only_the_witness_saw_it(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     at_the_witness(world, 12.0, token("mesh-witness", 99))
     found = world.judged(STOP, tmp_path / "stop")
     assert (found.observed, found.hazard) == ("broken", BESIDE)
@@ -68,14 +68,14 @@ def test_only_the_witness_saw_it(tmp_path: Path) -> None:
 
 
 def test_the_witness_knows_the_subjects_token_from_whatever_address(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     its = clear_request(token("mesh-witness", 99))
     world.witnessed(12.0, 9001, its, remote="192.168.0.9")
     assert world.judged(STOP, tmp_path).observed == "broken"
 
 
 def test_the_witness_saw_what_the_capture_saw(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     its = clear_request(token("mesh-witness", 99))
     world.talk(12.0, OURS, (forge.WITNESS, 9000), (0, its))
     at_the_witness(world, 12.01, token("mesh-witness", 99))
@@ -85,7 +85,7 @@ def test_the_witness_saw_what_the_capture_saw(tmp_path: Path) -> None:
 
 
 def test_what_others_send_to_the_witness_is_not_the_subjects(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     its = token("mesh-witness", 9, "peer")
     world.witnessed(12.0, 9000, clear_request(its), remote=forge.PEER)
     world.witnessed(12.0, 9000, wire.CLIENT_HELLO)
@@ -237,7 +237,7 @@ def missing(file: str) -> Break:
     ],
 )
 def test_what_cannot_carry_a_verdict(tmp_path: Path, blind: Break, said: str, retry: bool) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     blind(world)
     found = world.judged(STOP, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -252,7 +252,7 @@ def test_what_cannot_carry_a_verdict(tmp_path: Path, blind: Break, said: str, re
      missing("capture/subject/node.pcap")],
 )  # fmt: skip
 def test_a_leak_that_was_seen_beats_every_doubt(tmp_path: Path, blind: Break) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     blind(world)
     world.leak(13.0, LEAKED)
     found = world.judged(STOP, tmp_path)
@@ -260,7 +260,7 @@ def test_a_leak_that_was_seen_beats_every_doubt(tmp_path: Path, blind: Break) ->
 
 
 def test_a_missing_node_view_is_told_and_not_fatal(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.missing.add("capture/subject/node.pcap")
     found = world.judged(STOP, tmp_path)
     assert found.observed == "holds"
@@ -268,7 +268,7 @@ def test_a_missing_node_view_is_told_and_not_fatal(tmp_path: Path) -> None:
 
 
 def test_never_ready_is_no_window(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.watch = world.watch[:1]
     found = world.judged(START, tmp_path)
     assert found.observed == "inconclusive"
@@ -276,7 +276,7 @@ def test_never_ready_is_no_window(tmp_path: Path) -> None:
 
 
 def test_a_packet_cut_short_cannot_be_judged(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     folder = world.write(tmp_path / "bundle")
     wire.write_pcap(folder / "capture/subject/eth0.pcap", world.frames, cut_to=300)
     assert world_judged_again(folder, world).observed == "inconclusive"
@@ -301,7 +301,7 @@ def test_plaintext_is_told_by_whether_there_was_a_sidecar(
     tmp_path: Path, behaviour: str, leaks: Sequence[float], hazard: str
 ) -> None:
     """A classic sidecar: its probe passes at 5.0 s, it is told at 10.05 and gone at 11.6."""
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     for number, at in enumerate(leaks, 900):
         world.leak(at, token("drain", number))
     found = world.judged(behaviour, tmp_path)

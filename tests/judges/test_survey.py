@@ -11,7 +11,7 @@ from conformance.model import Finding
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, clear_request, ns, token
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
 Break = Callable[[World, float], object]
@@ -207,7 +207,7 @@ WITHOUT_TOKEN = {
 
 @pytest.mark.parametrize("leak", LEAKS)
 def test_every_leak_is_found_in_its_window_and_only_there(tmp_path: Path, leak: Break) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     leak(world, 12.0)
     found = world.judged(STOP, tmp_path / "stop")
     assert_leak(found, 12.0, with_token=leak not in WITHOUT_TOKEN)
@@ -248,13 +248,13 @@ def assert_leak(found: Finding, at: float, *, with_token: bool) -> None:
     ],
 )
 def test_edges(tmp_path: Path, at: float, behaviour: str, observed: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.leak(at, LEAKED, step=10_000)
     assert world.judged(behaviour, tmp_path).observed == observed
 
 
 def test_the_frame_of_a_leak_is_the_frame_of_its_payload(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     frames = world.leak(12.0, LEAKED)
     found = world.judged(STOP, tmp_path)
     assert found.evidence[0].ns == frames[3][0]
@@ -263,7 +263,7 @@ def test_the_frame_of_a_leak_is_the_frame_of_its_payload(tmp_path: Path) -> None
 
 
 def test_each_leaked_request_is_named_once(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for seq in range(5):
         world.leak(11 + seq / 10, token("drain", 500 + seq))
     found = world.judged(STOP, tmp_path)
@@ -275,7 +275,7 @@ def test_each_leaked_request_is_named_once(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_began_in_clear_before_the_window_leaks_in_it(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     says = [(0, b"hello"), (0, clear_request(LEAKED))]
     world.talk(9.5, OURS, PEER, *says, step=200 * wire.MS)
     found = world.judged(STOP, tmp_path)
@@ -283,14 +283,14 @@ def test_a_stream_that_began_in_clear_before_the_window_leaks_in_it(tmp_path: Pa
 
 
 def test_a_piece_of_a_name_servers_answer_is_no_leak(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     packet = wire.ip(forge.DNS, forge.POD, 17, b"half of it", 0x2000)
     world.frames.append((ns(12), wire.ethernet(0x0800, packet, from_pod=False)))
     assert world.judged(STOP, tmp_path).observed == "holds"
 
 
 def test_a_keepalive_probe_and_a_plain_retransmission_are_no_leaks(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     says = [(0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO), (0, wire.sealed())]
     frames = wire.talk(ns(12), OURS, PEER, says, POD, end="")
     seq = 1001 + len(wire.CLIENT_HELLO) + len(wire.sealed())

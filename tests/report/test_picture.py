@@ -17,18 +17,15 @@ from conformance.plan.cells import Item
 from conformance.report import document, html, picture, story
 from conformance.verdicts import store as verdicts
 from tests.forge.bundle import World, token
-from tests.worlds import crash as worlds_crash
-from tests.worlds import leaks as worlds_leaks
-from tests.worlds import lifecycle as worlds
-from tests.worlds import logs as worlds_logs
-from tests.worlds import mesh as worlds_mesh
+from tests.worlds import crash, lifecycle, logs, mesh
+from tests.worlds import leaks as leak_worlds
 
 LEAKED = 12.0  # seconds into the forged world: while the app drains
 
 
 @pytest.fixture
 def leaking() -> World:
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     world.leak(LEAKED, token("drain", 999))
     return world
 
@@ -58,13 +55,13 @@ def test_a_leak_is_seen_in_the_picture_at_its_time(leaking: World, tmp_path: Pat
 
 
 def test_a_world_without_a_leak_has_no_such_lane(tmp_path: Path) -> None:
-    made = report(worlds.lifecycle("native"), tmp_path)
+    made = report(lifecycle.lifecycle("native"), tmp_path)
     drawn = picture.draw(tmp_path / made["cells"][0]["bundle"], made["cells"])
     assert drawn is not None and "in clear" not in {lane.name for lane in drawn.lanes}
 
 
 def test_log_lines_are_seen_where_they_were_written_and_where_they_came(tmp_path: Path) -> None:
-    drawn = picture.draw(worlds_logs.logs("classic").write(tmp_path / "cell"), [])
+    drawn = picture.draw(logs.logs("classic").write(tmp_path / "cell"), [])
     assert drawn is not None
     lanes = {lane.name: lane for lane in drawn.lanes}
     (wrote,), (got,) = lanes["app writes"].marks, lanes["sink gets"].marks
@@ -73,7 +70,7 @@ def test_log_lines_are_seen_where_they_were_written_and_where_they_came(tmp_path
 
 def test_kept_connections_are_seen_to_their_end(tmp_path: Path) -> None:
     for pattern, kind in (("native", "request ok"), ("classic", "request reset")):
-        drawn = picture.draw(worlds_mesh.keepalive(pattern).write(tmp_path / pattern), [])
+        drawn = picture.draw(mesh.keepalive(pattern).write(tmp_path / pattern), [])
         assert drawn is not None
         lanes = {lane.name: lane for lane in drawn.lanes}
         for name in ("app keeps", "peer keeps"):
@@ -81,7 +78,7 @@ def test_kept_connections_are_seen_to_their_end(tmp_path: Path) -> None:
 
 
 def test_an_ephemeral_container_is_seen_to_outlive_the_proxy(tmp_path: Path) -> None:
-    drawn = picture.draw(worlds_leaks.ephemeral("classic").write(tmp_path / "cell"), [])
+    drawn = picture.draw(leak_worlds.ephemeral("classic").write(tmp_path / "cell"), [])
     assert drawn is not None
     lanes = {lane.name: lane for lane in drawn.lanes}
     (proxy,) = [one for one in lanes["envoy"].marks if one.kind == "life"]
@@ -109,7 +106,7 @@ def test_requests_too_close_to_be_told_apart_are_one_mark_and_no_other_hides_in_
 
 
 def test_an_outage_is_a_window(tmp_path: Path) -> None:
-    drawn = picture.draw(worlds_mesh.outage().write(tmp_path / "cell"), [])
+    drawn = picture.draw(mesh.outage().write(tmp_path / "cell"), [])
     assert drawn is not None
     titles = [mark.title for lane in drawn.lanes if lane.name == "windows" for mark in lane.marks]
     assert any(title.startswith("no control plane") for title in titles)
@@ -152,7 +149,7 @@ def test_a_failure_is_told_with_its_timeline_and_its_packet(leaking: World, tmp_
 
 
 def test_each_crash_and_each_life_of_the_sidecar_is_drawn(tmp_path: Path) -> None:
-    folder = worlds_crash.crash().write(tmp_path / "bundle")
+    folder = crash.crash().write(tmp_path / "bundle")
     drawn = picture.draw(folder, ())
     assert drawn is not None
     lanes = {lane.name: lane.marks for lane in drawn.lanes}

@@ -15,14 +15,14 @@ from conformance.plan.cells import Item
 from conformance.run import rejudge
 from conformance.verdicts import store as verdicts
 from tests.forge.bundle import token
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 CELL = Cell("1.33", "envoy", "native", "init-rules", "lifecycle")
 
 
 def kept_run(results: Path, *, leaks: bool = False) -> Path:
     """A run of one cell, whose two kept verdicts say that all was well."""
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     if leaks:
         world.leak(12.0, token("drain", 999))
     folder = world.write(results / "evidence" / "1.33" / CELL.slug)

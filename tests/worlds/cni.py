@@ -1,4 +1,4 @@
-"""Worlds of a CNI plugin that comes late: four pods, all of them captured (see worlds.py).
+"""Worlds of a CNI plugin that comes late: four pods, all of them captured (see lifecycle.py).
 
 0 subject and guarded · 1 sidecar · 5.35 app (classic: 1.1) · 10 plugin asked for · 11 there
 11.2 late · 17 late ready · 21 guarded deleted · 22 healed · 28 healed ready · 32 end
@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.forge.bundle import Json, World, clear_request
-from tests.worlds import lifecycle as worlds
-from tests.worlds import start as worlds_start
+from tests.worlds import lifecycle, start
 from tests.worlds.start import ident, shown
 
 ASKED, THERE, END = 10.0, 11.0, 32.0
@@ -34,7 +33,7 @@ class Race(World):
             for line in other.agent:
                 if line["event"] == "added":
                     line["sandbox"] = self.index["pods"][role]["sandbox"]
-            worlds.add_capture(self, other, folder)
+            lifecycle.add_capture(self, other, folder)
         return folder
 
     def chain(self, at: float, role: str, plugins: list[str]) -> None:
@@ -47,7 +46,7 @@ class Race(World):
         """A pod is asked for, and its network is made."""
         self.step(at, f"{role}.create")
         self.chain(at + 0.3, role, plugins)
-        worlds_start.pod(self, role, shape(self.pattern, guard=guard), runs=runs, at=at + 0.1)
+        start.pod(self, role, shape(self.pattern, guard=guard), runs=runs, at=at + 0.1)
 
     def validated(self, at: float, role: str, run: int, *, passes: bool) -> None:
         """A run of a pod's guard."""
@@ -110,13 +109,13 @@ def kept(pattern: str = "native") -> Race:
 
 def _without_the_app(pattern: str) -> Race:
     """Everything but what becomes of the subject's app."""
-    world = Race(pattern, worlds.index(pattern, "cni-race"))
+    world = Race(pattern, lifecycle.index(pattern, "cni-race"))
     world.index["pods"] = {}
     world.make(0.0, "subject", BEFORE, guard=False)
     world.beacons(0.2, END)
     world.stamp(4.9, "subject.envoy", "sidecar.ready")
     for role, begin, end in ((GUARDED, 0.3, 21.4), (LATE, 11.3, END), (HEALED, 21.8, END)):
-        world.others[role] = World(pattern, worlds.index(pattern, "cni-race", role))
+        world.others[role] = World(pattern, lifecycle.index(pattern, "cni-race", role))
         world.others[role].beacons(begin, end)
     world.make(0.1, GUARDED, BEFORE, guard=True, runs=len(REFUSED))
     world.index["pods"][GUARDED]["containers"]["app"]["ids"] = []

@@ -11,8 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 from tests.forge.bundle import APP, ENVOY, PEER, SANDBOX, Json, World, ns
-from tests.worlds import lifecycle as worlds
-from tests.worlds import mesh as worlds_mesh
+from tests.worlds import lifecycle, mesh
 
 SECOND, THIRD = "e2" * 32, "e3" * 32
 OVER = 35.0
@@ -32,7 +31,7 @@ def seen(
     world: World, at: float, ident: str, *ready: str, restarts: int = 0, **state: object
 ) -> None:
     """A version of the pod: the sidecar's container, and what is ready."""
-    status = worlds.status(world.pattern, *ready)
+    status = lifecycle.status(world.pattern, *ready)
     for group in status.values():
         for one in group:
             its = ident if one["name"] == "envoy" else APP
@@ -41,7 +40,7 @@ def seen(
                 one |= {"restartCount": restarts, "started": "envoy" in ready}
                 one["state"] = state or {"running": {}}
     status["conditions"] = [{"type": "Ready", "status": str(len(ready) == 2)}]
-    pod = world.index["subject"], "uid-subject", worlds.spec(world.pattern)
+    pod = world.index["subject"], "uid-subject", lifecycle.spec(world.pattern)
     world.seen(at, "Pod", *pod, status)
 
 
@@ -99,11 +98,11 @@ def _traffic(world: World, begin: float) -> None:
 
 @cache
 def _crash(pattern: str) -> World:
-    world = World(pattern, worlds.index(pattern, "crash"))
+    world = World(pattern, lifecycle.index(pattern, "crash"))
     containers = world.index["pods"]["subject"]["containers"]
     containers["envoy"] |= {"id": THIRD, "ids": [ENVOY, SECOND, THIRD]}
     world.beacons(0.1, OVER + 0.6)
-    begin = worlds.start(world)
+    begin = lifecycle.start(world)
     _traffic(world, begin)
     for number in range(len(CRASHES)):
         crashed(world, number)
@@ -165,17 +164,17 @@ def kept(pattern: str = "native") -> World:
     The pool of the peer is its own proxy's business: it stays, and its requests fail meanwhile.
     """
     world = _lone("crash-kept", pattern).copy()
-    for role in worlds_mesh.ROLES:
-        for kind in worlds_mesh.KEPT:
+    for role in mesh.ROLES:
+        for kind in mesh.KEPT:
             if (role, kind) == ("peer", "pool"):
-                worlds_mesh.keep(world, role, kind, 6.0, 10.0, how="")
+                mesh.keep(world, role, kind, 6.0, 10.0, how="")
                 name = {"connection": "pool.peer.0"}
                 for seq in range(10):
                     world.attempt(10.3 + seq / 5, "peer.app", "pool", 500 + seq, "wrong", **name)
                     world.attempt(15.3 + seq / 5, "peer.app", "pool", 600 + seq, "ok", **name)
                 continue
-            worlds_mesh.keep(world, role, kind, 6.0, 10.19, how="reset")
-            worlds_mesh.keep(world, role, kind, 15.2, 17.2, how="", number=1)
+            mesh.keep(world, role, kind, 6.0, 10.19, how="reset")
+            mesh.keep(world, role, kind, 15.2, 17.2, how="", number=1)
     return world
 
 
@@ -193,12 +192,12 @@ def event(world: World, at: float, reason: str, message: str, container: str = "
 @cache
 def _lone(scenario: str, pattern: str) -> World:
     crashes = LONE[scenario]
-    world = World(pattern, worlds.index(pattern, scenario))
+    world = World(pattern, lifecycle.index(pattern, scenario))
     ids = IDS[: len(crashes) + 1]
     world.index["pods"]["subject"]["containers"]["envoy"] |= {"id": ids[-1], "ids": list(ids)}
     over = crashes[-1][-1] + 2
     world.beacons(0.1, over + 0.6)
-    begin = worlds.start(world)
+    begin = lifecycle.start(world)
     for seq in range(int((over - begin) * 5)):
         world.attempt(begin + 0.01 + seq * 0.2, "subject.app", "steady", seq, "wrong")
     for number, (name, asked, ended, created, ready, back) in enumerate(crashes):

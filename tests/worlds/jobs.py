@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.forge.bundle import EPOCH, Json, World, clear_request, ns, stamp_text
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 Life = tuple[float, float | None, int]  # from, to (None: for ever), exit code
 _numbers = itertools.count()
@@ -143,7 +143,7 @@ def workarounds(_: str = "classic") -> World:
 def webhook(pattern: str = "native", *, refuses: bool = True) -> World:
     """A native pod meets a webhook that takes its pattern; it is refused altogether, or only with
     its probes."""
-    world = worlds.outdated(pattern, refuses=refuses)
+    world = lifecycle.outdated(pattern, refuses=refuses)
     world.index["cell"]["scenario"] = "webhook"
     for at, when, policy in (
         (0.3, "before", "Always"),
@@ -291,7 +291,7 @@ def _state(name: str, its: Sequence[Life], at: float) -> Json:
 
 
 def _world(pattern: str, scenario: str, subject: str) -> World:
-    world = World(pattern, worlds.index(pattern, scenario, subject))
+    world = World(pattern, lifecycle.index(pattern, scenario, subject))
     world.index["cell"] |= {"sidecar": "fixture", "mode": "default"}
     world.index |= {"sidecars": ["sidecar"], "pods": {}}
     world.stamp(0.2, f"{subject}.app", "app.started")

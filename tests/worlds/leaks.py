@@ -1,4 +1,4 @@
-"""Worlds of what a mesh does not carry, as they are when all goes as expected (see worlds.py)."""
+"""Worlds of what a mesh does not carry, where all goes as expected (see lifecycle.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 from tests.forge import wire
 from tests.forge.bundle import DNS, POD, POD6, SANDBOX, WITNESS, World, clear_request, ns, token
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 WITNESS_SERVICE = "10.96.0.80"
 ENOUGH = 8.8
@@ -16,13 +16,13 @@ OURS = (POD, POD6)
 
 def datagrams(pattern: str = "native") -> World:
     """A fresh world whose app looks names up and sends datagrams, from its readiness on."""
-    world = worlds.lifecycle(pattern)
+    world = lifecycle.lifecycle(pattern)
     world.index["cell"]["scenario"] = "datagrams"
     world.step(ENOUGH, "enough")
     for seq in range(24):
-        datagram(world, worlds.READY + 0.05 + seq * 0.09, seq)
+        datagram(world, lifecycle.READY + 0.05 + seq * 0.09, seq)
     for number in range(12):
-        lookup(world, worlds.READY + 0.07 + number * 0.15, number)
+        lookup(world, lifecycle.READY + 0.07 + number * 0.15, number)
     return world
 
 
@@ -79,25 +79,25 @@ ATTACHED, VISITOR_GONE, NETNS_GONE = 9.1, 21.4, 22.0
 def ephemeral(pattern: str = "native", *, clear: bool = False) -> World:
     """A fresh world with an ephemeral container that talks from 9.2 s on, and for 4 s after the end
     of app and proxy: it is refused then, or in clear."""
-    world = worlds.lifecycle(pattern)
+    world = lifecycle.lifecycle(pattern)
     world.index["cell"]["scenario"] = "ephemeral"
     world.index["cell"]["mode"] = "sidecar-rules" if clear else "init-rules"
     containers = world.index["pods"]["subject"]["containers"]
     containers["visitor"] = {"id": VISITOR, "ids": [VISITOR], "image": "i", "image_id": "i"}
     longer(world, NETNS_GONE)
-    visited = {**worlds.spec(pattern), "ephemeralContainers": [{"name": "visitor"}]}
-    world.seen(ATTACHED + 0.02, "Pod", "subject", "uid-subject", visited, worlds.status(pattern))
+    visited = {**lifecycle.spec(pattern), "ephemeralContainers": [{"name": "visitor"}]}
+    world.seen(ATTACHED + 0.02, "Pod", "subject", "uid-subject", visited, lifecycle.status(pattern))
     world.step(ATTACHED, "visitor.attached")
     world.created(ATTACHED + 0.03, VISITOR)
     world.stamp(ATTACHED + 0.05, "subject.visitor", "app.started")
-    proxy_gone = 16.75 if pattern == "native" else worlds.SIDECAR_GONE_CLASSIC
+    proxy_gone = 16.75 if pattern == "native" else lifecycle.SIDECAR_GONE_CLASSIC
     for seq in range(150):
         at = ATTACHED + 0.1 + seq * 0.08
         if at < proxy_gone - 0.1:
             visit(world, at, seq, "ok")
         else:
             visit(world, at, seq, "reset" if clear else "refused", clear=clear)
-    world.stamp(worlds.DELETED + 0.05, "subject.visitor", "app.sigterm")
+    world.stamp(lifecycle.DELETED + 0.05, "subject.visitor", "app.sigterm")
     world.stamp(VISITOR_GONE - 0.02, "subject.visitor", "app.last")
     world.exited(VISITOR_GONE, VISITOR)
     return world
@@ -128,11 +128,11 @@ PEER_SIX = "fd00:10:96::50"
 
 def ipv6(pattern: str = "native") -> World:
     """A fresh world whose app asks its peer by both families, in its steady life by 20 a second."""
-    world = worlds.lifecycle(pattern)
+    world = lifecycle.lifecycle(pattern)
     world.index["cell"].update(k8s="1.33-dual", scenario="ipv6")
     world.step(ENOUGH, "enough")
     for seq in range(25):
-        at = worlds.READY + 0.03 + seq * 0.085
+        at = lifecycle.READY + 0.03 + seq * 0.085
         its = by_six(world, at, 500 + seq, "ok")
         world.served(at + 0.008, at + 0.009, "peer.app", its, POD6)
         world.egress(at + 0.04, "steady", 600 + seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.forge.bundle import APP, ENVOY, Json, World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 from tests.worlds.lifecycle import APP_GONE
 
 RATE = 10
@@ -19,7 +19,7 @@ SHIPPER = "7" * 64
 
 def logs(pattern: str = "native") -> World:
     """A pod is deleted while its app writes: native loses nothing, classic what comes late."""
-    world = _bare(worlds.lifecycle(pattern), "logs")
+    world = _bare(lifecycle.lifecycle(pattern), "logs")
     begin = 5.35 if pattern == "native" else 1.1
     count = _writes(world, "subject", begin, APP_GONE, told=10.05)
     read = count if pattern == "native" else round((10.05 - begin) * RATE)
@@ -30,7 +30,7 @@ def logs(pattern: str = "native") -> World:
 
 def job(pattern: str = "native") -> World:
     """A Job, which loses nothing in either pattern."""
-    world = _bare(worlds.job(pattern), "logs-job")
+    world = _bare(lifecycle.job(pattern), "logs-job")
     count = _writes(world, "subject", 5.35, 7.5)
     ships(world, "subject", 5.35, 0, count)
     _sink(world, -3.0, 25.0, settled=21.0)
@@ -58,7 +58,7 @@ def deaf(world: World) -> World:
     world.step(11.1, "deaf.bound", seen="Pending")
     status = {"initContainerStatuses": [{"name": "envoy", "state": {"running": {}},
                                          "restartCount": 0}]}  # fmt: skip
-    world.seen(1.0, "Pod", "deaf", "uid-deaf", worlds.spec("native"), status)
+    world.seen(1.0, "Pod", "deaf", "uid-deaf", lifecycle.spec("native"), status)
     for count in range(1, 9):
         failed_probe(world, 1.5 + count, count)
     return world
@@ -116,7 +116,7 @@ def starved(pattern: str = "native") -> World:
 
 def mesh(pattern: str = "native") -> World:
     """Two native sidecars, the proxy first: the shipper ends before it, and all is encrypted."""
-    world = _bare(worlds.lifecycle(pattern), "logs-behind-mesh")
+    world = _bare(lifecycle.lifecycle(pattern), "logs-behind-mesh")
     world.index["sidecars"] = ["shipper"]
     containers = world.index["pods"]["subject"]["containers"]
     containers["shipper"] = {"id": SHIPPER, "ids": [SHIPPER], "image": "s", "image_id": "s"}
@@ -196,7 +196,7 @@ def _second_pod(world: World, role: str, pattern: str) -> None:
         "uid": f"uid-{role}", "ip": "10.244.0.44", "ips": [], "sandbox": "", "name": role,
         "containers": containers,
     }  # fmt: skip
-    world.seen(0.5, "Pod", role, f"uid-{role}", worlds.spec(pattern), {})
+    world.seen(0.5, "Pod", role, f"uid-{role}", lifecycle.spec(pattern), {})
 
 
 def _exit_of(event: tuple[int, str, Json], ident: str) -> bool:

@@ -1,4 +1,4 @@
-"""Worlds of the mesh around the pod, as they are when all goes as expected (see worlds.py)."""
+"""Worlds of the mesh around the pod, as they are when all goes as expected (see lifecycle.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.forge.bundle import APP, ENVOY, PEER_ID, SUBJECT_ID, Json, World, jsonl, ns, stamp_text
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 KEPT = ("pool", "long", "raw")
 ROLES = ("subject", "peer")
@@ -19,10 +19,10 @@ OPENED, IN_USE, REPLACED = 5.8, 7.0, 8.5
 def keepalive(pattern: str = "native") -> World:
     """A fresh world in which two pods keep connections open: certificates are replaced at 8.5 s,
     and the pod is deleted as in a lifecycle."""
-    world = worlds.lifecycle(pattern)
+    world = lifecycle.lifecycle(pattern)
     world.index["cell"]["scenario"] = "keepalive"
     world.step(IN_USE, "kept")
-    gone = 14.95 if pattern == "native" else worlds.SIDECAR_GONE_CLASSIC
+    gone = 14.95 if pattern == "native" else lifecycle.SIDECAR_GONE_CLASSIC
     for role in ROLES:
         own = pattern == "native" and role == "subject"
         for kind in KEPT:
@@ -68,7 +68,7 @@ def show(world: World, at: float, serial: str) -> None:
 def outage(pattern: str = "native") -> World:
     """A fresh world in which the control plane is down from 1 s on, asked back at 8 s and there at
     12 s; the pod under test is made at 2.2 s."""
-    world = World(pattern, worlds.index(pattern, "outage"))
+    world = World(pattern, lifecycle.index(pattern, "outage"))
     for at, step in (
         (0.5, "plane.down-asked"), (1.0, "plane.down"), (1.1, "sheltered.create"),
         (1.6, "sheltered.deleted"), (2.2, "subject.create"), (5.6, "subject.waits"),
@@ -83,7 +83,7 @@ def outage(pattern: str = "native") -> World:
     for at, kind in ((1.3, "ReplicaSet"), (1.4, "Job")):
         event(world, at, "FailedCreate", kind, f"uid-{kind}", f"Error creating: {WEBHOOK}")
     world.seen(2.05, "Pod", "naked", "uid-naked", {"containers": [{"name": "app"}]}, {})
-    world.seen(2.3, "Pod", "subject", "uid-subject", worlds.spec(pattern), {})
+    world.seen(2.3, "Pod", "subject", "uid-subject", lifecycle.spec(pattern), {})
     for count in (1, 2, 3):
         said = "Startup probe failed: HTTP probe failed with statuscode: 503"
         event(world, 2.5 + count, "Unhealthy", "Pod", "uid-subject", said, count=count)
@@ -158,7 +158,7 @@ def shape(pattern: str, own: str = "") -> Json:
 def flip(pattern: str = "native") -> Flip:
     """A fresh world in which the default goes from native to classic: two workloads follow it, and
     two have said what they want."""
-    world = Flip(pattern, worlds.index(pattern, "flip", "says-native-before"))
+    world = Flip(pattern, lifecycle.index(pattern, "flip", "says-native-before"))
     world.seen(0.5, "Pod", "says-native-before", "uid-subject", shape(pattern), {})
     for at, (when, default) in enumerate((("before", "native"), ("after", "classic"))):
         for dry in (True, False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.forge.bundle import Json, World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 from tests.worlds.lifecycle import spec
 
 OLD, NEW = "worker", "control-plane"
@@ -15,7 +15,7 @@ READY: Json = {"phase": "Running", "conditions": [{"type": "Ready", "status": "T
 def skew(pattern: str = "native") -> World:
     """The controls are ready at 6 and 7; the subject is sent at 8 and refused at 8.3; a
     ReplicaSet makes four more from 9 to 19."""
-    world = World(pattern, worlds.index(pattern, "skew"))
+    world = World(pattern, lifecycle.index(pattern, "skew"))
     world.index["cell"] |= {"k8s": "1.29-skew", "sidecar": "fixture", "mode": "default"}
     world.index["pods"] = {}
     kubelets = {NEW: "v1.29.14", OLD: "v1.28.15"}

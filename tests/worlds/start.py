@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from tests.forge.bundle import SANDBOX, Json, World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 SIDECAR, SECOND, OTHER = "sidecar", "second", "other"
 HEALED = 8.0
@@ -19,7 +19,7 @@ def ident(role: str, name: str, run: int = 0) -> str:
 
 def empty(pattern: str, scenario: str, sidecar: str = SIDECAR) -> World:
     """A world with its index, and no pod yet."""
-    world = World(pattern, worlds.index(pattern, scenario))
+    world = World(pattern, lifecycle.index(pattern, scenario))
     world.index["cell"] |= {"sidecar": "fixture", "mode": "default"}
     world.index |= {"pods": {}, "sidecars": [sidecar], "identities": {}}
     return world

@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.model import Finding
 from tests.forge.bundle import PEER, Json, World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 from tests.worlds.lifecycle import DELETED, spec
 
 SECOND = "second"
@@ -25,7 +25,7 @@ def ident(role: str, container: str) -> str:
 
 def world(pattern: str, scenario: str, subject: str = "subject") -> World:
     """A cell without any pod; of a mesh."""
-    made = World(pattern, worlds.index(pattern, scenario, subject))
+    made = World(pattern, lifecycle.index(pattern, scenario, subject))
     made.index["pods"] = {}
     return made
 

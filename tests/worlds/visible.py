@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.forge.bundle import Json, World, ns
-from tests.worlds import start as worlds_start
+from tests.worlds import start
 from tests.worlds.start import SIDECAR, ident
 
 LAYOUTS = {
@@ -25,7 +25,7 @@ UNITS = {"native": 6, "classic": 5}
 
 def accounting(pattern: str = "native") -> World:
     """A fresh world in which a pod goes through admission and scheduling."""
-    world = worlds_start.empty(pattern, "accounting")
+    world = start.empty(pattern, "accounting")
     for limited, qos in (
         ("both", "Guaranteed"), ("app-only", "Burstable"), ("sidecar-only", "Burstable"),
         ("neither", "BestEffort"),
@@ -56,18 +56,18 @@ def _node(world: World, size: int) -> None:
     for one in (*spec["initContainers"], *spec["containers"]):
         asked = one["resources"]["requests"]
         asked[RESOURCE] = str(int(asked["cpu"][:-1]) // 100)
-    worlds_start.pod(world, "subject", spec, at=1.5)
+    start.pod(world, "subject", spec, at=1.5)
     world.step(0.9, "node.offer-asked", resource=RESOURCE, units=units - 1)
     world.step(1.0, "node.offers", resource=RESOURCE, units=units - 1)
     held = {
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": f"0/1 nodes are available: 1 Insufficient {RESOURCE}.",
     }  # fmt: skip
-    worlds_start.status(world, 2.5, "subject", conditions=[held])
+    start.status(world, 2.5, "subject", conditions=[held])
     world.step(3.0, "node.offer-asked", resource=RESOURCE, units=units)
     world.step(3.1, "node.offers", resource=RESOURCE, units=units)
     placed = {**held, "status": "True", "message": ""}
-    worlds_start.status(world, 3.2, "subject", conditions=[placed])
+    start.status(world, 3.2, "subject", conditions=[placed])
     world.watch[-1]["object"]["spec"] = {**spec, "nodeName": "node"}
     world.step(3.3, "scheduled")
     described(world, f"{size}m", units)
@@ -85,7 +85,7 @@ def described(world: World, cpu: str, units: int) -> None:
         "  cpu                                1250m (62%)  0 (0%)\n"
         f"  {RESOURCE}      {units}            {units}\n"
     )
-    worlds_start.line(world, 4.0, "describe node node", out)
+    start.line(world, 4.0, "describe node node", out)
 
 
 def answer(
@@ -124,26 +124,26 @@ def spec_of(pattern: str, milli: dict[str, int]) -> Json:
 def visible(pattern: str = "native") -> World:
     """A fresh world in which tools look at a pod, whose sidecar crashes and takes 96 MiB. As it
     would have to be: an old agent finds the sidecar among the containerStatuses."""
-    world = worlds_start.empty(pattern, "visible")
+    world = start.empty(pattern, "visible")
     native = pattern == "native"
     own = {"name": SIDECAR, **({"restartPolicy": "Always"} if native else {})}
     spec = {
         "initContainers": [own] if native else [],
         "containers": [{"name": "app"}] if native else [{"name": "app"}, own],
     }
-    worlds_start.pod(world, "subject", spec)
+    start.pod(world, "subject", spec)
     world.index["pods"]["subject"]["containers"][SIDECAR]["ids"] = [
         ident("subject", SIDECAR, run) for run in range(2)
     ]
-    worlds_start.begin(world, 1.0, "subject", SIDECAR)
-    worlds_start.begin(world, 2.0, "subject", "app")
+    start.begin(world, 1.0, "subject", SIDECAR)
+    start.begin(world, 2.0, "subject", "app")
     looked(world, 3.0, sidecar=True)
     if native:
         get = "get pod subject -o 'jsonpath="
-        worlds_start.line(world, 3.2, f"{get}{{….restartPolicy}}'", "Always")
-        worlds_start.line(world, 3.3, f"{get}{{.spec.initContainers[*].name}}'", SIDECAR)
+        start.line(world, 3.2, f"{get}{{….restartPolicy}}'", "Always")
+        start.line(world, 3.3, f"{get}{{.spec.initContainers[*].name}}'", SIDECAR)
         state = json.dumps({"running": {"startedAt": "2026-11-22T17:45:01Z"}})
-        worlds_start.line(world, 3.4, f"{get}{{.status.initContainerStatuses[*].state}}'", state)
+        start.line(world, 3.4, f"{get}{{.status.initContainerStatuses[*].state}}'", state)
     table(world, 3.6, "2/2")
     world.step(4.0, "sidecar.asked", path="/unready")
     looked(world, 4.8, sidecar=False)
@@ -152,12 +152,12 @@ def visible(pattern: str = "native") -> World:
     looked(world, 5.5, sidecar=True)
     table(world, 5.9, "2/2")
     world.exited(6.0, ident("subject", SIDECAR), 137)
-    worlds_start.begin(world, 6.5, "subject", SIDECAR, 1)
+    start.begin(world, 6.5, "subject", SIDECAR, 1)
     world.stamp(7.0, f"subject.{SIDECAR}", "sidecar.allocate", mebibytes=96)
     metrics(world, sidecar=110.0, pod=125.0)
     told(world, restarts=1, mebibytes=124.0)
     world.step(12.0, "delete.asked")
-    worlds_start.end(world, 14.1, "subject", "app", told=12.1)
+    start.end(world, 14.1, "subject", "app", told=12.1)
     world.extra["followed.txt"] = f"sidecar.started {ns(6.5)}\nsidecar.sigterm {ns(14.2)}\n"
     return world
 
@@ -168,7 +168,7 @@ def looked(world: World, at: float, *, sidecar: bool) -> None:
     its = {"name": SIDECAR, "ready": sidecar, "started": True, "state": running}
     app = {"name": "app", "ready": True, "started": True, "state": running}
     native = world.pattern == "native"
-    worlds_start.status(
+    start.status(
         world, at, "subject",
         initContainerStatuses=[its] if native else [],
         containerStatuses=[app] if native else [app, its],
@@ -180,7 +180,7 @@ def table(world: World, at: float, ready: str) -> None:
     """What kubectl get pod printed."""
     head = "NAME      READY   STATUS    RESTARTS   AGE"
     out = f"{head}\nsubject   {ready}     Running   0          9s\n"
-    worlds_start.line(world, at, "get pod subject", out)
+    start.line(world, at, "get pod subject", out)
 
 
 def metrics(world: World, *, sidecar: float | None, pod: float, app: float | None = 14.0) -> None:

@@ -10,12 +10,12 @@ import pytest
 from conformance.model import NS
 from tests.forge import bundle as forge
 from tests.forge.bundle import World, ns
-from tests.worlds import crash as worlds_crash
+from tests.worlds import crash
 
 LIVENESS, BACKOFF, OOM = "crash.liveness", "crash.backoff", "crash.oom"
 Break = Callable[[World], object]
 MADE = {
-    LIVENESS: worlds_crash.liveness, BACKOFF: worlds_crash.backoff, OOM: worlds_crash.oom,
+    LIVENESS: crash.liveness, BACKOFF: crash.backoff, OOM: crash.oom,
 }  # fmt: skip
 
 
@@ -38,14 +38,14 @@ def test_the_sidecar_alone_is_restarted(tmp_path: Path, behaviour: str, pattern:
 
 
 def test_a_status_that_is_ahead_of_the_sidecar_is_told(tmp_path: Path) -> None:
-    world = worlds_crash.liveness()
+    world = crash.liveness()
     ready = world.lines("subject.envoy", "sidecar.ready")[-1]["ns"]
     (back,) = [one for one in world.watch if one["ns"] > ready and one["kind"] == "Pod"]
     back["ns"] = ready - 2 * NS
     found = world.judged(LIVENESS, tmp_path)
     assert found.observed == "holds", found.reason
     assert "ready 2.00 s too early" in found.reason
-    assert "early" not in worlds_crash.liveness().judged(LIVENESS, tmp_path / "punctual").reason
+    assert "early" not in crash.liveness().judged(LIVENESS, tmp_path / "punctual").reason
 
 
 @pytest.mark.parametrize("behaviour", MADE)
@@ -116,7 +116,7 @@ def no_reason(world: World) -> None:
         (LIVENESS, lambda world: world.drop(world.steps, "crash.asked"), "no crash is in steps"),
         (BACKOFF, without_events, "may have been late, and not waiting"),
         (BACKOFF, events_of_another, "may have been late, and not waiting"),
-        (BACKOFF, lambda world: restarts_at(world, worlds_crash.IDS[3], 35.0), "not each time"),
+        (BACKOFF, lambda world: restarts_at(world, crash.IDS[3], 35.0), "not each time"),
         (BACKOFF, lambda world: exit_of_the_sidecar(world, 10.1, 1), "exited with 1"),
         (OOM, took_nothing, "before it took any memory"),
         (OOM, stopped_by_the_kubelet, "not the kernel"),
@@ -134,15 +134,15 @@ def test_ends_that_show_nothing(tmp_path: Path, behaviour: str, doubtful: Break,
 
 
 def test_restarts_that_come_as_soon_as_ever(tmp_path: Path) -> None:
-    world = worlds_crash.backoff()
-    restarts_at(world, worlds_crash.THIRD, 14.2)
-    restarts_at(world, worlds_crash.IDS[3], 27.3)
+    world = crash.backoff()
+    restarts_at(world, crash.THIRD, 14.2)
+    restarts_at(world, crash.IDS[3], 27.3)
     found = world.judged(BACKOFF, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "no-back-off"), found.reason
 
 
 def test_a_status_that_does_not_name_it(tmp_path: Path) -> None:
-    world = worlds_crash.oom()
+    world = crash.oom()
     for one in world.watch:
         for group in one["object"].get("status", {}).values():
             for each in group:
@@ -152,7 +152,7 @@ def test_a_status_that_does_not_name_it(tmp_path: Path) -> None:
 
 
 def test_a_node_without_limits_verifies_nothing(tmp_path: Path) -> None:
-    world = worlds_crash.oom()
+    world = crash.oom()
     world.stamp(10.4, "subject.envoy", "sidecar.allocated", mebibytes=256)
     world.runtime = [one for one in world.runtime if one[0] < ns(10.5)]
     found = world.judged(OOM, tmp_path)
@@ -162,7 +162,7 @@ def test_a_node_without_limits_verifies_nothing(tmp_path: Path) -> None:
 
 def test_a_runtime_that_learns_of_it_behind_the_exit(tmp_path: Path) -> None:
     """The first status says Error, and the later ones OOMKilled (containerd's issue 8180)."""
-    world = worlds_crash.oom()
+    world = crash.oom()
     its = {"exitCode": 137, "containerID": f"containerd://{forge.ENVOY}"}
     for one in world.watch:
         for group in one["object"].get("status", {}).values():
@@ -177,7 +177,7 @@ def test_a_runtime_that_learns_of_it_behind_the_exit(tmp_path: Path) -> None:
 
 def test_a_first_restart_that_is_late_hides_no_back_off(tmp_path: Path) -> None:
     """22 s, 10.8 s and 20.8 s: the first was the machine's doing, the others are the kubelet's."""
-    world = worlds_crash.backoff()
+    world = crash.backoff()
     cut, by = ns(11.1), 21 * NS
     for lines in (world.steps, world.watch, world.agent, *world.stamps.values()):
         for one in lines:

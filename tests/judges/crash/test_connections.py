@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns
-from tests.worlds import crash as worlds_crash
-from tests.worlds import mesh as worlds_mesh
+from tests.worlds import crash, mesh
 
 CONNECTIONS = "crash.connections"
 Break = Callable[[World], object]
@@ -17,7 +16,7 @@ Break = Callable[[World], object]
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_they_are_dropped_and_in_use_again(tmp_path: Path, pattern: str) -> None:
-    found = worlds_crash.kept(pattern).judged(CONNECTIONS, tmp_path)
+    found = crash.kept(pattern).judged(CONNECTIONS, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["connections"] == 6
     assert found.measured["connections_dropped"] == 5
@@ -37,10 +36,10 @@ def never_again(world: World) -> None:
     world.runtime = [
         one for one in world.runtime if not (one[1] == "/tasks/exit" and one[0] > ns(17))
     ]
-    for role in worlds_mesh.ROLES:
-        for kind in worlds_mesh.KEPT:
+    for role in mesh.ROLES:
+        for kind in mesh.KEPT:
             if kind != "long" or role == "peer":
-                worlds_mesh.keep(world, role, kind, 17.3, 46, how="", number=2)
+                mesh.keep(world, role, kind, 17.3, 46, how="", number=2)
 
 
 def of_use_without_a_sidecar(world: World) -> None:
@@ -48,8 +47,8 @@ def of_use_without_a_sidecar(world: World) -> None:
 
 
 def test_a_proxys_answer_in_its_place_is_no_use(tmp_path: Path) -> None:
-    world = worlds_crash.kept()
-    worlds_mesh.keep(world, "peer", "long", 10.3, 11.0, how="finished", number=9)
+    world = crash.kept()
+    mesh.keep(world, "peer", "long", 10.3, 11.0, how="finished", number=9)
     assert world.judged(CONNECTIONS, tmp_path).observed == "holds"
 
 
@@ -58,7 +57,7 @@ def test_a_proxys_answer_in_its_place_is_no_use(tmp_path: Path) -> None:
     [(never_again, "not-recovered"), (of_use_without_a_sidecar, "bypassed")],
 )
 def test_what_a_crash_must_not_do(tmp_path: Path, broken: Break, hazard: str) -> None:
-    world = worlds_crash.kept()
+    world = crash.kept()
     broken(world)
     found = world.judged(CONNECTIONS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
@@ -84,7 +83,7 @@ def never_ended(world: World) -> None:
     ],
 )
 def test_what_shows_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_crash.kept()
+    world = crash.kept()
     doubtful(world)
     found = world.judged(CONNECTIONS, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -10,14 +10,14 @@ import pytest
 
 from tests.forge import bundle as forge
 from tests.forge.bundle import World
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 COMPLETES = "job.completes"
 Break = Callable[[World], object]
 
 
 def test_native_completes(tmp_path: Path) -> None:
-    found = worlds.job().judged(COMPLETES, tmp_path)
+    found = lifecycle.job().judged(COMPLETES, tmp_path)
     assert found.observed == "holds"
     assert found.measured["complete_after_seconds"] == pytest.approx(3.49)
     assert found.measured["told_to_quit"] is False
@@ -25,7 +25,7 @@ def test_native_completes(tmp_path: Path) -> None:
 
 
 def test_classic_never_completes_and_the_cause_is_proven(tmp_path: Path) -> None:
-    found = worlds.job("classic").judged(COMPLETES, tmp_path)
+    found = lifecycle.job("classic").judged(COMPLETES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-completes")
     assert found.measured["told_to_quit"] is True
 
@@ -38,7 +38,7 @@ def completed(world: World, at: float) -> None:
 
 
 def test_late_is_not_soon(tmp_path: Path) -> None:
-    world = worlds.job()
+    world = lifecycle.job()
     completed(world, 24.0)
     found = world.judged(COMPLETES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "late")
@@ -99,7 +99,7 @@ def clock_set_back(world: World) -> None:
     ],
 )
 def test_native_worlds_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds.job()
+    world = lifecycle.job()
     doubtful(world)
     found = world.judged(COMPLETES, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -154,7 +154,7 @@ def scenario_broke_off(world: World) -> None:
 def test_classic_worlds_whose_cause_is_not_proven(
     tmp_path: Path, doubtful: Break, said: str
 ) -> None:
-    world = worlds.job("classic")
+    world = lifecycle.job("classic")
     doubtful(world)
     found = world.judged(COMPLETES, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns
-from tests.worlds import jobs as worlds_jobs
+from tests.worlds import jobs
 
 DEADLINE = "job.deadline"
 Break = Callable[[World], object]
 
 
 def test_one_fails_and_is_removed_and_the_other_waits_for_the_mesh(tmp_path: Path) -> None:
-    found = worlds_jobs.deadline().judged(DEADLINE, tmp_path)
+    found = jobs.deadline().judged(DEADLINE, tmp_path)
     assert found.observed == "holds"
     assert found.measured["failed_after_deadline_seconds"] == 2
     assert found.measured["removed_after_failure_seconds"] == pytest.approx(2.6)
@@ -38,7 +38,7 @@ def never_failed(world: World) -> None:
     ("broken", "said"), [(never_removed, "not removed"), (never_failed, "not failed")]
 )
 def test_what_does_not_come_in_time_is_broken(tmp_path: Path, broken: Break, said: str) -> None:
-    world = worlds_jobs.deadline()
+    world = jobs.deadline()
     broken(world)
     world.step(90.0, "stuck", why="the removal did not come")
     found = world.judged(DEADLINE, tmp_path)
@@ -67,7 +67,7 @@ def app_started_in_time(world: World) -> None:
 
 
 def other_ended_early(world: World) -> None:
-    worlds_jobs.ends(world, 9.0, "unbounded", "Failed", "BackoffLimitExceeded")
+    jobs.ends(world, 9.0, "unbounded", "Failed", "BackoffLimitExceeded")
 
 
 def other_never_completed(world: World) -> None:
@@ -109,7 +109,7 @@ def never_seen_waiting(world: World) -> None:
     ],
 )
 def test_worlds_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.deadline()
+    world = jobs.deadline()
     doubtful(world)
     found = world.judged(DEADLINE, tmp_path)
     assert found.observed == "inconclusive", found.reason

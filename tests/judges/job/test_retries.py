@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import Json, World, ns
-from tests.worlds import jobs as worlds_jobs
+from tests.worlds import jobs
 
 FAILURE, POLICIES, RESTARTS = "job.failure", "job.policies", "job.sidecar-restarts"
 Break = Callable[[World], object]
@@ -55,19 +55,19 @@ def stays(world: World, job: str) -> None:
 
 
 def test_failing_mains_fail_their_jobs(tmp_path: Path) -> None:
-    found = worlds_jobs.jobs().judged(FAILURE, tmp_path)
+    found = jobs.jobs().judged(FAILURE, tmp_path)
     assert found.observed == "holds"
     assert found.measured["tries"] == {"fails": 2, "fails-indexed": 2, "fails-parallel": 2}
 
 
 def test_classic_sidecars_keep_the_failures_from_being_counted(tmp_path: Path) -> None:
-    found = worlds_jobs.jobs("classic").judged(FAILURE, tmp_path)
+    found = jobs.jobs("classic").judged(FAILURE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-fails")
     assert set(found.measured["held_seconds"]) == {"fails", "fails-indexed", "fails-parallel"}  # type: ignore[arg-type]
 
 
 def test_a_job_that_is_not_tried_again_is_broken(tmp_path: Path) -> None:
-    world = worlds_jobs.jobs()
+    world = jobs.jobs()
     forget(world, "fails-2")
     found = world.judged(FAILURE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-tries")
@@ -75,7 +75,7 @@ def test_a_job_that_is_not_tried_again_is_broken(tmp_path: Path) -> None:
 
 def test_a_job_that_tells_another_code_is_broken(tmp_path: Path) -> None:
     """The main ended with 42, and the API says that it was the sidecar's 1."""
-    world = worlds_jobs.jobs()
+    world = jobs.jobs()
     for one in world.watch:
         if one["kind"] == "Pod" and one["object"]["metadata"]["name"] == "fails-2":
             (main,) = one["object"]["status"]["containerStatuses"]
@@ -111,7 +111,7 @@ def naked_second_try(world: World) -> None:
 
 
 def never_seen(world: World) -> None:
-    worlds_jobs.drop_job(world, "fails-parallel")
+    jobs.drop_job(world, "fails-parallel")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def never_seen(world: World) -> None:
     ],
 )
 def test_native_failures_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.jobs()
+    world = jobs.jobs()
     doubtful(world)
     found = world.judged(FAILURE, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -153,7 +153,7 @@ def bound_too_early(world: World) -> None:
 
 
 def counted_before_the_bound(world: World) -> None:
-    worlds_jobs.job(world, 15.0, "fails", {"active": 1, "failed": 1})
+    jobs.job(world, 15.0, "fails", {"active": 1, "failed": 1})
 
 
 def never_bound(world: World) -> None:
@@ -175,7 +175,7 @@ def never_bound(world: World) -> None:
 def test_classic_failures_whose_cause_is_not_proven(
     tmp_path: Path, doubtful: Break, said: str
 ) -> None:
-    world = worlds_jobs.jobs("classic")
+    world = jobs.jobs("classic")
     doubtful(world)
     found = world.judged(FAILURE, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -186,37 +186,37 @@ def test_classic_failures_whose_cause_is_not_proven(
 
 
 def test_on_failure_retries_in_place(tmp_path: Path) -> None:
-    found = worlds_jobs.jobs().judged(POLICIES, tmp_path)
+    found = jobs.jobs().judged(POLICIES, tmp_path)
     assert found.observed == "holds"
     assert found.measured["failures_of_failing_main"] == 2
 
 
 def test_on_failure_a_classic_job_never_completes_but_fails(tmp_path: Path) -> None:
-    found = worlds_jobs.jobs("classic").judged(POLICIES, tmp_path)
+    found = jobs.jobs("classic").judged(POLICIES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-completes")
     assert found.measured["failing_main_fails"] is True
 
 
 def test_a_failing_main_that_is_held_is_another_hazard(tmp_path: Path) -> None:
     """The Job that completed by itself does not stand for one that never completes."""
-    world, name = worlds_jobs.jobs(), "restarts-and-fails"
-    worlds_jobs.drop_job(world, name)
+    world, name = jobs.jobs(), "restarts-and-fails"
+    jobs.drop_job(world, name)
     same: Json = {"policy": "OnFailure", "main": {"SC_EXIT_CODE": "42"}}
-    worlds_jobs.job(world, 0, name, {"active": 1}, backoffLimit=1, **same)
+    jobs.job(world, 0, name, {"active": 1}, backoffLimit=1, **same)
     twice = [(2.0, 3.0, 42), (3.5, 4.5, 42)]
     held = f"{name}-held"
-    worlds_jobs.pod(world, name, held, mains=twice, sidecars=[(1.0, 20.6, 0)], over=23.0)
+    jobs.pod(world, name, held, mains=twice, sidecars=[(1.0, 20.6, 0)], over=23.0)
     (its,) = ids(world, held, "sidecar")
     world.journal = [one for one in world.journal if its not in one[1]]
-    world.step(worlds_jobs.BOUND, "job.bound", jobs=[name])
-    world.step(worlds_jobs.QUIT, "sidecar.quit-asked", pod=held, container="sidecar")
-    worlds_jobs.ends(world, 24.0, name, "Failed", "BackoffLimitExceeded", failed=1)
+    world.step(jobs.BOUND, "job.bound", jobs=[name])
+    world.step(jobs.QUIT, "sidecar.quit-asked", pod=held, container="sidecar")
+    jobs.ends(world, 24.0, name, "Failed", "BackoffLimitExceeded", failed=1)
     found = world.judged(POLICIES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-fails"), found.reason
 
 
 def test_a_main_that_succeeded_and_a_job_that_failed_is_broken(tmp_path: Path) -> None:
-    world = worlds_jobs.jobs()
+    world = jobs.jobs()
     (its,) = conditions(world, "restarts-and-completes")
     its["type"] = "Failed"
     found = world.judged(POLICIES, tmp_path)
@@ -248,7 +248,7 @@ def sidecar_gone(world: World) -> None:
     ],
 )
 def test_policies_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.jobs()
+    world = jobs.jobs()
     doubtful(world)
     found = world.judged(POLICIES, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -259,12 +259,12 @@ def test_policies_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) 
 
 
 def test_a_crash_that_is_not_counted(tmp_path: Path) -> None:
-    assert worlds_jobs.jobs().judged(RESTARTS, tmp_path).observed == "holds"
+    assert jobs.jobs().judged(RESTARTS, tmp_path).observed == "holds"
 
 
 def failed_by_its_sidecar() -> World:
-    world = worlds_jobs.jobs()
-    worlds_jobs.failed_by_its_sidecar(world)
+    world = jobs.jobs()
+    jobs.failed_by_its_sidecar(world)
     return world
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns
-from tests.worlds import jobs as worlds_jobs
+from tests.worlds import jobs
 
 CRONJOB, SPILLOVER = "job.cronjob", "job.spillover"
 Break = Callable[[World], object]
@@ -26,13 +26,13 @@ def forget(world: World, kind: str) -> None:
 
 
 def test_a_native_cronjob_ticks_again(tmp_path: Path) -> None:
-    found = worlds_jobs.cronjob().judged(CRONJOB, tmp_path)
+    found = jobs.cronjob().judged(CRONJOB, tmp_path)
     assert found.observed == "holds"
     assert found.measured["ticks_apart_seconds"] == 60
 
 
 def test_a_classic_cronjob_is_refused_its_tick(tmp_path: Path) -> None:
-    found = worlds_jobs.cronjob("classic").judged(CRONJOB, tmp_path)
+    found = jobs.cronjob("classic").judged(CRONJOB, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-ticks")
 
 
@@ -64,7 +64,7 @@ def main_failed(world: World) -> None:
 
 
 def never_again(world: World) -> None:
-    worlds_jobs.drop_job(world, "subject-2")
+    jobs.drop_job(world, "subject-2")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def never_again(world: World) -> None:
     ],
 )
 def test_ticks_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.cronjob()
+    world = jobs.cronjob()
     doubtful(world)
     found = world.judged(CRONJOB, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -113,7 +113,7 @@ def second_came_unasked(world: World) -> None:
     ],
 )
 def test_missed_ticks_whose_cause_is_not_proven(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.cronjob("classic")
+    world = jobs.cronjob("classic")
     doubtful(world)
     found = world.judged(CRONJOB, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -124,13 +124,13 @@ def test_missed_ticks_whose_cause_is_not_proven(tmp_path: Path, doubtful: Break,
 
 
 def test_native_jobs_leave_their_places(tmp_path: Path) -> None:
-    found = worlds_jobs.quota().judged(SPILLOVER, tmp_path)
+    found = jobs.quota().judged(SPILLOVER, tmp_path)
     assert found.observed == "holds"
     assert found.measured["refusals"] == 0
 
 
 def test_classic_jobs_fill_the_quota(tmp_path: Path) -> None:
-    found = worlds_jobs.quota("classic").judged(SPILLOVER, tmp_path)
+    found = jobs.quota("classic").judged(SPILLOVER, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "quota-full")
 
 
@@ -181,7 +181,7 @@ def told_to_quit(world: World) -> None:
     ],
 )
 def test_quotas_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.quota()
+    world = jobs.quota()
     doubtful(world)
     found = world.judged(SPILLOVER, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -213,7 +213,7 @@ def only_slow(world: World) -> None:
     ],
 )
 def test_full_quotas_whose_cause_is_not_proven(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.quota("classic")
+    world = jobs.quota("classic")
     doubtful(world)
     found = world.judged(SPILLOVER, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World
-from tests.worlds import jobs as worlds_jobs
+from tests.worlds import jobs
 
 WORKAROUNDS = "job.workarounds"
 Break = Callable[[World], object]
 
 
 def test_each_way_completes_a_classic_job_and_its_cost_is_told(tmp_path: Path) -> None:
-    found = worlds_jobs.workarounds().judged(WORKAROUNDS, tmp_path)
+    found = jobs.workarounds().judged(WORKAROUNDS, tmp_path)
     assert found.observed == "holds"
     assert found.measured["quit"] == {
         "complete_after_seconds": 2.0, "main_alone_seconds": 2.5,
@@ -25,24 +25,24 @@ def test_each_way_completes_a_classic_job_and_its_cost_is_told(tmp_path: Path) -
 
 
 def test_a_plain_sidecar_knows_one_way_less(tmp_path: Path) -> None:
-    world = worlds_jobs.workarounds()
-    worlds_jobs.drop_job(world, "marker")
-    worlds_jobs.drop_job(world, "kill")
+    world = jobs.workarounds()
+    jobs.drop_job(world, "marker")
+    jobs.drop_job(world, "kill")
     assert world.judged(WORKAROUNDS, tmp_path).observed == "holds"
 
 
 def in_vain(world: World) -> None:
     """The sidecar does not do as it is told: the Job is held all the same."""
-    worlds_jobs.drop_job(world, "marker")
-    worlds_jobs.job(world, 0, "marker", {"active": 1})
-    life = {"mains": [(1.0, 8.0, 0)], "sidecars": [(1.5, worlds_jobs.QUIT + 0.5, 0)]}
-    worlds_jobs.pod(world, "marker", "markerpod", **life)
+    jobs.drop_job(world, "marker")
+    jobs.job(world, 0, "marker", {"active": 1})
+    life = {"mains": [(1.0, 8.0, 0)], "sidecars": [(1.5, jobs.QUIT + 0.5, 0)]}
+    jobs.pod(world, "marker", "markerpod", **life)
     world.stamp(5.0, "markerpod.app", "workaround.begin", how="marker")
-    world.step(worlds_jobs.QUIT, "sidecar.quit-asked", pod="markerpod", container="sidecar")
+    world.step(jobs.QUIT, "sidecar.quit-asked", pod="markerpod", container="sidecar")
     for step in world.steps:
         if step["step"] == "job.bound":
             step["jobs"] = ["marker", "crash"]
-    worlds_jobs.ends(world, 25.0, "marker", "Complete", "CompletionsReached", succeeded=1)
+    jobs.ends(world, 25.0, "marker", "Complete", "CompletionsReached", succeeded=1)
 
 
 def killed_too_hard(world: World) -> None:
@@ -59,7 +59,7 @@ def killed_too_hard(world: World) -> None:
 def test_a_way_that_does_not_complete_its_job_is_broken(
     tmp_path: Path, broken: Break, hazard: str
 ) -> None:
-    world = worlds_jobs.workarounds()
+    world = jobs.workarounds()
     broken(world)
     found = world.judged(WORKAROUNDS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard)
@@ -104,7 +104,7 @@ def one_was_never_seen(world: World) -> None:
     """It was submitted like the others, and the watch does not know it."""
     for way in ("quit", "marker", "kill", "crash"):
         world.step(0.1, "job.create", job=way)
-    worlds_jobs.drop_job(world, "kill")
+    jobs.drop_job(world, "kill")
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def one_was_never_seen(world: World) -> None:
         (main_failed, "no single pod whose main ended with 0"),
         (never_crashed, "did not crash"),
         (crash_never_bound, "did not come to its end"),
-        (lambda world: worlds_jobs.drop_job(world, "crash"), "crash and a pod of it"),
+        (lambda world: jobs.drop_job(world, "crash"), "crash and a pod of it"),
     ],
 )
 def test_ways_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds_jobs.workarounds()
+    world = jobs.workarounds()
     doubtful(world)
     found = world.judged(WORKAROUNDS, tmp_path)
     assert found.observed == "inconclusive", found.reason

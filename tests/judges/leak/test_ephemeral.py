@@ -12,8 +12,7 @@ from conformance.verdicts import expectations
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import ENVOY, World, clear_request, ns, token
-from tests.worlds import leaks as worlds_leaks
-from tests.worlds import lifecycle as worlds
+from tests.worlds import leaks, lifecycle
 
 BEHAVIOUR = "leak.ephemeral"
 LATE = 19.0  # app and proxy have ended
@@ -27,12 +26,12 @@ def outcome(found: Finding, mode: str, pattern: str = "native") -> str:
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_refused_it_holds_and_tells_when_it_was_ended(tmp_path: Path, pattern: str) -> None:
-    found = worlds_leaks.ephemeral(pattern).judged(BEHAVIOUR, tmp_path)
+    found = leaks.ephemeral(pattern).judged(BEHAVIOUR, tmp_path)
     assert found.observed == "holds", found.reason
     measured = found.measured
     assert measured["told_after_deletion_seconds"] == 0.05
     assert measured["ended_after_deletion_seconds"] == 11.4
-    proxy = 16.75 if pattern == "native" else worlds.SIDECAR_GONE_CLASSIC
+    proxy = 16.75 if pattern == "native" else lifecycle.SIDECAR_GONE_CLASSIC
     assert measured["outlived_proxy_seconds"] == pytest.approx(21.4 - proxy, abs=0.02)
     assert measured["waited_for_by_the_proxy"] is False
     assert set(measured["visits_after_proxy_and_app"]) == {"refused"}
@@ -44,7 +43,7 @@ def test_refused_it_holds_and_tells_when_it_was_ended(tmp_path: Path, pattern: s
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_in_clear_it_is_broken(tmp_path: Path, pattern: str) -> None:
-    found = worlds_leaks.ephemeral(pattern, clear=True).judged(BEHAVIOUR, tmp_path)
+    found = leaks.ephemeral(pattern, clear=True).judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
     assert set(found.measured["leaked_requests_by"]) == {"visitor"}
     assert ".visit.visitor." in found.reason
@@ -53,20 +52,20 @@ def test_in_clear_it_is_broken(tmp_path: Path, pattern: str) -> None:
 
 
 def test_one_request_in_clear_is_a_leak(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
-    worlds_leaks.visit(world, LATE, 900, "reset", clear=True)
+    world = leaks.ephemeral()
+    leaks.visit(world, LATE, 900, "reset", clear=True)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "plaintext")
 
 
 def test_it_counts_behind_the_last_beacon_too(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
-    world.leak(worlds_leaks.NETNS_GONE + 0.1, token("visit", 900, "visitor"))
+    world = leaks.ephemeral()
+    world.leak(leaks.NETNS_GONE + 0.1, token("visit", 900, "visitor"))
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext"
 
 
 def test_somebody_elses_leak_is_not_the_hazard_that_is_expected(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
+    world = leaks.ephemeral()
     world.leak(LATE, token("steady", 900))
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "unowned")
@@ -74,15 +73,15 @@ def test_somebody_elses_leak_is_not_the_hazard_that_is_expected(tmp_path: Path) 
 
 
 def test_past_a_proxy_that_is_there_is_another_hazard(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
-    worlds_leaks.visit(world, 9.6, 900, "reset", clear=True)
+    world = leaks.ephemeral()
+    leaks.visit(world, 9.6, 900, "reset", clear=True)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "bypassed")
     assert outcome(found, "sidecar-rules") == "fail"
 
 
 def test_what_the_draining_app_leaks_is_not_its(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral("classic")
+    world = leaks.ephemeral("classic")
     world.leak(13.0, token("drain", 900))
     assert world.judged(BEHAVIOUR, tmp_path).observed == "holds"
 
@@ -106,7 +105,7 @@ def silent_afterwards(world: World) -> None:
 
 
 def no_exit(world: World) -> None:
-    world.unexited(worlds_leaks.VISITOR)
+    world.unexited(leaks.VISITOR)
 
 
 def proxy_never_ended(world: World) -> None:
@@ -161,7 +160,7 @@ def answered_on_another_way(world: World) -> None:
 def test_what_cannot_carry_a_verdict_is_inconclusive(
     tmp_path: Path, breaks: Break, why: str
 ) -> None:
-    world = worlds_leaks.ephemeral()
+    world = leaks.ephemeral()
     breaks(world)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -169,13 +168,13 @@ def test_what_cannot_carry_a_verdict_is_inconclusive(
 
 
 def test_payload_that_cannot_be_judged_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
+    world = leaks.ephemeral()
     world.talk(LATE, (forge.POD, 33333), (forge.PEER, 8080), (0, wire.sealed()), syn=False)
     assert world.judged(BEHAVIOUR, tmp_path).observed == "inconclusive"
 
 
 def test_the_witness_alone_saw_it(tmp_path: Path) -> None:
-    world = worlds_leaks.ephemeral()
+    world = leaks.ephemeral()
     world.witnessed(LATE, 9000, clear_request(token("mesh-witness", 9, "visitor")))
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "broken"

@@ -12,7 +12,7 @@ from conformance.verdicts import expectations
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, ns, token
-from tests.worlds import leaks as worlds_leaks
+from tests.worlds import leaks
 
 BEHAVIOUR = "leak.ipv6"
 AT = 7.5  # in the steady window
@@ -26,7 +26,7 @@ def outcome(found: Finding, scenario: str) -> str:
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_both_carried_it_holds(tmp_path: Path, pattern: str) -> None:
-    found = worlds_leaks.ipv6(pattern).judged(BEHAVIOUR, tmp_path)
+    found = leaks.ipv6(pattern).judged(BEHAVIOUR, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["ipv6_by_outcome"] == {"ok": 25}
     assert found.measured["ipv4_by_outcome"]["ok"] >= 25
@@ -42,13 +42,13 @@ def past_the_mesh(world: World) -> None:
             line["outcome"] = "reset"
     world.frames = [one for one in world.frames if one[1][12:14] != b"\x86\xdd"]
     for seq in range(25):
-        ends = (forge.POD6, world.next_port()), (worlds_leaks.PEER_SIX, 8080)
+        ends = (forge.POD6, world.next_port()), (leaks.PEER_SIX, 8080)
         says = (0, forge.clear_request(token("steady", 500 + seq)))
         world.talk(6.6 + seq * 0.08, *ends, says, end="rst")
 
 
 def test_ipv6_past_the_mesh_is_told_from_a_mesh_that_leaks(tmp_path: Path) -> None:
-    world = worlds_leaks.ipv6()
+    world = leaks.ipv6()
     past_the_mesh(world)
     found = world.judged(BEHAVIOUR, tmp_path / "six")
     assert (found.observed, found.hazard) == ("broken", "plaintext-ipv6"), found.reason
@@ -65,29 +65,29 @@ def test_ipv6_past_the_mesh_is_told_from_a_mesh_that_leaks(tmp_path: Path) -> No
 
 
 def test_one_request_in_clear_by_ipv6_is_a_leak(tmp_path: Path) -> None:
-    world = worlds_leaks.ipv6()
-    worlds_leaks.by_six(world, AT, 900, "reset", clear=True)
+    world = leaks.ipv6()
+    leaks.by_six(world, AT, 900, "reset", clear=True)
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext-ipv6"
 
 
 def test_without_a_token_it_is_a_leak_and_no_control_arm(tmp_path: Path) -> None:
-    world = worlds_leaks.ipv6()
+    world = leaks.ipv6()
     world.talk(AT, (forge.POD6, 4), (forge.WITNESS6, 9000), (0, b"GET / HTTP/1.1\r\n\r\n"))
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext"
 
 
 def test_what_the_node_alone_saw_is_no_control_arm(tmp_path: Path) -> None:
-    world = worlds_leaks.ipv6()
+    world = leaks.ipv6()
     kept = list(world.frames)
     world.leak(AT, token("steady", 999))
     world.node_frames, world.frames = world.frames, kept
-    worlds_leaks.by_six(world, AT, 900, "reset", clear=True)
+    leaks.by_six(world, AT, 900, "reset", clear=True)
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "plaintext"
 
 
 def test_refused_and_not_in_clear_is_lost(tmp_path: Path) -> None:
-    world = worlds_leaks.ipv6()
-    worlds_leaks.by_six(world, AT, 900, "refused")
+    world = leaks.ipv6()
+    leaks.by_six(world, AT, 900, "refused")
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-request")
 
@@ -97,7 +97,7 @@ def test_refused_and_not_in_clear_is_lost(tmp_path: Path) -> None:
 
 def test_a_datagram_of_something_else_reproduces_nothing(tmp_path: Path) -> None:
     """mDNS by IPv6, with every request of the app's in TLS."""
-    world = worlds_leaks.ipv6()
+    world = leaks.ipv6()
     says = wire.udp((forge.POD6, 5353), ("ff02::fb", 5353), b"mdns")
     addresses = (forge.POD, forge.POD6)
     world.frames.append((ns(8.0), wire.framed(forge.POD6, "ff02::fb", 17, says, addresses)))
@@ -117,7 +117,7 @@ def nothing_by_six(world: World) -> None:
 
 def nothing_by_four(world: World) -> None:
     for line in world.lines("subject.app", "request.begin"):
-        line["target"] = f"[{worlds_leaks.PEER_SIX}]:8080"
+        line["target"] = f"[{leaks.PEER_SIX}]:8080"
 
 
 def by_six_on_another_way(world: World) -> None:
@@ -137,7 +137,7 @@ def no_control(world: World) -> None:
 
 
 def headless(world: World) -> None:
-    ends = (forge.POD6, 4), (worlds_leaks.PEER_SIX, 8080)
+    ends = (forge.POD6, 4), (leaks.PEER_SIX, 8080)
     world.talk(AT, *ends, (0, wire.sealed()), syn=False)
 
 
@@ -162,7 +162,7 @@ def never_enough(world: World) -> None:
 def test_what_cannot_carry_a_verdict_is_inconclusive(
     tmp_path: Path, breaks: Break, why: str
 ) -> None:
-    world = worlds_leaks.ipv6()
+    world = leaks.ipv6()
     breaks(world)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -13,7 +13,7 @@ from conformance.verdicts import expectations
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, clear_request, token
-from tests.worlds import leaks as worlds_leaks
+from tests.worlds import leaks
 
 UDP, BESIDE = "leak.dns-udp", "leak.beside-udp"
 AT = 7.5  # in the steady window
@@ -23,7 +23,7 @@ Break = Callable[[World], object]
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_names_and_datagrams_in_clear_are_measured(tmp_path: Path, pattern: str) -> None:
-    found = worlds_leaks.datagrams(pattern).judged(UDP, tmp_path)
+    found = leaks.datagrams(pattern).judged(UDP, tmp_path)
     assert found.observed == "measured", found.reason
     measured = found.measured
     assert measured["datagrams_sent"] == measured["datagrams_in_clear"] == 24
@@ -40,7 +40,7 @@ def test_names_and_datagrams_in_clear_are_measured(tmp_path: Path, pattern: str)
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_what_the_mesh_carries_is_not_in_clear_beside_them(tmp_path: Path, pattern: str) -> None:
-    found = worlds_leaks.datagrams(pattern).judged(BESIDE, tmp_path)
+    found = leaks.datagrams(pattern).judged(BESIDE, tmp_path)
     assert found.observed == "holds", found.reason
     explained = found.measured["explained_payloads"]
     assert explained["dns"] == 24 and explained["datagram"] == 48
@@ -56,7 +56,7 @@ def tcp_in_clear_without_a_token(world: World) -> None:
 
 def tcp_to_the_port_of_the_datagrams(world: World) -> None:
     its = clear_request(token("steady", 777))
-    world.talk(AT, OURS, (worlds_leaks.WITNESS_SERVICE, 9002), (0, its))
+    world.talk(AT, OURS, (leaks.WITNESS_SERVICE, 9002), (0, its))
 
 
 def a_datagrams_token_by_tcp(world: World) -> None:
@@ -64,16 +64,16 @@ def a_datagrams_token_by_tcp(world: World) -> None:
 
 
 def a_requests_token_in_a_datagram(world: World) -> None:
-    target = (worlds_leaks.WITNESS_SERVICE, 9002)
-    worlds_leaks.udp(world, AT, OURS, target, token("steady", 777).encode())
+    target = (leaks.WITNESS_SERVICE, 9002)
+    leaks.udp(world, AT, OURS, target, token("steady", 777).encode())
 
 
 def a_datagram_to_somebody_else(world: World) -> None:
-    worlds_leaks.udp(world, AT, OURS, (forge.PEER, 9002), b"metrics")
+    leaks.udp(world, AT, OURS, (forge.PEER, 9002), b"metrics")
 
 
 def a_token_in_a_name(world: World) -> None:
-    worlds_leaks.udp(world, AT, OURS, (forge.DNS, 53), token("steady", 777).encode())
+    leaks.udp(world, AT, OURS, (forge.DNS, 53), token("steady", 777).encode())
 
 
 def only_the_node_saw_tcp(world: World) -> None:
@@ -91,14 +91,14 @@ def only_the_node_saw_tcp(world: World) -> None:
     ],
 )  # fmt: skip
 def test_nothing_else_is_excused(tmp_path: Path, leak: Break) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     leak(world)
     found = world.judged(BESIDE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
 
 
 def test_a_leak_of_tcp_fails_and_does_not_hide_behind_a_measurement(tmp_path: Path) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     tcp_in_clear(world)
     cell = Cell("1.33", "envoy", "native", "init-rules", "datagrams")
     outcomes = {}
@@ -110,15 +110,15 @@ def test_a_leak_of_tcp_fails_and_does_not_hide_behind_a_measurement(tmp_path: Pa
 
 
 def test_other_datagrams_are_counted(tmp_path: Path) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     a_datagram_to_somebody_else(world)
     found = world.judged(UDP, tmp_path)
     assert found.observed == "measured" and found.measured["other_datagrams"] == 1
 
 
 def test_a_datagram_that_was_refused_is_no_leak(tmp_path: Path) -> None:
-    world = worlds_leaks.datagrams()
-    worlds_leaks.datagram(world, AT, 90, outcome="closed", sent=False, wired=False)
+    world = leaks.datagrams()
+    leaks.datagram(world, AT, 90, outcome="closed", sent=False, wired=False)
     found = world.judged(UDP, tmp_path)
     assert found.observed == "measured", found.reason
     assert (found.measured["datagrams_tried"], found.measured["datagrams_in_clear"]) == (25, 24)
@@ -128,11 +128,11 @@ def test_a_datagram_that_was_refused_is_no_leak(tmp_path: Path) -> None:
 
 
 def sent_and_not_seen(world: World) -> None:
-    worlds_leaks.datagram(world, AT, 90, outcome="timeout", wired=False)
+    leaks.datagram(world, AT, 90, outcome="timeout", wired=False)
 
 
 def answered_and_not_seen(world: World) -> None:
-    worlds_leaks.datagram(world, AT, 90, wired=False)
+    leaks.datagram(world, AT, 90, wired=False)
 
 
 def names_answered_within(world: World) -> None:
@@ -144,7 +144,7 @@ def one_name_answered_within(world: World) -> None:
 
 
 def dns_that_cannot_be_read(world: World) -> None:
-    worlds_leaks.udp(world, AT, OURS, (forge.DNS, 53), b"\xff" * 40)
+    leaks.udp(world, AT, OURS, (forge.DNS, 53), b"\xff" * 40)
 
 
 def blind(world: World) -> None:
@@ -180,7 +180,7 @@ def never_enough(world: World) -> None:
     ],
 )
 def test_what_is_not_accounted_for_is_inconclusive(tmp_path: Path, breaks: Break, why: str) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     breaks(world)
     found = world.judged(UDP, tmp_path)
     assert found.observed == "inconclusive"
@@ -190,22 +190,22 @@ def test_what_is_not_accounted_for_is_inconclusive(tmp_path: Path, breaks: Break
 
 @pytest.mark.parametrize("breaks", [blind, few_datagrams, few_lookups, never_enough])
 def test_no_leak_was_seen_means_nothing_then(tmp_path: Path, breaks: Break) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     breaks(world)
     assert world.judged(BESIDE, tmp_path).observed == "inconclusive"
 
 
 def test_without_requests_there_is_nothing_beside(tmp_path: Path) -> None:
-    world = worlds_leaks.datagrams()
+    world = leaks.datagrams()
     for event in ("request.begin", "request.connected", "request.end"):
         world.drop(world.stamps["subject.app"], event)
     assert world.judged(BESIDE, tmp_path).observed == "inconclusive"
 
 
 def test_questions_are_read() -> None:
-    asked = worlds_leaks.message("Peer.forged.svc", kind=28)
+    asked = leaks.message("Peer.forged.svc", kind=28)
     assert question(asked) == Question("peer.forged.svc", "AAAA", answered=False)
-    answer = worlds_leaks.message("peer", answer=True)
+    answer = leaks.message("peer", answer=True)
     assert question(answer) == Question("peer", "A", answered=True)
     for broken in (b"", asked[:11], asked[:-1], asked[:14], asked[:12] + b"\xc0\x0c\0\x01\0\x01",
                    asked[:4] + b"\0\0" + asked[6:], wire.CLIENT_HELLO):  # fmt: skip

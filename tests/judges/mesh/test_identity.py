@@ -13,7 +13,7 @@ from conformance.judges import judge
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 MUTUAL = "mutual.identity"
 Break = Callable[[World], object]
@@ -21,7 +21,7 @@ Break = Callable[[World], object]
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_it_holds(tmp_path: Path, pattern: str) -> None:
-    found = worlds.lifecycle(pattern).judged(MUTUAL, tmp_path)
+    found = lifecycle.lifecycle(pattern).judged(MUTUAL, tmp_path)
     assert found.observed == "holds"
     assert found.measured["without_record"] == 0
     assert found.measured["of_these_in_steady_state"] > 10
@@ -101,7 +101,7 @@ def in_clear(world: World) -> None:
     ],
 )
 def test_worlds_that_are_not_mutual(tmp_path: Path, wrong: Break, hazard: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     wrong(world)
     found = world.judged(MUTUAL, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
@@ -194,7 +194,7 @@ def not_injected(world: World) -> None:
     ],
 )
 def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     doubtful(world)
     found = world.judged(MUTUAL, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -203,7 +203,7 @@ def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break, said: str)
 
 def test_a_connection_of_the_drain_may_lack_its_record(tmp_path: Path) -> None:
     """A killed proxy writes nothing more."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     line = max(world.logs["subject.envoy"], key=lambda one: one["start"])
     world.logs["subject.envoy"].remove(line)
     found = world.judged(MUTUAL, tmp_path)
@@ -213,7 +213,7 @@ def test_a_connection_of_the_drain_may_lack_its_record(tmp_path: Path) -> None:
 
 def test_a_connection_that_was_never_used_needs_no_record(tmp_path: Path) -> None:
     """Proxies make connections ahead of need."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     hello = (0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed(900)), (0, wire.sealed(53))
     world.talk(8, (forge.POD, world.next_port()), (forge.PEER_SERVICE, 80), *hello)
     found = world.judged(MUTUAL, tmp_path)
@@ -222,7 +222,7 @@ def test_a_connection_that_was_never_used_needs_no_record(tmp_path: Path) -> Non
 
 
 def test_a_connection_whose_begin_was_not_seen_is_not_called_clear(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     ends = (forge.POD, world.next_port()), (forge.PEER_SERVICE, 80)
     world.talk(8, *ends, (0, b"\xa5" * 50), syn=False)
     assert world.judged(MUTUAL, tmp_path).observed == "holds"
@@ -230,7 +230,7 @@ def test_a_connection_whose_begin_was_not_seen_is_not_called_clear(tmp_path: Pat
 
 def test_a_request_under_way_when_the_proxy_ended_may_lack_its_record(tmp_path: Path) -> None:
     """It was begun in the steady state, and the proxy was gone before it was answered."""
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     begun = forge.stamp_text(ns(9), "T")
     lost = next(
         one
@@ -244,7 +244,7 @@ def test_a_request_under_way_when_the_proxy_ended_may_lack_its_record(tmp_path: 
 
 
 def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     folder = world.write(tmp_path / "bundle")
     path = folder / "logs/subject.envoy.log"
     path.write_text("[warning] starting {not json\n" + path.read_text() + '{"half": ')
@@ -257,7 +257,7 @@ def test_a_connection_without_an_answer_by_the_other_ends_word_needs_no_record(
     tmp_path: Path, code: int, observed: str
 ) -> None:
     """Opened ahead of need, and first used when the proxy was about to end."""
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     _, port = world.mesh(7.0, outbound=False)
     theirs = {**world.logs["subject.envoy"].pop(), "direction": "outbound", "response_code": code}
     theirs["upstream_local"] = f"{forge.PEER}:{port}"

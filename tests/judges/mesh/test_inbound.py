@@ -10,7 +10,7 @@ import pytest
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 BYPASS = "inbound.bypass"
 ANSWERED, BESIDE = "answered", "answered-while-the-sidecar-lived"
@@ -19,7 +19,7 @@ Break = Callable[[World], object]
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_without_an_answer_it_holds(tmp_path: Path, pattern: str) -> None:
-    found = worlds.lifecycle(pattern).judged(BYPASS, tmp_path)
+    found = lifecycle.lifecycle(pattern).judged(BYPASS, tmp_path)
     assert found.observed == "holds"
     assert found.measured["startup_dials"] >= 5
     assert found.measured["shutdown_dials"] >= 5
@@ -35,7 +35,7 @@ def test_without_an_answer_it_holds(tmp_path: Path, pattern: str) -> None:
 def test_an_answer_is_told_with_its_window_and_frame(
     tmp_path: Path, at: float, kind: str, window: str
 ) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     its = world.dial(at, kind, 900, "ok")
     found = world.judged(BYPASS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", BESIDE if window == "steady" else ANSWERED)
@@ -63,7 +63,7 @@ def answered_too_late_for_the_dialer(world: World) -> None:
 
 @pytest.mark.parametrize("answer", [app_served_it, answered_too_late_for_the_dialer])
 def test_an_answer_that_the_dialer_never_saw(tmp_path: Path, answer: Break) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     answer(world)
     found = world.judged(BYPASS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", BESIDE)
@@ -71,7 +71,7 @@ def test_an_answer_that_the_dialer_never_saw(tmp_path: Path, answer: Break) -> N
 
 def test_strangers_that_are_answered_all_the_time_need_no_window(tmp_path: Path) -> None:
     """A redirection that never worked: answered before the proxy's life, in it, and behind it."""
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     for number, at in enumerate((1.2, 8.0, 16.85), 900):
         world.dial(at, "dial", number, "ok")
     found = world.judged(BYPASS, tmp_path)
@@ -79,14 +79,14 @@ def test_strangers_that_are_answered_all_the_time_need_no_window(tmp_path: Path)
 
 
 def test_an_answer_counts_without_a_capture(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.dial(8.0, "dial", 900, "ok")
     world.missing.add("capture/subject/eth0.pcap")
     assert world.judged(BYPASS, tmp_path).observed == "broken"
 
 
 def test_an_answer_that_is_not_the_apps_is_none(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.dial(8.05, "dial", 900, "wrong")
     assert world.judged(BYPASS, tmp_path).observed == "holds"
 
@@ -161,7 +161,7 @@ def not_injected(world: World) -> None:
     ],
 )
 def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     doubtful(world)
     found = world.judged(BYPASS, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import mesh as worlds_mesh
+from tests.worlds import mesh
 from tests.worlds.mesh import Flip
 
 BEHAVIOUR = "move.pattern-flip"
@@ -15,7 +15,7 @@ Break = Callable[[Flip], object]
 
 
 def test_each_dry_run_said_so(tmp_path: Path) -> None:
-    found = worlds_mesh.flip().judged(BEHAVIOUR, tmp_path)
+    found = mesh.flip().judged(BEHAVIOUR, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["flipped"] == 2 and found.measured["workloads"] == 4
     flips = found.measured["flips"]
@@ -42,23 +42,23 @@ def other_pattern(flip: Flip) -> None:
 
 @pytest.mark.parametrize("other", [other_probe, other_hook, other_order, other_pattern])
 def test_a_dry_run_that_says_something_else(tmp_path: Path, other: Break) -> None:
-    flip = worlds_mesh.flip()
+    flip = mesh.flip()
     other(flip)
     found = flip.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "differs")
 
 
 def test_a_workload_whose_own_word_is_not_heard(tmp_path: Path) -> None:
-    flip = worlds_mesh.flip()
+    flip = mesh.flip()
     for dry in (True, False):
-        flip.pod("says-native", "after", dry=dry)["spec"] = worlds_mesh.shape("classic")
+        flip.pod("says-native", "after", dry=dry)["spec"] = mesh.shape("classic")
     found = flip.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "overruled")
 
 
 def test_a_workload_that_the_change_does_not_reach(tmp_path: Path) -> None:
     """It leaves its pattern to the mesh as another one does, and keeps the former one."""
-    flip = worlds_mesh.flip()
+    flip = mesh.flip()
     for dry in (True, False):
         flip.pod("plain", "after", dry=dry)["spec"] = flip.pod("plain", "before", dry=dry)["spec"]
     found = flip.judged(BEHAVIOUR, tmp_path)
@@ -86,6 +86,6 @@ def not_injected(flip: Flip) -> None:
     "doubtful", [nothing_flips, never_made, not_injected, lambda flip: flip.admissions.clear()]
 )
 def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break) -> None:
-    flip = worlds_mesh.flip()
+    flip = mesh.flip()
     doubtful(flip)
     assert flip.judged(BEHAVIOUR, tmp_path).observed == "inconclusive"

@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World
-from tests.worlds import jobs as worlds_jobs
-from tests.worlds import lifecycle as worlds
+from tests.worlds import jobs, lifecycle
 
 OLD, WEBHOOK = "move.old-cluster", "move.webhook"
 
 
 def test_a_refusal_is_what_is_promised(tmp_path: Path) -> None:
-    found = worlds.outdated().judged(OLD, tmp_path)
+    found = lifecycle.outdated().judged(OLD, tmp_path)
     assert found.observed == "holds"
     assert found.measured["refused_with_probes"] is True
 
 
 def test_a_dropped_field_is_broken_and_says_how_to_see_it(tmp_path: Path) -> None:
-    found = worlds.outdated(refuses=False).judged(OLD, tmp_path)
+    found = lifecycle.outdated(refuses=False).judged(OLD, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "field-dropped")
     assert found.measured["held_seconds"] == pytest.approx(10.1)
     assert "restartPolicy" in str(found.measured["detect"])
@@ -60,13 +59,13 @@ def no_bound(world: World) -> None:
 def test_a_hang_without_its_cause_is_inconclusive(
     broken: Callable[[World], None], tmp_path: Path
 ) -> None:
-    world = worlds.outdated(refuses=False)
+    world = lifecycle.outdated(refuses=False)
     broken(world)
     assert world.judged(OLD, tmp_path).observed == "inconclusive"
 
 
 def test_a_refused_pod_that_was_seen_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds.outdated()
+    world = lifecycle.outdated()
     world.seen(2.0, "Pod", "subject", "uid-subject", {"containers": [{"name": "app"}]}, {})
     assert world.judged(OLD, tmp_path).observed == "inconclusive"
 
@@ -82,7 +81,7 @@ def test_a_refused_pod_that_was_seen_is_inconclusive(tmp_path: Path) -> None:
 def test_a_refusal_for_another_reason_promises_nothing(
     tmp_path: Path, status: int, message: str
 ) -> None:
-    world = worlds.outdated()
+    world = lifecycle.outdated()
     for one in world.steps:
         if one["step"] in ("as-sent", "without-probes"):
             one |= {"status": status, "message": message}
@@ -92,24 +91,24 @@ def test_a_refusal_for_another_reason_promises_nothing(
 
 
 def test_a_refusal_of_the_probes_alone_promises_nothing(tmp_path: Path) -> None:
-    world = worlds.outdated()
+    world = lifecycle.outdated()
     world.drop(world.steps, "without-probes")
     assert world.judged(OLD, tmp_path).observed == "inconclusive"
 
 
 def test_a_classic_pod_says_nothing(tmp_path: Path) -> None:
-    assert worlds.outdated("classic").judged(OLD, tmp_path).observed == "inconclusive"
+    assert lifecycle.outdated("classic").judged(OLD, tmp_path).observed == "inconclusive"
 
 
 # --- the same by a webhook ------------------------------------------------------------------------
 
 
 def test_what_a_webhook_took_and_is_refused_is_noticed(tmp_path: Path) -> None:
-    assert worlds_jobs.webhook().judged(WEBHOOK, tmp_path).observed == "holds"
+    assert jobs.webhook().judged(WEBHOOK, tmp_path).observed == "holds"
 
 
 def test_what_a_webhook_took_unnoticed_is_broken(tmp_path: Path) -> None:
-    found = worlds_jobs.webhook(refuses=False).judged(WEBHOOK, tmp_path)
+    found = jobs.webhook(refuses=False).judged(WEBHOOK, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "field-dropped")
     assert "stamps/webhook.webhook.jsonl" in {one.file for one in found.evidence}
 
@@ -151,7 +150,7 @@ def never_tried_after(world: World) -> None:
 def test_a_loss_that_may_be_another_one_s_doing_is_inconclusive(
     doubtful: Callable[[World], None], said: str, tmp_path: Path
 ) -> None:
-    world = worlds_jobs.webhook(refuses=False)
+    world = jobs.webhook(refuses=False)
     doubtful(world)
     found = world.judged(WEBHOOK, tmp_path)
     assert found.observed == "inconclusive"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World
-from tests.worlds import skew as worlds
+from tests.worlds import skew
 
 SKEW = "move.kubelet-skew"
 
@@ -23,7 +23,7 @@ def subject(world: World) -> dict[str, object]:
 
 
 def test_a_refusal_by_its_reason_holds(tmp_path: Path) -> None:
-    found = worlds.skew().judged(SKEW, tmp_path)
+    found = skew.skew().judged(SKEW, tmp_path)
     assert found.observed == "holds"
     assert found.measured["refused_after_seconds"] == pytest.approx(0.3)
     assert (found.measured["storm_pods"], found.measured["storm_seconds"]) == (4, 10.0)
@@ -31,7 +31,7 @@ def test_a_refusal_by_its_reason_holds(tmp_path: Path) -> None:
 
 
 def test_no_storm_was_asked_for(tmp_path: Path) -> None:
-    world = worlds.skew()
+    world = skew.skew()
     world.drop(world.steps, "storm.end")
     found = world.judged(SKEW, tmp_path)
     assert found.observed == "holds" and "storm_pods" not in found.measured
@@ -40,7 +40,7 @@ def test_no_storm_was_asked_for(tmp_path: Path) -> None:
 def runs(world: World, *containers: str) -> None:
     """The kubelet admits the pod and starts some of its containers."""
     subject(world)["status"] = {"phase": "Pending"}
-    worlds.pod(world, "subject", *containers)
+    skew.pod(world, "subject", *containers)
     if "envoy" in containers:
         world.stamp(12.0, "subject.envoy", "sidecar.ready")
 
@@ -58,7 +58,7 @@ def runs_without_its_sidecar(world: World) -> None:
 def runs_and_fails(world: World) -> None:
     """It is refused in the end: after the app has run."""
     runs_out_of_order(world)
-    subject(world)["status"] = worlds.refusal()
+    subject(world)["status"] = skew.refusal()
 
 
 def hangs(world: World) -> None:
@@ -78,7 +78,7 @@ def hangs(world: World) -> None:
 def test_something_else_of_it_is_broken(
     tmp_path: Path, wrong: Callable[[World], None], hazard: str
 ) -> None:
-    world = worlds.skew()
+    world = skew.skew()
     wrong(world)
     found = world.judged(SKEW, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard)
@@ -96,15 +96,15 @@ def field_dropped(world: World) -> None:
 
 
 def no_skew(world: World) -> None:
-    world.steps[0]["kubelets"][worlds.OLD] = "v1.29.14"
+    world.steps[0]["kubelets"][skew.OLD] = "v1.29.14"
 
 
 def old_everywhere(world: World) -> None:
-    world.steps[0]["kubelets"][worlds.NEW] = "v1.28.15"
+    world.steps[0]["kubelets"][skew.NEW] = "v1.28.15"
 
 
 def on_an_unknown_node(world: World) -> None:
-    del world.steps[0]["kubelets"][worlds.OLD]
+    del world.steps[0]["kubelets"][skew.OLD]
 
 
 def never_ready(role: str) -> Callable[[World], None]:
@@ -130,7 +130,7 @@ def elsewhere(role: str, node: str) -> Callable[[World], None]:
 def control_of_the_other_pattern(world: World) -> None:
     for one in world.watch:
         if one["object"]["metadata"]["name"] == "classic":
-            one["object"]["spec"] = worlds.spec("native") | {"nodeName": worlds.OLD}
+            one["object"]["spec"] = skew.spec("native") | {"nodeName": skew.OLD}
 
 
 def in_order(world: World) -> None:
@@ -168,8 +168,8 @@ def not_seen_by_the_command(world: World) -> None:
         (on_an_unknown_node, "nothing is known"),
         (never_ready("classic"), "never was ready"),
         (never_ready("current"), "never was ready"),
-        (elsewhere("classic", worlds.NEW), "says nothing"),
-        (elsewhere("current", worlds.OLD), "says nothing"),
+        (elsewhere("classic", skew.NEW), "says nothing"),
+        (elsewhere("current", skew.OLD), "says nothing"),
         (control_of_the_other_pattern, "never injected as classic"),
         (in_order, "runs native sidecars"),
         (not_held_long_enough, "cannot be told"),
@@ -181,7 +181,7 @@ def not_seen_by_the_command(world: World) -> None:
 def test_what_proves_nothing_is_inconclusive(
     tmp_path: Path, doubtful: Callable[[World], None], said: str
 ) -> None:
-    world = worlds.skew()
+    world = skew.skew()
     doubtful(world)
     found = world.judged(SKEW, tmp_path)
     assert found.observed == "inconclusive"
@@ -189,4 +189,4 @@ def test_what_proves_nothing_is_inconclusive(
 
 
 def test_a_classic_pod_says_nothing(tmp_path: Path) -> None:
-    assert worlds.skew("classic").judged(SKEW, tmp_path).observed == "inconclusive"
+    assert skew.skew("classic").judged(SKEW, tmp_path).observed == "inconclusive"

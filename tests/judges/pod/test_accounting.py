@@ -10,7 +10,7 @@ import pytest
 
 from conformance.evidence.pod_request import effective
 from tests.forge.bundle import World, ns
-from tests.worlds import visible as worlds_visible
+from tests.worlds import visible
 from tests.worlds.start import SIDECAR
 from tests.worlds.visible import LAYOUTS, RESOURCE, SIZES, answer, refuse
 
@@ -23,7 +23,7 @@ Break = Callable[[World], object]
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_effective_request_as_counted_by_hand(pattern: str, layout: str) -> None:
-    spec = worlds_visible.spec_of(pattern, LAYOUTS[layout])
+    spec = visible.spec_of(pattern, LAYOUTS[layout])
     assert effective(spec, "cpu") * 1000 == SIZES[layout][pattern == "classic"]
 
 
@@ -33,7 +33,7 @@ def test_what_asks_for_nothing_counts_for_nothing() -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_layout_has_its_boundary(pattern: str, tmp_path: Path) -> None:
-    found = worlds_visible.accounting(pattern).judged(REQUESTS, tmp_path)
+    found = visible.accounting(pattern).judged(REQUESTS, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["init-behind"] == SIZES["init-behind"][pattern == "classic"]
 
@@ -71,7 +71,7 @@ def real_pod_uses_less(world: World) -> None:
     "wrong", [sidecar_is_not_counted, sidecar_is_counted_twice, real_pod_uses_less]
 )
 def test_another_boundary_is_miscounted(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     wrong(world)
     found = world.judged(REQUESTS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
@@ -109,7 +109,7 @@ def usage_is_unknown(world: World) -> None:
     ],
 )  # fmt: skip
 def test_a_boundary_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     doubtful(world)
     assert world.judged(REQUESTS, tmp_path).observed == "inconclusive"
 
@@ -130,14 +130,14 @@ def less_than_the_most(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [no_default, more_than_the_most, less_than_the_most])
 def test_a_limit_range_that_passes_a_sidecar_over(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     wrong(world)
     found = world.judged(RANGE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
 
 
 def test_a_refusal_by_something_else_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     of(world, "limit", asked_milli=701)[0]["message"] = "exceeded quota"
     assert world.judged(RANGE, tmp_path).observed == "inconclusive"
 
@@ -147,21 +147,21 @@ def test_a_limit_range_that_was_met_from_one_side_only_is_inconclusive(
     tmp_path: Path, milli: int
 ) -> None:
     """That what fits was admitted twice does not show that anything is refused."""
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     other = of(world, "limit", asked_milli=1401 - milli)[0]
     other |= copy.deepcopy(of(world, "limit", asked_milli=milli)[0])
     assert world.judged(RANGE, tmp_path).observed == "inconclusive"
 
 
 def test_a_limit_range_that_nothing_met_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     world.answers = [one for one in world.answers if one["what"] != "limit"]
     assert world.judged(RANGE, tmp_path).observed == "inconclusive"
 
 
 def test_a_class_without_the_sidecar_is_miscounted(tmp_path: Path) -> None:
     """The app alone is guaranteed, and so the pod would be if nobody looked at the sidecar."""
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     of(world, "class", limited="app-only")[0]["object"]["status"]["qosClass"] = "Guaranteed"
     found = world.judged(QOS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
@@ -169,7 +169,7 @@ def test_a_class_without_the_sidecar_is_miscounted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [201, 403])
 def test_a_class_that_is_not_on_record_is_inconclusive(status: int, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     one = of(world, "class", limited="neither")[0]
     if status == 403:
         one["status"] = 403
@@ -180,14 +180,14 @@ def test_a_class_that_is_not_on_record_is_inconclusive(status: int, tmp_path: Pa
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_the_node_counts_to_the_unit(pattern: str, tmp_path: Path) -> None:
-    found = worlds_visible.accounting(pattern).judged(NODE, tmp_path)
+    found = visible.accounting(pattern).judged(NODE, tmp_path)
     assert found.observed == "holds", found.reason
-    assert found.measured["units"] == worlds_visible.UNITS[pattern]
+    assert found.measured["units"] == visible.UNITS[pattern]
 
 
 def test_a_scheduler_that_is_faster_than_the_answer_about_the_node(tmp_path: Path) -> None:
     """Seen on a crowded machine: placed 1 ms before the diary said that the node had the unit."""
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     placed = next(one for one in world.watch if one["object"]["spec"].get("nodeName"))
     placed["ns"] = ns(3.05)
     found = world.judged(NODE, tmp_path)
@@ -195,14 +195,14 @@ def test_a_scheduler_that_is_faster_than_the_answer_about_the_node(tmp_path: Pat
 
 
 def test_a_node_in_a_bundle_from_before_the_asking_was_recorded(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     world.drop(world.steps, "node.offer-asked")
     assert world.judged(NODE, tmp_path).observed == "holds"
 
 
 def test_what_fits_and_met_a_slow_api_server(tmp_path: Path) -> None:
     """Kubernetes' own answer when a quota is not worked out within 10 s."""
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     said = "Internal error occurred: resource quota evaluation timed out"
     again = {**of(world, "quota", layout="no-init", quota_milli=300)[0], "status": 500}
     again.pop("object")
@@ -211,7 +211,7 @@ def test_what_fits_and_met_a_slow_api_server(tmp_path: Path) -> None:
 
 
 def test_what_the_limits_allow_and_met_a_slow_api_server(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     said = "Timeout: request did not complete within the allotted timeout"
     of(world, "limit", asked_milli=700)[0] |= {"status": 504, "message": said}
     assert world.judged("account.limit-range", tmp_path).observed == "inconclusive"
@@ -223,18 +223,18 @@ def placed_too_early(world: World) -> None:
 
 
 def described_without_the_sidecar(world: World) -> None:
-    worlds_visible.described(world, "500m", 6)
+    visible.described(world, "500m", 6)
 
 
 def described_units_without_the_sidecar(world: World) -> None:
-    worlds_visible.described(world, "600m", 5)
+    visible.described(world, "600m", 5)
 
 
 @pytest.mark.parametrize(
     "wrong", [placed_too_early, described_without_the_sidecar, described_units_without_the_sidecar]
 )
 def test_a_node_that_forgets_the_sidecar(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     wrong(world)
     found = world.judged(NODE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
@@ -279,7 +279,7 @@ def another_pod_is_described(world: World) -> None:
     ],
 )  # fmt: skip
 def test_a_node_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     doubtful(world)
     assert world.judged(NODE, tmp_path).observed == "inconclusive"
 
@@ -304,7 +304,7 @@ def kept(world: World, *, policies: bool = True) -> None:
 def test_what_is_legal_depends_on_the_minor(
     k8s: str, policies: bool, observed: str, hazard: str, tmp_path: Path
 ) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     world.index["cell"]["k8s"] = k8s
     kept(world, policies=policies)
     found = world.judged(POLICY, tmp_path)
@@ -312,20 +312,20 @@ def test_what_is_legal_depends_on_the_minor(
 
 
 def test_a_new_minor_that_refuses_breaks_it(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     world.index["cell"]["k8s"] = "1.36"
     found = world.judged(POLICY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "not-kept"), found.reason
 
 
 def test_a_policy_refused_for_another_reason_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     of(world, "policy")[0]["message"] = "quota exceeded"
     assert world.judged(POLICY, tmp_path).observed == "inconclusive"
 
 
 def test_policies_that_were_not_tried_are_inconclusive(tmp_path: Path) -> None:
-    world = worlds_visible.accounting()
+    world = visible.accounting()
     world.answers.remove(of(world, "policy")[0])
     assert world.judged(POLICY, tmp_path).observed == "inconclusive"
 

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.observe.scenarios.pod.naive import collect
 from tests.forge.bundle import World, ns
-from tests.worlds import visible as worlds_visible
+from tests.worlds import visible
 from tests.worlds.start import SIDECAR, ident
 from tests.worlds.visible import looked, metrics, table, told
 
@@ -32,14 +32,14 @@ def name_is_missing(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [policy_is_empty, name_is_missing])
 def test_a_spec_that_does_not_show_it(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     wrong(world)
     found = world.judged(SPEC, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "not-shown"), found.reason
 
 
 def test_a_command_that_was_not_run_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     world.commands.clear()
     assert world.judged(SPEC, tmp_path).observed == "inconclusive"
 
@@ -60,20 +60,20 @@ def status_is_not_started(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [state_is_terminated, state_is_nothing, status_is_not_started])
 def test_a_status_that_does_not_show_it(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     wrong(world)
     found = world.judged(STATUS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "not-shown"), found.reason
 
 
 def test_several_states_are_read_one_by_one(tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     printed(world, "initContainerStatuses", '{"terminated":{}} {"running":{}}')
     assert world.judged(STATUS, tmp_path).observed == "holds"
 
 
 def test_a_log_that_tells_of_an_early_signal_shows_the_wrong_order(tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     world.extra["followed.txt"] = f"sidecar.sigterm {ns(12.1)}\n"
     found = world.judged(STATUS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
@@ -90,7 +90,7 @@ def app_exit_unknown(world: World) -> None:
 
 @pytest.mark.parametrize("doubtful", [log_was_cut, app_exit_unknown])
 def test_a_log_without_its_end_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     doubtful(world)
     assert world.judged(STATUS, tmp_path).observed == "inconclusive"
 
@@ -118,7 +118,7 @@ def condition_does_not_fall(world: World) -> None:
 )
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_readiness_without_the_sidecar(pattern: str, wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible(pattern)
+    world = visible.visible(pattern)
     wrong(world)
     found = world.judged(READY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "uncounted"), found.reason
@@ -126,11 +126,11 @@ def test_readiness_without_the_sidecar(pattern: str, wrong: Break, tmp_path: Pat
 
 def test_ready_that_counts_a_probe_that_failed_by_the_way(tmp_path: Path) -> None:
     """READY and the pod's status agree on 1/2 before anything was asked: the machine was slow."""
-    world = worlds_visible.visible()
-    worlds_visible.looked(world, 3.55, sidecar=False)
+    world = visible.visible()
+    visible.looked(world, 3.55, sidecar=False)
     first = next(one for one in world.commands if one["command"] == "kubectl get pod subject")
     first["out"] = first["out"].replace("2/2", "1/2")
-    worlds_visible.looked(world, 3.9, sidecar=True)
+    visible.looked(world, 3.9, sidecar=True)
     found = world.judged(READY, tmp_path)
     assert found.observed == "inconclusive" and "another probe" in found.reason
 
@@ -163,7 +163,7 @@ def no_last_table(world: World) -> None:
     "doubtful", [app_was_unready_too, never_made_unready, never_seen_unready, no_last_table]
 )
 def test_readiness_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     doubtful(world)
     assert world.judged(READY, tmp_path).observed == "inconclusive"
 
@@ -178,7 +178,7 @@ def pod_without_the_sidecar(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [sidecar_not_in_the_metrics, pod_without_the_sidecar])
 def test_metrics_that_leave_the_sidecar_out(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     wrong(world)
     found = world.judged(METRICS, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "uncounted"), found.reason
@@ -205,7 +205,7 @@ def of_another_pod(world: World) -> None:
     "doubtful", [metrics_know_nobody, sampled_before_it_took_any, took_nothing, of_another_pod]
 )
 def test_metrics_without_meaning_are_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     doubtful(world)
     assert world.judged(METRICS, tmp_path).observed == "inconclusive"
 
@@ -220,7 +220,7 @@ def memory_missed(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [restarts_missed, memory_missed])
 def test_an_old_agent_that_misses_the_sidecar(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     wrong(world)
     found = world.judged(NAIVE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
@@ -246,13 +246,13 @@ def pod_memory_too_small(world: World) -> None:
 def test_an_old_agent_without_anything_to_miss_is_inconclusive(
     doubtful: Break, tmp_path: Path
 ) -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     doubtful(world)
     assert world.judged(NAIVE, tmp_path).observed == "inconclusive"
 
 
 def test_the_old_agent_reads_container_statuses_only() -> None:
-    world = worlds_visible.visible()
+    world = visible.visible()
     looked(world, 9.0, sidecar=True)
     status = world.watch[-1]["object"]["status"]
     for one in (*status["initContainerStatuses"], *status["containerStatuses"]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns, token
-from tests.worlds import cni as worlds_cni
+from tests.worlds import cni
 from tests.worlds.cni import BEFORE, BEHIND, GUARDED, HEALED, LATE, Race
 from tests.worlds.start import ident
 
@@ -109,7 +109,7 @@ def outcome(how: str) -> Break:
 class TestRace:
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_what_was_made_too_early_leaks_for_ever(self, tmp_path: Path, pattern: str) -> None:
-        found = worlds_cni.race(pattern).judged(RACE, tmp_path)
+        found = cni.race(pattern).judged(RACE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
         assert "shown as 1/2 Running: it does not heal by itself" in found.reason
         measured = found.measured
@@ -122,7 +122,7 @@ class TestRace:
         assert any(one.frame for one in found.evidence)
 
     def test_one_that_heals_is_told_as_such(self, tmp_path: Path) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         world.frames = [one for one in world.frames if b"cny." not in one[1] or one[0] < ns(15)]
         found = world.judged(RACE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "plaintext")
@@ -131,19 +131,19 @@ class TestRace:
 
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_an_app_that_is_kept(self, tmp_path: Path, pattern: str) -> None:
-        found = worlds_cni.kept(pattern).judged(RACE, tmp_path)
+        found = cni.kept(pattern).judged(RACE, tmp_path)
         assert found.observed == "holds", found.reason
         assert found.measured["kept_seconds"] == 25
 
     @pytest.mark.parametrize(("how", "hazard"), [("refused", "refused"), ("reset", "lost-request")])
     def test_turned_away_and_not_in_clear(self, tmp_path: Path, how: str, hazard: str) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         outcome(how)(world)
         found = world.judged(RACE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", hazard), found.reason
 
     def test_a_leak_is_one_in_a_blind_capture_too(self, tmp_path: Path) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         world.drop_beacon(60)
         assert world.judged(RACE, tmp_path).hazard == "plaintext"
 
@@ -163,7 +163,7 @@ class TestRace:
         ],
     )  # fmt: skip
     def test_what_cannot_carry_a_verdict(self, tmp_path: Path, doubtful: Break) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         doubtful(world)
         assert world.judged(RACE, tmp_path).observed == "inconclusive"
 
@@ -177,7 +177,7 @@ class TestRace:
         ],
     )
     def test_a_wait_that_may_be_none(self, tmp_path: Path, doubtful: Break) -> None:
-        world = worlds_cni.kept()
+        world = cni.kept()
         doubtful(world)
         assert world.judged(RACE, tmp_path).observed == "inconclusive"
 
@@ -187,7 +187,7 @@ class TestValidation:
     def test_the_guarded_app_waits_until_its_pod_is_made_anew(
         self, tmp_path: Path, pattern: str
     ) -> None:
-        found = worlds_cni.race(pattern).judged(VALIDATION, tmp_path)
+        found = cni.race(pattern).judged(VALIDATION, tmp_path)
         assert found.observed == "holds", found.reason
         measured = found.measured
         assert (measured["refused_before_the_plugin"], measured["refused_behind_it"]) == (2, 1)
@@ -199,20 +199,20 @@ class TestValidation:
     @pytest.mark.parametrize("at", [4.0, 14.0])
     def test_a_guarded_app_that_begins(self, tmp_path: Path, at: float) -> None:
         """Before the plugin comes, or when it is there: its network is the old one."""
-        world = worlds_cni.race()
+        world = cni.race()
         world.index["pods"][GUARDED]["containers"]["app"]["ids"] = [ident(GUARDED, "app")]
         world.app(at, GUARDED)
         found = world.judged(VALIDATION, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "app-ran"), found.reason
 
     def test_an_app_that_only_the_runtime_knows_of(self, tmp_path: Path) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         world.index["pods"][GUARDED]["containers"]["app"]["ids"] = [ident(GUARDED, "app")]
         world.created(4.0, ident(GUARDED, "app"))
         assert world.judged(VALIDATION, tmp_path).hazard == "app-ran"
 
     def test_a_guarded_app_that_leaks(self, tmp_path: Path) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         world.app(4.0, GUARDED)
         world.leaks(GUARDED, 4.1, 6.0)
         found = world.judged(VALIDATION, tmp_path)
@@ -220,7 +220,7 @@ class TestValidation:
         assert found.measured["guarded_leaks"] == 9
 
     def test_a_guard_that_lets_through_what_leaks(self, tmp_path: Path) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         world.leaks(HEALED, 29.0, 30.0)
         found = world.judged(VALIDATION, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
@@ -252,7 +252,7 @@ class TestValidation:
         ],
     )  # fmt: skip
     def test_what_cannot_carry_a_verdict(self, tmp_path: Path, doubtful: Break) -> None:
-        world = worlds_cni.race()
+        world = cni.race()
         doubtful(world)
         found = world.judged(VALIDATION, tmp_path)
         assert found.observed == "inconclusive", found.reason

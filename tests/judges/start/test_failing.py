@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns
-from tests.worlds import lifecycle as worlds
-from tests.worlds import start as worlds_start
+from tests.worlds import lifecycle, start
 from tests.worlds.start import SIDECAR, ident
 
 CRASHING, BARE = "start.crashing-sidecar", "start.no-probe"
@@ -18,7 +17,7 @@ Break = Callable[[World], object]
 
 
 def test_every_policy_is_told(tmp_path: Path) -> None:
-    found = worlds_start.failing().judged(CRASHING, tmp_path)
+    found = start.failing().judged(CRASHING, tmp_path)
     assert found.observed == "holds", found.reason
     assert set(found.measured) == {"Never", "OnFailure", "Always"}
     never = found.measured["Never"]
@@ -28,7 +27,7 @@ def test_every_policy_is_told(tmp_path: Path) -> None:
 
 
 def test_a_classic_app_runs_beside_a_crashing_sidecar(tmp_path: Path) -> None:
-    found = worlds_start.failing("classic").judged(CRASHING, tmp_path)
+    found = start.failing("classic").judged(CRASHING, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "app-ran"), found.reason
     assert all(one in found.reason for one in ("Never", "OnFailure", "Always"))
 
@@ -41,7 +40,7 @@ def app_of(world: World, role: str) -> None:
 
 
 def test_an_app_that_never_comes_is_stuck(tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     app_of(world, "subject")
     found = world.judged(CRASHING, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "stuck"), found.reason
@@ -49,7 +48,7 @@ def test_an_app_that_never_comes_is_stuck(tmp_path: Path) -> None:
 
 
 def test_an_app_that_ran_too_early_under_one_policy_is_enough(tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     its = ident("crash-always", "app")
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != its]
     world.created(3.0, its)
@@ -60,7 +59,7 @@ def test_an_app_that_ran_too_early_under_one_policy_is_enough(tmp_path: Path) ->
 
 def test_one_hazard_does_not_hide_another(tmp_path: Path) -> None:
     """Where an app is expected to be stuck under Never, one that ran too early is none of that."""
-    world = worlds_start.failing()
+    world = start.failing()
     app_of(world, "subject")
     its = ident("crash-always", "app")
     world.runtime = [one for one in world.runtime if one[2]["container_id"] != its]
@@ -71,7 +70,7 @@ def test_one_hazard_does_not_hide_another(tmp_path: Path) -> None:
 
 
 def test_an_app_that_is_stuck_under_another_policy_is_another_hazard(tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     app_of(world, "crash-always")
     found = world.judged(CRASHING, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "stuck-under-Always"), found.reason
@@ -135,7 +134,7 @@ def nothing_was_healed(world: World) -> None:
     ],
 )  # fmt: skip
 def test_crashes_without_proof_are_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     doubtful(world)
     assert world.judged(CRASHING, tmp_path).observed == "inconclusive"
 
@@ -149,7 +148,7 @@ def rebegin(world: World, role: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("pattern", ["native", "classic"])
 def test_without_a_probe_the_race_is_back(pattern: str, tmp_path: Path) -> None:
-    world = worlds_start.failing(pattern)
+    world = start.failing(pattern)
     rebegin(world, "bare", 1.5)
     found = world.judged(BARE, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
@@ -177,13 +176,13 @@ def no_bare_pod(world: World) -> None:
 
 @pytest.mark.parametrize("doubtful", [has_a_probe, bare_never_ready, bare_at_once, no_bare_pod])
 def test_a_race_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     doubtful(world)
     assert world.judged(BARE, tmp_path).observed == "inconclusive"
 
 
 def test_a_default_period_makes_the_app_late(tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     rebegin(world, "unhurried", 11.0)
     found = world.judged(PERIOD, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "late"), found.reason
@@ -217,7 +216,7 @@ def names_a_period(world: World) -> None:
 
 @pytest.mark.parametrize("doubtful", [slow_sidecar, did_not_wait, slow_to_run, names_a_period])
 def test_a_soon_app_that_says_nothing_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     doubtful(world)
     assert world.judged(PERIOD, tmp_path).observed == "inconclusive"
 
@@ -257,14 +256,14 @@ def _early_ends(world: World, seconds: float, code: int) -> None:
     [(signal_lost, "signal-lost"), (late, "late"), (killed_although_told, "late")],
 )
 def test_a_starting_sidecar_that_is_not_let_go(broken: Break, hazard: str, tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     broken(world)
     found = world.judged(EARLY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
 
 
 def already_ready(world: World) -> None:
-    worlds_start.ready(world, 2.5, "early", SIDECAR)
+    start.ready(world, 2.5, "early", SIDECAR)
 
 
 def other_ran(world: World) -> None:
@@ -282,21 +281,21 @@ def never_gone(world: World) -> None:
 
 @pytest.mark.parametrize("doubtful", [already_ready, other_ran, not_started, never_gone])
 def test_a_deletion_at_another_time_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.failing()
+    world = start.failing()
     doubtful(world)
     assert world.judged(EARLY, tmp_path).observed == "inconclusive"
 
 
 @pytest.mark.parametrize(("pattern", "least"), [("native", 6.8), ("classic", 6.8)])
 def test_the_cost_is_measured(pattern: str, least: float, tmp_path: Path) -> None:
-    found = worlds.lifecycle(pattern).judged(COST, tmp_path)
+    found = lifecycle.lifecycle(pattern).judged(COST, tmp_path)
     assert found.observed == "measured", found.reason
     assert float(str(found.measured["scheduled_to_app_ready_seconds"])) >= least
     assert found.measured["sidecar_start_seconds"] == pytest.approx(3.9)
 
 
 def test_a_pod_that_was_never_ready_has_no_cost(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     for line in world.watch:
         line["object"]["status"] = {}
     assert world.judged(COST, tmp_path).observed == "inconclusive"
@@ -305,15 +304,13 @@ def test_a_pod_that_was_never_ready_has_no_cost(tmp_path: Path) -> None:
 def test_an_app_that_another_thing_held_up(tmp_path: Path) -> None:
     """The probe passes 0.6 s after readiness, by the status; the machine makes the app's container
     4 s later."""
-    world = worlds_start.failing()
+    world = start.failing()
     world.runtime = [
-        one
-        for one in world.runtime
-        if one[2]["container_id"] != worlds_start.ident("unhurried", "app")
+        one for one in world.runtime if one[2]["container_id"] != start.ident("unhurried", "app")
     ]
     del world.stamps["unhurried.app"]
-    worlds_start.begin(world, 8.5, "unhurried", "app")
+    start.begin(world, 8.5, "unhurried", "app")
     sidecar = {"name": "sidecar", "started": True, "state": {"running": {}}}
-    worlds_start.status(world, 4.6, "unhurried", initContainerStatuses=[sidecar])
+    start.status(world, 4.6, "unhurried", initContainerStatuses=[sidecar])
     found = world.judged("start.probe-period", tmp_path)
     assert found.observed == "inconclusive" and "passed soon" in found.reason, found.reason

@@ -11,14 +11,14 @@ from conformance.judges.start import order as start
 from conformance.verdicts import expectations
 from tests.forge import bundle as forge
 from tests.forge.bundle import World, ns
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 ORDER, FIRST = "start.order", "start.first-request"
 Break = Callable[[World], object]
 
 
 def test_native_order_holds_with_its_gap(tmp_path: Path) -> None:
-    found = worlds.lifecycle().judged(ORDER, tmp_path)
+    found = lifecycle.lifecycle().judged(ORDER, tmp_path)
     assert found.observed == "holds"
     # from the end of the 200's head (frame 5 of the probe, 4 ms in) to /tasks/create, less its lag
     assert found.measured["smallest_ordered_gap_ms"] == pytest.approx(294, abs=3)
@@ -29,7 +29,7 @@ def test_native_order_holds_with_its_gap(tmp_path: Path) -> None:
 
 
 def test_classic_order_is_wrong_by_the_start_delay(tmp_path: Path) -> None:
-    found = worlds.lifecycle("classic").judged(ORDER, tmp_path)
+    found = lifecycle.lifecycle("classic").judged(ORDER, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order")
     assert found.measured["app_ahead_ms"] > 3000
 
@@ -39,13 +39,13 @@ def no_beacon(world: World) -> None:
 
 
 def test_order_that_holds_needs_no_beacon(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     no_beacon(world)
     assert world.judged(ORDER, tmp_path).observed == "holds"
 
 
 def test_that_envoy_was_not_even_started_needs_no_beacon(tmp_path: Path) -> None:
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     no_beacon(world)
     found = world.judged(ORDER, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order")
@@ -54,7 +54,7 @@ def test_that_envoy_was_not_even_started_needs_no_beacon(tmp_path: Path) -> None
 
 def test_a_blind_capture_cannot_blame_the_app(tmp_path: Path) -> None:
     """An earlier 200 may have been missed, and the sidecar has no stamps of its own."""
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     no_beacon(world)
     del world.stamps["subject.envoy"]
     assert world.judged(ORDER, tmp_path).observed == "inconclusive"
@@ -62,7 +62,7 @@ def test_a_blind_capture_cannot_blame_the_app(tmp_path: Path) -> None:
 
 def test_a_capture_that_was_blind_before_the_app_came_cannot_blame_it(tmp_path: Path) -> None:
     """The 200 that opened the gate may have passed just then, and the next one is not the first."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     probed_by_another(world)
     world.drop(world.stamps["subject.envoy"], "sidecar.exec")
     for seq in (48, 49):  # from 4.8 to 5.1 s, before the app's creation at 5.3 s
@@ -98,7 +98,7 @@ def _without_probes(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [only_the_second_run_waited, probed_by_another, probe_said_no])
 def test_native_worlds_with_a_wrong_order(tmp_path: Path, wrong: Break) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     wrong(world)
     found = world.judged(ORDER, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
@@ -126,7 +126,7 @@ def within_the_publishers_lag(world: World) -> None:
 
 def test_a_status_without_a_word_behind_it_is_one(tmp_path: Path) -> None:
     """Fluent Bit answers "HTTP/1.1 200" and no more; the kubelet takes it."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     _without_probes(world)
     world.probe(5.0, "200")
     found = world.judged(ORDER, tmp_path)
@@ -155,7 +155,7 @@ def not_injected(world: World) -> None:
 
 def not_as_the_index_says(world: World) -> None:
     for line in world.watch:
-        line["object"]["spec"] = worlds.spec("classic")
+        line["object"]["spec"] = lifecycle.spec("classic")
 
 
 def clock_stepped(world: World) -> None:
@@ -186,7 +186,7 @@ INCONCLUSIVE = [
 
 @pytest.mark.parametrize(("doubtful", "said"), INCONCLUSIVE)
 def test_what_cannot_carry_an_order(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     doubtful(world)
     found = world.judged(ORDER, tmp_path)
     assert found.observed == "inconclusive", found.reason
@@ -198,7 +198,7 @@ def test_what_cannot_carry_an_order(tmp_path: Path, doubtful: Break, said: str) 
 
 
 def test_the_first_request_holds(tmp_path: Path) -> None:
-    found = worlds.lifecycle().judged(FIRST, tmp_path)
+    found = lifecycle.lifecycle().judged(FIRST, tmp_path)
     assert found.observed == "holds"
     assert found.measured["after_first_instruction_ms"] == pytest.approx(10)
     assert [one.file for one in found.evidence] == [
@@ -218,7 +218,7 @@ def test_the_first_request_holds(tmp_path: Path) -> None:
     ],
 )
 def test_each_way_to_lose_the_first_request(tmp_path: Path, outcome: str, hazard: str) -> None:
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     (end,) = world.lines("subject.app", "request.end", kind="first")
     end["outcome"] = outcome
     found = world.judged(FIRST, tmp_path)
@@ -231,7 +231,7 @@ def test_what_is_lost_behind_a_ready_sidecar_is_not_lost_to_the_start(
     tmp_path: Path, outcome: str
 ) -> None:
     """The peer was away, say: no control arm expects that."""
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     (end,) = world.lines("subject.app", "request.end", kind="first")
     end["outcome"] = outcome
     found = world.judged(FIRST, tmp_path)
@@ -241,7 +241,7 @@ def test_what_is_lost_behind_a_ready_sidecar_is_not_lost_to_the_start(
 
 
 def test_only_the_second_run_was_answered(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     world.stamp(4.0, "subject.app", "app.started")
     world.attempt(4.01, "subject.app", "first", 0, "refused")
     found = world.judged(FIRST, tmp_path)
@@ -249,14 +249,14 @@ def test_only_the_second_run_was_answered(tmp_path: Path) -> None:
 
 
 def test_never_ended_while_the_app_came_to_its_end(tmp_path: Path) -> None:
-    world = worlds.lifecycle("classic")
+    world = lifecycle.lifecycle("classic")
     world.drop(world.stamps["subject.app"], "request.end", kind="first")
     found = world.judged(FIRST, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-request")
 
 
 def test_answered_past_the_sidecar(tmp_path: Path) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     (begin,) = world.lines("subject.app", "request.begin", kind="first")
     begin["via"] = "proxy"
     found = world.judged(FIRST, tmp_path)
@@ -296,7 +296,7 @@ def neither_end(world: World) -> None:
     ],
 )
 def test_what_cannot_carry_a_first_request(tmp_path: Path, doubtful: Break, said: str) -> None:
-    world = worlds.lifecycle()
+    world = lifecycle.lifecycle()
     doubtful(world)
     found = world.judged(FIRST, tmp_path)
     assert found.observed == "inconclusive", found.reason

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World, ns
-from tests.worlds import start as worlds_start
+from tests.worlds import start
 from tests.worlds.start import SECOND, SIDECAR, ident
 
 START, STOP, MIXED = "start.sequence", "stop.reverse-order", "mixed.order"
@@ -16,7 +16,7 @@ Break = Callable[[World], object]
 
 
 def test_a_chain_that_holds_tells_its_nearest_pair(tmp_path: Path) -> None:
-    found = worlds_start.sequence().judged(START, tmp_path)
+    found = start.sequence().judged(START, tmp_path)
     assert found.observed == "holds", found.reason
     assert "6 containers" in found.reason
     gaps = found.measured["gaps_ms"]
@@ -25,7 +25,7 @@ def test_a_chain_that_holds_tells_its_nearest_pair(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("behaviour", [START, STOP])
 def test_the_classic_pattern_has_no_such_order(tmp_path: Path, behaviour: str) -> None:
-    found = worlds_start.sequence("classic").judged(behaviour, tmp_path)
+    found = start.sequence("classic").judged(behaviour, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
 
 
@@ -64,7 +64,7 @@ def app_before_the_last_init_container_ended(world: World) -> None:
     [between_did_not_wait, second_beside_between, app_before_the_last_init_container_ended],
 )
 def test_one_link_that_does_not_hold_breaks_the_chain(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     wrong(world)
     found = world.judged(START, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
@@ -105,13 +105,13 @@ def between_is_unknown_to_the_runtime(world: World) -> None:
     ],
 )  # fmt: skip
 def test_a_chain_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     doubtful(world)
     assert world.judged(START, tmp_path).observed == "inconclusive"
 
 
 def test_the_reverse_order_counts_its_pairs(tmp_path: Path) -> None:
-    found = worlds_start.sequence().judged(STOP, tmp_path)
+    found = start.sequence().judged(STOP, tmp_path)
     assert found.observed == "holds", found.reason
     gaps = found.measured["gaps_ms"]
     assert isinstance(gaps, dict) and len(gaps) == 2
@@ -135,7 +135,7 @@ def _resignal(world: World, name: str, seconds: float, role: str = "subject") ->
 
 @pytest.mark.parametrize("wrong", [all_sidecars_when_the_app_is_gone, first_sidecar_with_the_app])
 def test_sidecars_that_are_not_in_reverse_order(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     wrong(world)
     found = world.judged(STOP, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
@@ -160,7 +160,7 @@ def never_deleted(world: World) -> None:
     "doubtful", [second_ended_at_once, second_ended_unsignalled, never_deleted]
 )
 def test_an_end_without_meaning_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     doubtful(world)
     assert world.judged(STOP, tmp_path).observed == "inconclusive"
 
@@ -169,7 +169,7 @@ def test_an_end_without_meaning_is_inconclusive(doubtful: Break, tmp_path: Path)
 def test_a_sidecar_that_crashed_was_not_signalled_out_of_its_order(
     tmp_path: Path, pattern: str
 ) -> None:
-    world = worlds_start.sequence(pattern)
+    world = start.sequence(pattern)
     for name in (SIDECAR, SECOND):
         its = ident("subject", name)
         world.journal = [one for one in world.journal if its not in one[1]]
@@ -185,7 +185,7 @@ def test_a_sidecar_that_crashed_was_not_signalled_out_of_its_order(
 
 
 def test_a_mixed_pod_tells_what_the_classic_sidecar_lacks(tmp_path: Path) -> None:
-    found = worlds_start.sequence().judged(MIXED, tmp_path)
+    found = start.sequence().judged(MIXED, tmp_path)
     assert found.observed == "holds", found.reason
     assert "after the app began" in found.reason
 
@@ -217,21 +217,21 @@ def native_was_signalled_with_the_app(world: World) -> None:
     ],
 )  # fmt: skip
 def test_a_native_sidecar_that_lost_its_place(wrong: Break, tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     wrong(world)
     found = world.judged(MIXED, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "wrong-order"), found.reason
 
 
 def test_a_classic_sidecar_that_has_a_place_contradicts_the_promise(tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     at(world, f"mixed.{SECOND}", "sidecar.ready", 4.3)
     found = world.judged(MIXED, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "ordered"), found.reason
 
 
 def test_a_pod_that_is_not_mixed_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     for line in world.watch:
         if line["object"]["metadata"]["name"] == "mixed":
             del line["object"]["spec"]["initContainers"][0]["restartPolicy"]
@@ -239,7 +239,7 @@ def test_a_pod_that_is_not_mixed_is_inconclusive(tmp_path: Path) -> None:
 
 
 def test_a_mixed_pod_whose_app_ended_at_once_is_inconclusive(tmp_path: Path) -> None:
-    world = worlds_start.sequence()
+    world = start.sequence()
     its = ident("mixed", "app")
     world.journal = [one for one in world.journal if its not in one[1]]
     world.signalled(14.0, its)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import GATEWAY, NONCE, World, ns
-from tests.worlds import start as worlds_start
+from tests.worlds import start
 
 UNREADY = "start.unready-sidecar"
 Break = Callable[[World], object]
 
 
 def test_an_app_that_waits_is_held_with_its_refusals(tmp_path: Path) -> None:
-    found = worlds_start.unready().judged(UNREADY, tmp_path)
+    found = start.unready().judged(UNREADY, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["refused_probes"] == 4
     assert found.measured["shown"] == "Init:0/1"
@@ -23,7 +23,7 @@ def test_an_app_that_waits_is_held_with_its_refusals(tmp_path: Path) -> None:
 
 
 def test_a_plain_sidecar_leaves_the_app_unprotected(tmp_path: Path) -> None:
-    found = worlds_start.unready("classic").judged(UNREADY, tmp_path)
+    found = start.unready("classic").judged(UNREADY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "unprotected"), found.reason
     assert "20 reset" in found.reason
 
@@ -33,7 +33,7 @@ def meshed(world: World) -> None:
 
 
 def test_a_mesh_that_is_not_there_lets_plaintext_out(tmp_path: Path) -> None:
-    world = worlds_start.unready("classic")
+    world = start.unready("classic")
     meshed(world)
     found = world.judged(UNREADY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "plaintext"), found.reason
@@ -41,7 +41,7 @@ def test_a_mesh_that_is_not_there_lets_plaintext_out(tmp_path: Path) -> None:
 
 
 def test_a_mesh_that_refuses_is_unprotected_but_leaks_nothing(tmp_path: Path) -> None:
-    world = worlds_start.unready("classic")
+    world = start.unready("classic")
     meshed(world)
     world.frames = [one for one in world.frames if b"cny." not in one[1]]
     found = world.judged(UNREADY, tmp_path)
@@ -68,7 +68,7 @@ def test_a_sidecar_that_wrote_late_that_it_was_ready(
     tmp_path: Path, probed: float, observed: str
 ) -> None:
     """It answers its probe, and writes that it is ready after that: the 200 opens the gate."""
-    world = worlds_start.unready()
+    world = start.unready()
     app_began_before_the_sidecar_was_ready(world)
     world.index["ports"]["health"] = 15021
     world.index["addresses"]["gateway"] = [GATEWAY]
@@ -78,10 +78,10 @@ def test_a_sidecar_that_wrote_late_that_it_was_ready(
 
 def not_shown(world: World) -> None:
     world.commands.clear()
-    worlds_start.shown(world, 7.0, "get pod subject", {"subject": "Running"})
+    start.shown(world, 7.0, "get pod subject", {"subject": "Running"})
 
 
-_APP = worlds_start.ident("subject", "app")
+_APP = start.ident("subject", "app")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ _APP = worlds_start.ident("subject", "app")
     ],
 )
 def test_native_worlds_that_break_it(broken: Break, hazard: str, tmp_path: Path) -> None:
-    world = worlds_start.unready()
+    world = start.unready()
     broken(world)
     found = world.judged(UNREADY, tmp_path)
     assert (found.observed, found.hazard) == ("broken", hazard), found.reason
@@ -114,17 +114,17 @@ def never_healed(world: World) -> None:
 
 def probes_of_another_pod(world: World) -> None:
     world.watch = [one for one in world.watch if one["kind"] != "Event"]
-    worlds_start.refusals(world, 5.0, uid="uid-other")
+    start.refusals(world, 5.0, uid="uid-other")
 
 
 def refused_once(world: World) -> None:
     world.watch = [one for one in world.watch if one["kind"] != "Event"]
-    worlds_start.refusals(world, 5.0, count=1)
+    start.refusals(world, 5.0, count=1)
 
 
 def refused_only_afterwards(world: World) -> None:
     world.watch = [one for one in world.watch if one["kind"] != "Event"]
-    worlds_start.refusals(world, 9.0)
+    start.refusals(world, 9.0)
 
 
 def app_never_came(world: World) -> None:
@@ -155,6 +155,6 @@ def kubectl_failed(world: World) -> None:
     ],
 )  # fmt: skip
 def test_a_wait_without_its_cause_is_inconclusive(doubtful: Break, tmp_path: Path) -> None:
-    world = worlds_start.unready()
+    world = start.unready()
     doubtful(world)
     assert world.judged(UNREADY, tmp_path).observed == "inconclusive"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.forge import wire
 from tests.forge.bundle import PEER, POD, World, ns
-from tests.worlds import mesh as worlds_mesh
+from tests.worlds import mesh
 from tests.worlds.mesh import KEPT, ROLES, keep, show
 
 KEEPALIVE, ROTATION = "stop.keepalive", "plane.rotation"
@@ -33,21 +33,21 @@ def ends(role: str, kind: str, at: float, how: str) -> Break:
             if one.get("connection") != name or one["event"] == "kept.open"
         ]
         world.drop(world.stamps[who], "kept.open", connection=name)
-        keep(world, role, kind, worlds_mesh.OPENED, at, how=how)
+        keep(world, role, kind, mesh.OPENED, at, how=how)
 
     return of
 
 
 class TestDrain:
     def test_all_connections_live(self, tmp_path: Path) -> None:
-        found = worlds_mesh.keepalive().judged(KEEPALIVE, tmp_path)
+        found = mesh.keepalive().judged(KEEPALIVE, tmp_path)
         assert found.observed == "holds", found.reason
         assert found.measured["connections"] == 6
         assert found.measured["messages"] > 50 and found.measured["messages_lost"] == 0
         assert found.measured["hook_ms_after_deletion"] == pytest.approx(100, abs=1)
 
     def test_the_classic_pattern_loses_them(self, tmp_path: Path) -> None:
-        found = worlds_mesh.keepalive("classic").judged(KEEPALIVE, tmp_path)
+        found = mesh.keepalive("classic").judged(KEEPALIVE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "connection-lost"), found.reason
         assert found.measured["connections_ended"] == 6
         assert found.measured["first_end_ms_after_deletion"] == pytest.approx(1600, abs=1)
@@ -57,7 +57,7 @@ class TestDrain:
         self, tmp_path: Path
     ) -> None:
         """The proxy's drain is over at 11.5 s: what ended before, something else has ended."""
-        world = worlds_mesh.keepalive("classic")
+        world = mesh.keepalive("classic")
         for role in ROLES:
             for kind in KEPT:
                 ends(role, kind, 10.2, "fin")(world)
@@ -86,20 +86,20 @@ class TestDrain:
     def test_one_that_is_ended_is_enough(
         self, tmp_path: Path, role: str, kind: str, how: str, hazard: str
     ) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         ends(role, kind, 12.0, how)(world)
         keep(world, role, kind, 12.3, 14.9, how="own", number=1)  # another takes its place
         found = world.judged(KEEPALIVE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", hazard), found.reason
 
     def test_a_request_lost_on_a_connection_that_stays(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         world.attempt(12.0, "subject.app", "pool", 9999, "wrong")
         found = world.judged(KEEPALIVE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", BESIDE)
 
     def test_an_answer_that_never_comes_is_a_loss(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         world.attempt(10.5, "peer.app", "raw", 9999, "ok")
         world.drop(
             world.stamps["peer.app"], "request.end", token="cny.0123456789ab.raw.peer.009999"
@@ -107,13 +107,13 @@ class TestDrain:
         assert world.judged(KEEPALIVE, tmp_path).hazard == BESIDE
 
     def test_what_ends_with_the_app_is_the_apps(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         for kind in KEPT:
             closed(world, "peer", kind)["how"] = "fin"
         assert world.judged(KEEPALIVE, tmp_path).observed == "holds"
 
     def test_what_the_proxies_end_between_them_is_measured(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         hello = (0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed(900))
         for end, until in (("fin", 11.0), ("rst", 12.0)):
             says = (*hello, *((seq % 2, wire.sealed()) for seq in range(10)))
@@ -121,7 +121,7 @@ class TestDrain:
             world.talk(9.0, (PEER, world.next_port()), (POD, 8080), *says, step=step, end=end)
         found = world.judged(KEEPALIVE, tmp_path)
         assert found.observed == "holds", found.reason
-        before = worlds_mesh.keepalive().judged(KEEPALIVE, tmp_path / "before").measured
+        before = mesh.keepalive().judged(KEEPALIVE, tmp_path / "before").measured
         more = found.measured["mesh_connections_ended"] - before["mesh_connections_ended"]
         assert more == 2
 
@@ -130,14 +130,14 @@ class TestDrain:
     def test_a_connection_that_falls_silent_is_no_proof(
         self, tmp_path: Path, role: str, kind: str
     ) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         ends(role, kind, 12.0, "")(world)
         assert world.judged(KEEPALIVE, tmp_path).observed == "inconclusive"
 
     @pytest.mark.parametrize("role", ROLES)
     @pytest.mark.parametrize("kind", KEPT)
     def test_every_kind_must_have_been_open(self, tmp_path: Path, role: str, kind: str) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         ends(role, kind, 9.9, "fin")(world)
         found = world.judged(KEEPALIVE, tmp_path)
         assert found.observed == "inconclusive" and f"{kind} of {role}" in found.reason
@@ -154,7 +154,7 @@ class TestDrain:
         ],
     )
     def test_what_cannot_carry_a_verdict(self, tmp_path: Path, doubtful: Break) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         doubtful(world)
         assert world.judged(KEEPALIVE, tmp_path).observed == "inconclusive"
 
@@ -162,33 +162,33 @@ class TestDrain:
 class TestRotation:
     @pytest.mark.parametrize("pattern", ["classic", "native"])
     def test_nobody_notices(self, tmp_path: Path, pattern: str) -> None:
-        found = worlds_mesh.keepalive(pattern).judged(ROTATION, tmp_path)
+        found = mesh.keepalive(pattern).judged(ROTATION, tmp_path)
         assert found.observed == "holds", found.reason
         assert found.measured["subject_certificates"] == 2
         assert [one.text.rpartition(" ")[2] for one in found.evidence] == ["a0", "b1"]
 
     def test_a_request_that_fails_breaks_it(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         world.attempt(9.0, "peer.app", "touch", 9999, "reset")
         found = world.judged(ROTATION, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-request")
 
     @pytest.mark.parametrize("kind", KEPT)
     def test_a_connection_that_ends_breaks_it(self, tmp_path: Path, kind: str) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         ends("subject", kind, 8.6, "fin")(world)
         assert world.judged(ROTATION, tmp_path).hazard == "connection-lost"
 
     def test_what_is_lost_before_the_use_or_in_the_drain_is_another_matter(
         self, tmp_path: Path
     ) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         world.attempt(6.0, "peer.app", "touch", 9998, "refused")
         world.attempt(10.5, "peer.app", "touch", 9999, "reset")
         assert world.judged(ROTATION, tmp_path).observed == "holds"
 
     def test_without_a_second_certificate_nothing_is_known(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         for line in world.logs["peer.envoy"]:
             line["peer_serial"] = "a0"
         world.attempt(9.0, "peer.app", "touch", 9999, "reset")  # whatever that was
@@ -197,14 +197,14 @@ class TestRotation:
 
     @pytest.mark.parametrize("role", ROLES)
     def test_anothers_certificate_is_none_of_the_pods(self, tmp_path: Path, role: str) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         for line in world.logs["peer.envoy"]:
             if line["peer_serial"] == "b1":
                 line["peer_uri"] = f"spiffe://sc.local/another-{role}"
         assert world.judged(ROTATION, tmp_path).observed == "inconclusive"
 
     def test_one_replaced_before_or_behind_the_window_does_not_count(self, tmp_path: Path) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         world.logs.pop("peer.envoy")
         show(world, 6.0, "a0")
         show(world, 6.5, "b1")
@@ -215,7 +215,7 @@ class TestRotation:
     def test_connections_must_be_older_than_the_certificate(
         self, tmp_path: Path, kind: str
     ) -> None:
-        world = worlds_mesh.keepalive()
+        world = mesh.keepalive()
         for line in world.stamps["subject.app"]:
             if line.get("connection") == f"{kind}.subject.0" and line["event"] == "kept.open":
                 line["ns"] += 3_000_000_000

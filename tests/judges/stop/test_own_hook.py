@@ -9,14 +9,14 @@ import pytest
 
 from tests.forge import wire
 from tests.forge.bundle import ENVOY, PEER, POD, World
-from tests.worlds import lifecycle as worlds
+from tests.worlds import lifecycle
 
 BEHAVIOUR = "stop.stale-prestop"
 Break = Callable[[World], object]
 
 
 def test_the_proxy_stays(tmp_path: Path) -> None:
-    found = worlds.lifecycle("native").judged(BEHAVIOUR, tmp_path)
+    found = lifecycle.lifecycle("native").judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("holds", ""), found.reason
     assert found.measured["hook_after_app_sigterm_ms"] == pytest.approx(50, abs=1)
     assert found.measured["requests_after"] >= 20
@@ -28,7 +28,7 @@ def test_the_proxy_stays(tmp_path: Path) -> None:
 )
 def test_a_request_lost_after_the_hook_is_a_hazard(tmp_path: Path, who: str, kind: str) -> None:
     """As on 1.28, where the proxy ends beside the app."""
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     world.unexited(ENVOY)
     world.exited(12.0, ENVOY)
     world.attempt(12.0, who, kind, 999, "reset")
@@ -38,7 +38,7 @@ def test_a_request_lost_after_the_hook_is_a_hazard(tmp_path: Path, who: str, kin
 
 
 def test_a_request_lost_with_the_proxy_there_is_another_hazard(tmp_path: Path) -> None:
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     world.attempt(12.0, "subject.app", "drain", 999, "reset")
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-while-the-sidecar-lived")
@@ -48,13 +48,13 @@ def test_a_request_lost_with_the_proxy_there_is_another_hazard(tmp_path: Path) -
 def test_what_is_lost_before_the_hook_or_at_the_apps_end_is_not_the_hooks(
     tmp_path: Path, at: float
 ) -> None:
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     world.attempt(at, "peer.app", "quick", 999, "reset")
     assert world.judged(BEHAVIOUR, tmp_path).observed == "holds"
 
 
 def test_a_side_that_was_never_answered_tells_nothing_of_the_hook(tmp_path: Path) -> None:
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     for line in world.stamps["subject.app"]:
         if line["event"] == "request.end":
             line["outcome"] = "reset"
@@ -77,8 +77,8 @@ def long_connection(until: float) -> Break:
 
 @pytest.mark.parametrize(("until", "ended"), [(12.0, 1), (16.0, 0)])
 def test_connections_that_were_open_are_followed(tmp_path: Path, until: float, ended: int) -> None:
-    before = worlds.lifecycle("native").judged(BEHAVIOUR, tmp_path / "before").measured
-    world = worlds.lifecycle("native")
+    before = lifecycle.lifecycle("native").judged(BEHAVIOUR, tmp_path / "before").measured
+    world = lifecycle.lifecycle("native")
     long_connection(until)(world)
     found = world.judged(BEHAVIOUR, tmp_path).measured
     assert found["open_connections"] == before["open_connections"] + 1
@@ -102,6 +102,6 @@ def silence(world: World) -> None:
     ],
 )
 def test_what_cannot_carry_a_verdict(tmp_path: Path, doubtful: Break) -> None:
-    world = worlds.lifecycle("native")
+    world = lifecycle.lifecycle("native")
     doubtful(world)
     assert world.judged(BEHAVIOUR, tmp_path).observed == "inconclusive"

@@ -1,52 +1,57 @@
-"""The sidecar's own records: Envoy's access log, as JSON lines in the container's output."""
+"""The sidecars' own records of the requests that they carried (FORMAT.md, requests/)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file
+from conformance.evidence import envoy_log
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file, requests_file
 from conformance.evidence.index import endpoint
-from conformance.evidence.parse import rfc3339_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.wire_connections import Connection
 from conformance.model import NS, Evidence
 
 _TOLD = 50
+INBOUND, OUTBOUND = "inbound", "outbound"
 Endpoint = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One request, as the sidecar recorded it. URIs are "" where there was no certificate.
+    """One request, as the sidecar recorded it.
 
-    peer_serial: of the client's certificate, inbound, where the sidecar records it. attempts: how
-    often the request was sent, outbound, where the sidecar records it; else 0.
+    file, line: where the sidecar said so. own, peer: the identities of this pod and of the other
+    one; "" where there was no certificate. peer_serial: of the client's certificate, inbound, where
+    the sidecar records it. status: HTTP's; 0 for no answer. begin_ns: None where that is not known.
+    attempts: how often the request was sent, outbound, where the sidecar records it; else 0.
     """
 
     file: str
     line: int
     direction: str
-    peer_uri: str
+    begin_ns: int | None
+    local: str
+    remote: str
+    own: str
+    peer: str
     peer_serial: str
-    own_uri: str
-    tls_version: str
-    code: int
-    start: int | None
+    tls: str
+    status: int
     path: str
     attempts: int
 
     @property
     def served(self) -> bool:
         """An answer came from the other side."""
-        return 200 <= self.code < 400
+        return 200 <= self.status < 400
 
     @property
     def evidence(self) -> Evidence:
-        """The line in the log."""
-        text = f"{self.direction}: {self.own_uri or 'none'} with {self.peer_uri or 'none'}"
+        """The line in which the sidecar said so."""
+        text = f"{self.direction}: {self.own or 'none'} with {self.peer or 'none'}"
         text += f", serial {self.peer_serial}" if self.peer_serial else ""
         return Evidence(self.file, line=self.line, text=text)
 
@@ -70,7 +75,7 @@ class Records:
 
     def of(self, connection: Connection) -> Sequence[Record]:
         """The records of a connection: outbound by the pod's end of it, inbound by the peer's."""
-        its = (
+        known = (
             self._outbound.get(connection.local, [])
             if connection.outbound
             else self._inbound.get(connection.remote, [])
@@ -78,20 +83,20 @@ class Records:
         # A port may be used again: a request belongs to the connection that was there at its time.
         # Outbound, it begins before the connection that is made for it (connect timeout: 1 s).
         begin, end = connection.first_ns - 2 * NS, connection.last_ns + NS
-        return [one for one in its if one.start is None or begin <= one.start <= end]
+        return [each for each in known if each.begin_ns is None or begin <= each.begin_ns <= end]
 
-    def add(self, record: Record, raw: Mapping[str, Any]) -> None:
+    def add(self, record: Record) -> None:
         """Take one record."""
         self.number += 1
-        if record.direction == "outbound":
-            _put(self._outbound, raw.get("upstream_local"), record)
+        if record.direction == OUTBOUND:
+            _put(self._outbound, record.local, record)
             if record.attempts:
                 self.sent.append(record)
-        elif record.direction == "inbound":
-            _put(self._inbound, raw.get("downstream_remote"), record)
+        elif record.direction == INBOUND:
+            _put(self._inbound, record.remote, record)
             if record.peer_serial:
                 self.shown.append(record)
-            if record.served and not record.peer_uri:
+            if record.served and not record.peer:
                 self.anonymous_number += 1
                 if len(self.anonymous) < _TOLD:
                     self.anonymous.append(record)
@@ -104,58 +109,46 @@ def records(bundle: Bundle, role: str = SUBJECT_ROLE) -> Records:
     """
     found = Records()
     for sidecar in bundle.index.sidecars:
-        file = log_file(role, sidecar)
-        for number, text in bundle.lines(file):
-            raw = _json_in(text)
-            if raw is not None and "direction" in raw:
-                found.add(_record(file, number, raw), raw)
+        for record in _read(bundle, role, sidecar):
+            found.add(record)
     if not found.number:
         raise Unjudgeable("the sidecar recorded no request of its own")
     return found
 
 
-def _json_in(text: str) -> Mapping[str, Any] | None:
-    """The JSON object that a line ends in; log lines of another kind have none."""
-    start = text.find("{")
-    if start < 0:
-        return None
+def _read(bundle: Bundle, role: str, sidecar: str) -> Iterator[Record]:
+    file = requests_file(role, sidecar)
+    if bundle.has(file) or bundle.index.cell.sidecar not in envoy_log.SIDECARS:
+        yield from _written(bundle, file)
+        return
+    log = log_file(role, sidecar)
+    for number, text in bundle.lines(log):
+        raw = envoy_log.request_of(text)
+        if raw is not None:
+            yield Record(file=log, line=number, **raw)
+
+
+def _written(bundle: Bundle, file: str) -> Iterator[Record]:
+    """The records of a file of requests/. Raises Unjudgeable."""
+    for number, text in bundle.lines(file):
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            said, _, line = str(raw.pop("source", f"{file}:{number}")).rpartition(":")
+            yield Record(file=said, line=int(line), **{**_NOTHING, **raw})
+        except (ValueError, TypeError) as error:
+            where = (Evidence(file, line=number),)
+            raise Unjudgeable(f"{file}:{number} cannot be read: {error}", evidence=where) from error
+
+
+# What a record says of a thing that its proxy does not record.
+_NOTHING: Mapping[str, Any] = {
+    "begin_ns": None, "local": "", "remote": "", "own": "", "peer": "", "peer_serial": "",
+    "tls": "", "status": 0, "path": "", "attempts": 0,
+}  # fmt: skip
+
+
+def _put(table: dict[Endpoint, list[Record]], where: str, record: Record) -> None:
     try:
-        raw = json.loads(text[start:])
-    except ValueError:
-        return None
-    return raw if isinstance(raw, dict) else None
-
-
-def _record(file: str, number: int, raw: Mapping[str, Any]) -> Record:
-    return Record(
-        file=file,
-        line=number,
-        direction=str(raw["direction"]),
-        peer_uri=_said(raw.get("peer_uri")),
-        peer_serial=_said(raw.get("peer_serial")),
-        own_uri=_said(raw.get("own_uri")),
-        tls_version=_said(raw.get("tls_version")),
-        code=int(_said(raw.get("response_code")) or 0),
-        start=_start(_said(raw.get("start"))),
-        path=_said(raw.get("token_path")),
-        attempts=int(_said(raw.get("attempts")) or 0),
-    )
-
-
-def _start(text: str) -> int | None:
-    try:
-        return rfc3339_ns(text)
-    except ValueError:
-        return None
-
-
-def _said(value: Any) -> str:
-    """Envoy writes null or "-" for what is not there."""
-    return "" if value in (None, "-") else str(value)
-
-
-def _put(table: dict[Endpoint, list[Record]], where: Any, record: Record) -> None:
-    try:
-        table.setdefault(endpoint(_said(where)), []).append(record)
+        table.setdefault(endpoint(where), []).append(record)
     except ValueError:
         return  # no connection was made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from conformance.evidence.bundle import Bundle, stamps_file
@@ -12,6 +12,9 @@ from conformance.model import Evidence
 
 OK = "ok"
 UNENDED = "unended"  # the sender never recorded how the attempt ended
+# What an answer of a proxy's own means (FORMAT.md, proxy_answers): it could not connect in its own
+# time; by its rules the sender may not ask.
+LATE, DENIED = "late", "denied"
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Attempt:
     """One request, from before its first byte to its end. via: how it ended up going.
 
     asked_via: how it was meant to go. connected_ns and local: of the last connection made for it.
+    answer: what the answer means where it is a proxy's own (LATE, DENIED), else "".
     """
 
     token: str
@@ -34,6 +38,7 @@ class Attempt:
     local: str
     file: str
     line: int
+    answer: str = ""
 
     @property
     def bypassed(self) -> bool:
@@ -58,24 +63,28 @@ def attempts(bundle: Bundle, role: str, container: str) -> Iterator[Attempt]:
     A token that begins again (the sender was restarted) ends the attempt before it.
     """
     file = stamps_file(role, container)
+    answers = bundle.index.proxy_answers
     begun: dict[str, list[Line]] = {}
     for line in bundle.stamps(role, container):
         if line.event == "request.begin":
             before = begun.pop(line["token"], None)
             if before:
-                yield _attempt(file, before, None)
+                yield _attempt(file, answers, before, None)
             begun[line["token"]] = [line]
         elif line.event == "request.connected" and line["token"] in begun:
             begun[line["token"]].append(line)
         elif line.event == "request.end" and line["token"] in begun:
-            yield _attempt(file, begun.pop(line["token"]), line)
+            yield _attempt(file, answers, begun.pop(line["token"]), line)
     for rest in begun.values():
-        yield _attempt(file, rest, None)
+        yield _attempt(file, answers, rest, None)
 
 
-def _attempt(file: str, lines: list[Line], end: Line | None) -> Attempt:
+def _attempt(
+    file: str, answers: Mapping[str, tuple[str, ...]], lines: list[Line], end: Line | None
+) -> Attempt:
     begin, connected = lines[0], lines[-1] if len(lines) > 1 else None
     asked = str(begin.get("via", ""))
+    detail = str(end.get("detail", "")) if end else ""
     return Attempt(
         token=begin["token"],
         kind=begin["kind"],
@@ -84,13 +93,18 @@ def _attempt(file: str, lines: list[Line], end: Line | None) -> Attempt:
         asked_via=asked,
         via=str((end or connected or begin).get("via", asked)),
         outcome=str(end["outcome"]) if end else UNENDED,
-        detail=str(end.get("detail", "")) if end else "",
+        detail=detail,
         end_ns=end.ns if end else None,
         connected_ns=connected.ns if connected else None,
         local=str(connected.get("local", "")) if connected else "",
         file=file,
         line=(end or begin).number,
+        answer=next((meaning for meaning in answers if _said(detail, answers[meaning])), ""),
     )
+
+
+def _said(detail: str, words: Iterable[str]) -> bool:
+    return any(one in detail for one in words)
 
 
 def by_outcome(found: Iterable[Attempt]) -> dict[str, int]:

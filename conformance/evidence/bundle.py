@@ -200,6 +200,11 @@ def stamps_file(role: str, container: str) -> str:
     return f"stamps/{role}.{container}.jsonl"
 
 
+def requests_file(role: str, container: str) -> str:
+    """The file with the requests that a role's sidecar says it carried."""
+    return f"requests/{role}.{container}.jsonl"
+
+
 def log_file(role: str, container: str) -> str:
     """The file with the output of a role's container."""
     return f"logs/{role}.{container}.log"

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.evidence import envoy_log
 from conformance.model import Cell
+
+# What bundles did not say that were made when every proxy was Envoy.
+_FORMERLY = {"late": envoy_log.LATE}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ class FileMark:
 
 @dataclass(frozen=True)
 class Index:
-    """The index. Addresses are in their shortest form; seconds are as set, not as measured."""
+    """The index. Addresses are in their shortest form; seconds are as set, not as measured.
+
+    proxy_answers: what an answer of a proxy's own means → the words by which a sender's detail of
+    it is known (see attempts.Attempt.answer).
+    """
 
     cell: Cell
     nonce: str
@@ -56,6 +64,7 @@ class Index:
     app_drain_seconds: float
     sidecar_drain_seconds: float
     job_bound_seconds: float
+    proxy_answers: Mapping[str, tuple[str, ...]]
     files: Mapping[str, FileMark]
 
     @property
@@ -111,6 +120,9 @@ def read(raw: Mapping[str, Any]) -> Index:
         app_drain_seconds=float(raw.get("app_drain_seconds", 0)),
         sidecar_drain_seconds=float(raw.get("sidecar_drain_seconds", 0)),
         job_bound_seconds=float(raw.get("job_bound_seconds", 0)),
+        proxy_answers={
+            meaning: tuple(words) for meaning, words in raw.get("proxy_answers", _FORMERLY).items()
+        },
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts
+from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NS, Measured
@@ -57,11 +57,8 @@ def crowded(sent: Iterable[Attempt]) -> int:
 
 
 def _merely_late(one: Attempt) -> bool:
-    """Whether its time was over, by its sender or by a proxy that could not connect in its own.
-
-    The words are Envoy's (source/common/http/utility.cc, resetReasonToString).
-    """
-    return one.outcome in (TIMEOUT, UNENDED) or "connection timeout" in one.detail
+    """Whether its time was over, by its sender or by a proxy that could not connect in its own."""
+    return one.outcome in (TIMEOUT, UNENDED) or one.answer == LATE
 
 
 def blamable(

@@ -26,7 +26,7 @@ from conformance.observe.scenarios.job.batch import BOUND_SECONDS
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
 from conformance.observe.watch import STATUSES, Json
 from conformance.plan.catalogue import scenarios
-from conformance.sidecars.driver import Admitted, KeepsRecords, load
+from conformance.sidecars.driver import Admitted, KeepsRecords, TellsRequests, load
 
 SCHEMA = 1
 
@@ -68,6 +68,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
             driver.keep_records(handle, client, namespace, started, bundle)
         stage.strike()
         index = _index(stage, subject)
+    if isinstance(driver, TellsRequests):  # the logs have come to their end
+        driver.write_requests(bundle)
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
     index["trouble"] = [*stage.watch.trouble, *_extract(stage, index, begins)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}
@@ -114,6 +116,7 @@ def _index(stage: Stage, subject: str) -> Json:
         "sidecar_drain_seconds": facts.sidecar_drain_seconds,
         "app_drain_seconds": _app_drain(spec),
         "job_bound_seconds": BOUND_SECONDS,
+        "proxy_answers": {key: list(words) for key, words in facts.proxy_answers.items()},
         "versions": _versions(stage),
     }
 

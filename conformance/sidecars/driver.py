@@ -47,6 +47,8 @@ class Facts:
     certificate_seconds: how long the pods' certificates live where that is short enough to see
     them replaced; 0 for "much longer than the cell".
     proxy: the program that carries the traffic, where the main process has it as its child.
+    proxy_answers: what an answer of the proxy's own means ("late", "denied": FORMAT.md) → words of
+    which the senders' detail of such an answer has one.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Facts:
     quit_url: str = ""
     certificate_seconds: float = 0
     proxy: str = ""
+    proxy_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Driver(Protocol):
@@ -136,6 +139,16 @@ class KeepsRecords(Protocol):
         refused, one object a line: {"by", "file", "line", "text"}; it is there and empty when the
         control plane was asked and knows of none.
         """
+        ...
+
+
+@runtime_checkable
+class TellsRequests(Protocol):
+    """What a driver has besides when its sidecar carries the app's traffic."""
+
+    def write_requests(self, bundle: Path) -> None:
+        """Write what its proxies say of the requests that they carried, in the neutral words of
+        FORMAT.md: <bundle>/requests/<role>.<container>.jsonl, from logs/, which are complete."""
         ...
 
 
@@ -239,6 +252,7 @@ class OwnsPlane(Protocol):
 # What a driver implements for what its registration gives, and for nothing else. The other
 # abilities ask for no method: Facts say them, or the pods.
 PROTOCOLS: Mapping[Ability, type] = {
+    Ability.MESH: TellsRequests,
     Ability.AILS: Ails,
     Ability.UPGRADE: Upgrades,
     Ability.FLIP: FlipsPattern,

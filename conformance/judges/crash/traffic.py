@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 
 from conformance.evidence import windows
-from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome, served
+from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts, by_outcome, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -225,11 +225,8 @@ def _hanging(bundle: Bundle, found: Sequence[Crash]) -> list[Attempt]:
 
 
 def _late(one: Attempt) -> bool:
-    """Whether its time was over, by its sender or by a proxy: slow or hanging, and not turned away.
-
-    The words are Envoy's (source/common/http/utility.cc, resetReasonToString).
-    """
-    return one.outcome == "timeout" or "connection timeout" in one.detail
+    """Whether its time was over, by its sender or by a proxy: slow or hanging, not turned away."""
+    return one.outcome == "timeout" or one.answer == LATE
 
 
 def _settling(one: Crash) -> Window:

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from conformance.evidence import windows
 from conformance.evidence.access_log import Record, Records, records
-from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, served
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file
+from conformance.evidence.attempts import DENIED, OK, Attempt, attempts, by_outcome, served
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file, requests_file
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside
@@ -24,11 +24,12 @@ from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 _BEHAVIOUR = "mutual.identity"
 _STRANGER = "dial-tls"
 # How a server says no to a client that shows no certificate. "refused" and "timeout" are no such
-# answer (nobody was there); "wrong" is an HTTP answer: the handshake had been accepted.
+# answer (nobody was there); "wrong" is an HTTP answer: the handshake had been accepted, and what
+# follows is a refusal where the proxy's own rules deny the request (DENIED).
 _TURNED_AWAY = ("closed", "reset")
 _TOLD = 50
-# Envoy writes its records down at least this often (--file-flush-interval-msec: 0.2 s in the
-# reference mesh, 1 s in Istio's): what ended later than that before a kill may be lost.
+# A proxy writes its records down at least this often (FORMAT.md, requests/): what ended later than
+# that before a kill may be lost.
 FLUSH_NS = 1 * NS
 
 
@@ -85,9 +86,14 @@ def mutual(bundle: Bundle) -> Finding:
     )
 
 
+def _accepted(one: Attempt) -> bool:
+    """Whether a client got an answer that no proxy gives to those that it turns away."""
+    return one.outcome == OK or (one.outcome == "wrong" and one.answer != DENIED)
+
+
 def _let_in(bundle: Bundle, strangers: Sequence[Attempt], measured: Measured) -> Finding | None:
     reached = served(bundle, SUBJECT_ROLE, bundle.index.app, (_STRANGER,))
-    let_in = [one for one in strangers if one.outcome in (OK, "wrong") or one.token in reached]
+    let_in = [one for one in strangers if _accepted(one) or one.token in reached]
     if not let_in:
         return None
     return Finding(
@@ -136,14 +142,13 @@ def _wrong(
         (connection, record)
         for connection, its in joined
         for record in its
-        if (record.peer_uri and record.peer_uri != peer)
-        or (record.own_uri and record.own_uri != own)
+        if (record.peer and record.peer != peer) or (record.own and record.own != own)
     ]
     anonymous = [
         (connection, record)
         for connection, its in joined
         for record in its
-        if record.served and not (record.peer_uri and record.own_uri)
+        if record.served and not (record.peer and record.own)
     ]
     for pairs, hazard in ((wrong, "wrong-identity"), (anonymous, "not-mutual")):
         if pairs:
@@ -152,8 +157,8 @@ def _wrong(
                 _BEHAVIOUR,
                 "broken",
                 f"{len(pairs)} requests on connections with the peer carry other identities than "
-                f"{own} and {peer}: first {record.own_uri or 'none'} and "
-                f"{record.peer_uri or 'none'}.",
+                f"{own} and {peer}: first {record.own or 'none'} and "
+                f"{record.peer or 'none'}.",
                 hazard=hazard,
                 measured=measured,
                 evidence=[
@@ -170,7 +175,9 @@ def _require_strangers(
     turned_away = [
         one
         for one in strangers
-        if one.outcome in _TURNED_AWAY and one.local and wire.shook_hands(one.local)
+        if (one.outcome in _TURNED_AWAY or one.answer == DENIED)
+        and one.local
+        and wire.shook_hands(one.local)
     ]
     if not turned_away:
         raise Unjudgeable(
@@ -188,7 +195,9 @@ def _answered(bundle: Bundle, unknown: list[Connection]) -> list[Connection]:
     A proxy opens a connection ahead of need, and its first request may come seconds later: too late
     to end before the sidecar does.
     """
-    if not unknown or not bundle.has(log_file("peer", bundle.index.sidecars[0])):
+    sidecar = bundle.index.sidecars[0]
+    sources = (requests_file("peer", sidecar), log_file("peer", sidecar))
+    if not unknown or not any(bundle.has(file) for file in sources):
         return unknown
     said = records(bundle, "peer")
     found = []
@@ -225,7 +234,7 @@ def _require_joined(
         )
     for outbound, word in ((True, "to"), (False, "from")):
         if not any(
-            any(record.served and record.peer_uri and record.own_uri for record in its)
+            any(record.served and record.peer and record.own for record in its)
             for one, its in joined
             if one.outbound == outbound and one.tls
         ):
@@ -265,9 +274,7 @@ def _measured(
     versions: dict[str, Value] = {}
     for _, its in joined:
         for record in its:
-            versions[record.tls_version or "none"] = (
-                int(versions.get(record.tls_version or "none") or 0) + 1
-            )
+            versions[record.tls or "none"] = int(versions.get(record.tls or "none") or 0) + 1
     return {
         "steady_seconds": round(steady.seconds, 3),
         "strangers": len(strangers),

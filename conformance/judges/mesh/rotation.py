@@ -27,7 +27,8 @@ def unnoticed(bundle: Bundle) -> Finding:
     window = _window(bundle)
     shown = {role: _shown(bundle, role) for role in kept.ROLES}
     replaced = {
-        role: [one for one in its[1:] if (one.start or 0) in window] for role, its in shown.items()
+        role: [one for one in its[1:] if (one.begin_ns or 0) in window]
+        for role, its in shown.items()
     }
     found = kept.connections(bundle)
     sent = kept.sent(bundle, window)
@@ -64,8 +65,8 @@ def unnoticed(bundle: Bundle) -> Finding:
             evidence=kept.evidence(ended, lost),
         )
     second = replaced[SUBJECT_ROLE][0]
-    across = kept.in_use_at(found, second.start or 0, "when the certificate was replaced")
-    kept.require_used(across, Window("after", second.start or 0, window.end))
+    across = kept.in_use_at(found, second.begin_ns or 0, "when the certificate was replaced")
+    kept.require_used(across, Window("after", second.begin_ns or 0, window.end))
     if len(sent) < MIN_REQUESTS:
         raise Unjudgeable(f"{len(sent)} requests, and {MIN_REQUESTS} are needed", measured=measured)
     return Finding(
@@ -93,9 +94,9 @@ def _shown(bundle: Bundle, role: str) -> Sequence[Record]:
     identity = bundle.index.identities[role]
     first: dict[str, Record] = {}
     for one in records(bundle, other).shown:
-        if one.peer_uri != identity or one.start is None:
+        if one.peer != identity or one.begin_ns is None:
             continue
         before = first.get(one.peer_serial)
-        if before is None or one.start < (before.start or 0):
+        if before is None or one.begin_ns < (before.begin_ns or 0):
             first[one.peer_serial] = one
-    return sorted(first.values(), key=lambda one: one.start or 0)
+    return sorted(first.values(), key=lambda one: one.begin_ns or 0)

@@ -293,7 +293,7 @@ def _retried(bundle: Bundle, window: Window) -> dict[str, Value]:
             counted += [
                 one
                 for one in records(bundle, role).sent
-                if (one.start or 0) in window and any(kind in one.path for kind in meant)
+                if (one.begin_ns or 0) in window and any(kind in one.path for kind in meant)
             ]
     retried = sum(one.attempts > 1 for one in counted)
     return {"retried_by_the_proxies": retried if counted else None}

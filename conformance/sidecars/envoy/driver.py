@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 
+from conformance.evidence.envoy_log import LATE
 from conformance.machine.paths import FIXTURES
 from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
+from conformance.sidecars.envoy import requests
 from conformance.sidecars.envoy.certificates import Authority, identity
 
 if TYPE_CHECKING:
@@ -111,6 +114,7 @@ class Driver:
             start_delay_seconds=START_DELAY,
             sidecar_drain_seconds=DRAIN,
             proxy="envoy",
+            proxy_answers={"late": LATE},
             quit_url=f"http://127.0.0.1:{ADMIN_PORT}/quitquitquit",
         )
 
@@ -121,6 +125,10 @@ class Driver:
     def ail_command(self) -> Sequence[str]:
         """Close the gate of its health endpoint (fixtures/envoy/config.py, GATE)."""
         return _admin("/runtime_modify?sidecar.ready=0")
+
+    def write_requests(self, bundle: Path) -> None:
+        """From Envoy's access log, which is in the container's output."""
+        requests.write(bundle, CONTAINER)
 
 
 def _admin(path: str) -> Sequence[str]:

@@ -27,8 +27,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.evidence.envoy_log import LATE
 from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
+from conformance.sidecars.envoy import requests
 from conformance.sidecars.istio import release as istio_release
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ class Driver:
             quit_url=f"http://127.0.0.1:{AGENT_PORT}/quitquitquit",
             certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
             proxy="envoy",
+            proxy_answers={"late": LATE},
         )
 
     def quit_command(self) -> Sequence[str]:
@@ -236,6 +239,10 @@ class Driver:
         from conformance.sidecars.istio.records import keep
 
         keep(cluster, client, namespace, since_ns, bundle)
+
+    def write_requests(self, bundle: Path) -> None:
+        """From Envoy's access log, which is in the container's output."""
+        requests.write(bundle, CONTAINER)
 
 
 def identity(namespace: str, role: str) -> str:

@@ -8,7 +8,7 @@
 #
 # Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL=; RESULTS= names another
 # folder for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
-# STRICT=1, ISTIO_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
+# STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
 .PHONY: help conformance test bench lint list clean clean-all .venv-ready .python-ready
@@ -28,7 +28,7 @@ CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
 	$(call option,level,$(LEVEL)) \
 	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
 	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT)) \
-	$(call option,istio-version,$(ISTIO_VERSION))
+	$(call option,istio-version,$(ISTIO_VERSION)) $(call option,linkerd-version,$(LINKERD_VERSION))
 OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \
 	$(call flag,keep,$(KEEP)) $(call flag,strict-promises,$(STRICT))
 

@@ -29,7 +29,7 @@ from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.observe.watch import STATUSES, Json, NamespaceWatch
 from conformance.sidecars import manifests
-from conformance.sidecars.driver import Driver, Facts, Manifest
+from conformance.sidecars.driver import Driver, Facts, IntroducesWitness, Manifest, TunesPlane
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
 # $1: a container's id. $2: a signal. $3: the name of the main process' child, "" for itself.
@@ -40,6 +40,7 @@ kill -s "$2" "$pid"
 """
 ROLE_LABEL = "app"
 APP_CONTAINER = "app"
+WITNESS, DIALER = "witness", "dialer"  # pods outside the mesh
 
 
 class Stuck(Exception):
@@ -89,9 +90,12 @@ class Stage:
         self.core.create_namespace(
             {"metadata": {"name": self.namespace, "labels": {"sidecar-conformance": "cell"}}}
         )
+        plane = contextlib.ExitStack()
         try:
             self._await_service_account()
             self.watch.start()
+            if isinstance(self.driver, TunesPlane):
+                plane.enter_context(self.driver.tuned(self.handle, self.client, self.cell))
             self.driver.prepare(self.cell, self.namespace, self.client)
             yield
         finally:
@@ -100,6 +104,7 @@ class Stage:
                 self.core.delete_namespace(self.namespace, grace_period_seconds=0)
             with contextlib.suppress(k8s.ApiException):
                 self.afterwards.close()
+            plane.close()
 
     def strike(self) -> None:
         """End every pod and wait for its network namespace to go: nobody writes to the bundle
@@ -172,9 +177,18 @@ class Stage:
         """Create the Services and the pods around the pod under test, and await them all."""
         self.create("services")
         for pod in pods:
-            self.create(pod, role=pod if pod == "peer" else "")
+            self.create(pod, role=pod if pod == "peer" else "", alter=self._told)
         for pod in pods:
             self.await_ready(pod)
+        if WITNESS in pods and isinstance(self.driver, IntroducesWitness):
+            found = self.watch.newest("Pod", WITNESS) or {}
+            self.driver.introduce_witness(self.namespace, self.client, found["status"]["podIP"])
+
+    def _told(self, document: Manifest) -> None:
+        """Tell the dialer which name a TLS hello must have, where the sidecar wants one."""
+        if document["metadata"]["name"] == DIALER and self.facts.server_name:
+            (container,) = document["spec"]["containers"]
+            manifests.set_variable(container, "SC_SERVER_NAME", self.facts.server_name)
 
     def wait(
         self,

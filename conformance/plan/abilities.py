@@ -30,8 +30,8 @@ class Ability(StrEnum):
         "It knows a Service's endpoints by itself, and does not wait for kube-proxy.",
     )
     UPGRADE = "upgrade", "A second control plane can stand beside the first."
-    FLIP = "flip", "Its next control plane can have another default pattern."
-    OUTAGE = "outage", "A cell can have a control plane and an injector of its own, to lose them."
+    FLIP = "flip", "An upgrade can change its default pattern."
+    OUTAGE = "outage", "A cell can have a control plane and an injector for itself, to lose them."
     ROTATION = "rotation", "Its certificates can be replaced while a cell is watched."
     DRAIN_HOOK = (
         "drain-hook",

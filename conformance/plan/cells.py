@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from conformance.errors import UsageProblem
 from conformance.model import Cell, Pattern
 from conformance.plan.catalogue import Scenario, behaviours, scenarios
-from conformance.plan.selection import Selection
+from conformance.plan.selection import Selection, runs_on
 from conformance.plan.sidecars import REGISTRY, Registration
 
 # The minor whose images are the likeliest to be there, and where all promises are stable: first.
@@ -36,6 +36,8 @@ def cells(selection: Selection) -> Sequence[Cell]:
             for scenario in selection.scenarios:
                 if not driver.meant_by(scenarios()[scenario].needs):
                     continue
+                if not runs_on(driver, selection.versions.get(sidecar, ""), k8s):
+                    continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
                 for mode in _modes(driver, scenarios()[scenario]):
@@ -45,12 +47,17 @@ def cells(selection: Selection) -> Sequence[Cell]:
                         cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
                         if driver.has(mode, pattern) and judged_in(cell, selection.behaviours):
                             found.append(cell)
-    found.sort(key=lambda cell: (versions.index(cell.k8s), scenarios()[cell.scenario].alone))
+    found.sort(key=lambda cell: (versions.index(cell.k8s), alone(cell)))
     if not found:
         raise UsageProblem(
             "Nothing to run: no cell fits all of the given options together; leave one out."
         )
     return found
+
+
+def alone(cell: Cell) -> bool:
+    """Whether no other cell of its cluster is to be observed meanwhile."""
+    return scenarios()[cell.scenario].alone or cell.scenario in REGISTRY[cell.sidecar].alone
 
 
 def items(selection: Selection) -> Sequence[Item]:

@@ -11,8 +11,9 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from conformance.errors import Problem, UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
@@ -75,6 +76,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
+    for name in sidecars if given.get("k8s") not in (None, "", "all") else ():
+        _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
@@ -116,10 +119,33 @@ def _version(driver: Registration, given: Mapping[str, str | None]) -> str:
     if not option:
         return ""
     asked = given.get(option.replace("-", "_")) or os.environ.get(driver.version_variable, "")
-    module, _, function = driver.check.partition(":")
-    if function:
-        getattr(importlib.import_module(module), function)(asked.strip())
+    if driver.check:
+        _function(driver.check)(asked.strip())
     return asked.strip()
+
+
+def runs_on(driver: Registration, version: str, k8s: str) -> bool:
+    """Whether a version of a sidecar ("" for its default) can run on a version of Kubernetes."""
+    return not driver.oldest or _function(driver.oldest)(version) <= minor_number(k8s)
+
+
+def _require_runs(driver: Registration, version: str, named: Sequence[str]) -> None:
+    """Raises UsageProblem for a version of Kubernetes that the user named, and the sidecar's
+    version does not run on."""
+    old = [k8s for k8s in named if not runs_on(driver, version, k8s)]
+    if old:
+        raise UsageProblem(
+            f"K8S={','.join(old)} is too old for {driver.name} {version}".rstrip()
+            + f", which needs 1.{_function(driver.oldest)(version)} or newer; choose that, or an "
+            f"older {driver.name} ({driver.version_variable})."
+        )
+
+
+def _function(name: str) -> Callable[[str], Any]:
+    """A function of a driver's own, by "module:function"."""
+    module, _, function = name.partition(":")
+    found: Callable[[str], Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _default_k8s(known: Sequence[str]) -> tuple[str, ...]:

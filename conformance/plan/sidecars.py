@@ -39,6 +39,10 @@ class Registration:
     variable of the environment, by which the user chooses its version; "" where there is no choice.
     check: "module:function" of the package that raises UsageProblem for a version that cannot be;
     standard library only, too.
+    oldest: "module:function" of the package that says the oldest minor of Kubernetes (31) that a
+    version can run on; standard library only, too.
+    alone: scenarios that it plays with its one control plane, which every other cell of the
+    cluster would feel.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
     """
 
@@ -51,6 +55,8 @@ class Registration:
     controls: tuple[str, ...] = ()
     version_option: str = ""
     check: str = ""
+    oldest: str = ""
+    alone: tuple[str, ...] = ()
     gives: tuple[Ability, ...] = ()
     wants: tuple[Ability, ...] = ()
 
@@ -97,14 +103,15 @@ def read(name: str, package: str, folder: Path) -> Registration:
     with (folder / REGISTRATION).open("rb") as source:
         given: dict[str, Any] = tomllib.load(source)
     given.pop("row", None)  # its expectations, where they are few
-    for key in ("modes", "patterns", "controls"):
+    for key in ("modes", "patterns", "controls", "alone"):
         if key in given:
             given[key] = tuple(given[key])
     for key in ("gives", "wants"):
         given[key] = tuple(Ability(word) for word in given.get(key, ()))
     given["only"] = {mode: tuple(patterns) for mode, patterns in given.get("only", {}).items()}
-    if given.get("check"):
-        given["check"] = f"{package}.{given['check']}"
+    for key in ("check", "oldest"):
+        if given.get(key):
+            given[key] = f"{package}.{given[key]}"
     return Registration(name=name, package=package, folder=folder, **given)
 
 

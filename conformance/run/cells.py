@@ -17,7 +17,7 @@ from conformance.machine import locks, timing
 from conformance.machine.capacity import room
 from conformance.model import Cell, Finding
 from conformance.observe import cell as cell_observer
-from conformance.plan.catalogue import scenarios
+from conformance.plan import cells as plan
 
 # Cold, a node image is built from source first; on two cores several minors take long. The
 # controlling process reports a cluster that cannot come much earlier than this.
@@ -101,7 +101,7 @@ class Observatory:
 
 def _turn(cell: Cell, handle: clusters.ClusterHandle) -> locks.Lock:
     """Cells of a cluster are observed side by side, but for those that want it for themselves."""
-    lock = locks.exclusive if scenarios()[cell.scenario].alone else locks.shared
+    lock = locks.exclusive if plan.alone(cell) else locks.shared
     return lock(handle.kubeconfig.with_name("turn.lock"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -49,6 +50,8 @@ class Facts:
     proxy: the program that carries the traffic, where the main process has it as its child.
     proxy_answers: what an answer of the proxy's own means ("late", "denied": FORMAT.md) → words of
     which the senders' detail of such an answer has one.
+    ready_path: what tells of the sidecar's readiness, on its health port. server_name: what a
+    client must name in its TLS hello (SNI) to be shown the subject's certificate; "" for anything.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Facts:
     certificate_seconds: float = 0
     proxy: str = ""
     proxy_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ready_path: str = "/healthz/ready"
+    server_name: str = ""
 
 
 class Driver(Protocol):
@@ -153,6 +158,28 @@ class TellsRequests(Protocol):
 
 
 @runtime_checkable
+class TunesPlane(Protocol):
+    """What a driver has besides when some scenarios need its one control plane to be set otherwise.
+    Its registration has them to be played alone."""
+
+    def tuned(
+        self, cluster: ClusterHandle, client: Any, cell: Cell
+    ) -> AbstractContextManager[None]:
+        """The control plane is as the cell needs it inside the block."""
+        ...
+
+
+@runtime_checkable
+class IntroducesWitness(Protocol):
+    """What a driver has besides when its mesh would send plaintext to a witness that it knows
+    nothing of."""
+
+    def introduce_witness(self, namespace: str, client: Any, address: str) -> None:
+        """Have it send nothing but TLS to the witness' mesh port. address: the witness' own."""
+        ...
+
+
+@runtime_checkable
 class Ails(Protocol):
     """What a driver has besides when its sidecar can be made to fail its liveness probe."""
 
@@ -185,11 +212,23 @@ class Upgrades(Protocol):
 
 
 @runtime_checkable
-class FlipsPattern(Upgrades, Protocol):
-    """What a driver has besides when its next control plane has another default pattern."""
+class FlipsPattern(Protocol):
+    """What a driver has besides when an upgrade can change its default pattern."""
 
-    def next_plane(self) -> str:
-        """The next control plane's own name, for inject_by."""
+    def before_flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
+        """Have all that the flip takes; ``tag`` leads to the control plane as it is."""
+        ...
+
+    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
+        """Make the upgrade: pods that are made from now on get the other default pattern."""
+        ...
+
+    def foretold(self, cluster: ClusterHandle, pod: Manifest) -> Manifest:
+        """The marked pod, to be told by a dry run before the flip what it will be after it."""
+        ...
+
+    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
+        """As inject, by the control plane that ``tag`` leads to when the pod is made."""
         ...
 
     def undecided(self, pod: Manifest) -> Manifest:
@@ -209,11 +248,12 @@ class RedirectedByCni(Protocol):
 
 @runtime_checkable
 class OwnsPlane(Protocol):
-    """What a driver has besides when a cell can have a control plane and an injector of its own,
-    to take them down. They are known by a name that the cell chooses."""
+    """What a driver has besides when a cell can have a control plane and an injector for itself,
+    to take them down."""
 
-    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> None:
-        """Install it beside the others."""
+    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> str:
+        """Have one for the cell, installed beside the others by a name that the cell chooses, where
+        there can be others; the name by which pods tell it."""
         ...
 
     def remove_plane(self, client: Any, name: str) -> None:

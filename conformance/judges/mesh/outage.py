@@ -23,6 +23,7 @@ RUNNING = "running"
 _RUN = (RUNNING, "peer")
 OWNERS = ("ReplicaSet", "Job")
 MIN_PROBES = 3
+HOOK_FAILED = "FailedPostStartHook"
 MIN_REQUESTS = 50
 MIN_EACH = 10  # of each pod: one that asks for nothing sees no error
 SLOWEST_NS = 12 * NS  # what the fixture waits for at most: a slow answer of 7 s, and 3 s more
@@ -73,9 +74,10 @@ def plane(bundle: Bundle) -> Finding:
                 measured=measured,
             )
     waited = _failed_probes(bundle, window)
-    if sum(number for number, _ in waited) < MIN_PROBES:
+    if sum(number for number, _ in waited) < MIN_PROBES and not _gave_up(bundle, window):
         raise Unjudgeable(
-            "the new pod's sidecar was not seen to fail its startup probe during the outage",
+            "the new pod's sidecar was not seen to fail its startup probe during the outage, nor "
+            "its hook to give up",
             measured=measured,
         )
     unserved = _unserved(bundle, window)
@@ -285,6 +287,16 @@ def _failed_probes(bundle: Bundle, window: Window) -> Sequence[tuple[int, Eviden
             found = Evidence("watch.jsonl", line.number, ns=line.ns, text=event["message"][:200])
             newest[event["metadata"]["name"]] = int(event.get("count") or 1), found
     return list(newest.values())
+
+
+def _gave_up(bundle: Bundle, window: Window) -> bool:
+    """Whether the kubelet said in the window that a hook of the new pod, which was to await its
+    sidecar, failed."""
+    uid = bundle.index.subject_pod.uid
+    return any(
+        line.ns in window and line["object"]["involvedObject"].get("uid") == uid
+        for line in _events(bundle, HOOK_FAILED)
+    )
 
 
 def _unserved(bundle: Bundle, window: Window) -> Evidence:

@@ -178,11 +178,21 @@ class Driver:
         """The revision, as its injector wrote it down."""
         return str((pod["metadata"].get("annotations") or {}).get("istio.io/rev", ""))
 
-    def next_plane(self) -> str:
-        """The second revision."""
+    def before_flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
+        """As for an upgrade: the second revision has the other default as well."""
+        self.before_upgrade(cluster, client, tag)
+
+    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:  # noqa: ARG002
+        """Point the revision tag to the second revision."""
+        self.upgrade(cluster, tag)
+
+    def foretold(self, cluster: ClusterHandle, pod: Manifest) -> Manifest:  # noqa: ARG002
+        """The pod asks for the second revision by its own name."""
         from conformance.sidecars.istio.upgrade import NEXT
 
-        return NEXT
+        pod = copy.deepcopy(pod)
+        pod["metadata"]["labels"]["istio.io/rev"] = NEXT
+        return pod
 
     def undecided(self, pod: Manifest) -> Manifest:
         """The pod without its annotation: the control plane's setting decides."""
@@ -190,11 +200,12 @@ class Driver:
         pod["metadata"]["annotations"].pop(NATIVE, None)
         return pod
 
-    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> None:
+    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> str:
         """A revision of that name."""
         from conformance.sidecars.istio.outage import bring
 
         bring(cluster, client, name)
+        return name
 
     def remove_plane(self, client: Any, name: str) -> None:
         """Its istiod and its webhook go."""

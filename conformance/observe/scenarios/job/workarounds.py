@@ -66,7 +66,7 @@ def _submit(stage: Stage, way: str) -> None:
     main: dict[str, Any] = {
         "SC_ROLE": way,
         "SC_WORKAROUND": way,
-        "SC_READY_URL": f"http://127.0.0.1:{ports['health']}/healthz/ready",
+        "SC_READY_URL": f"http://127.0.0.1:{ports['health']}{stage.facts.ready_path}",
         "SC_QUIT_URL": url,
         "SC_MARKER": _MARKER,
     }

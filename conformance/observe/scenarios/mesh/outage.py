@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
-from conformance.observe.stage import ROLE_LABEL, Stage, Stuck, role_of
+from conformance.observe.stage import APP_CONTAINER, ROLE_LABEL, Stage, Stuck, role_of
+from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest, OwnsPlane
 
@@ -27,15 +28,17 @@ RUNNING = "running"
 STEADY = {("running.app", "steady", "ok"): 20, ("peer.app", "quick", "ok"): 20}
 BACK = {("subject.app", "steady", "ok"): 10}
 PROBES = 3  # startup probes that fail before a pod counts as one that waits
+HOOK_FAILED = "FailedPostStartHook"  # the kubelet's word for it
+HOOK_SECONDS = 240  # a hook that waits for its proxy gives up after some 2 min
 _SHELTERED = ("ReplicaSet", "Job")  # owners whose pods must not be made without a sidecar
 
 
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
-    driver, plane = stage.driver, f"{stage.cell.scenario}-{stage.cell.pattern}"
+    driver, name = stage.driver, f"{stage.cell.scenario}-{stage.cell.pattern}"
     if not isinstance(driver, OwnsPlane):
-        raise Stuck(f"{stage.cell.sidecar} has no control plane of the cell's own")
-    driver.bring_plane(stage.handle, stage.client, plane)
+        raise Stuck(f"{stage.cell.sidecar} has no control plane that a cell could have for itself")
+    plane = driver.bring_plane(stage.handle, stage.client, name)
     stage.afterwards.callback(driver.remove_plane, stage.client, plane)
     stage.create("services")
     for name in ("peer", RUNNING):
@@ -55,7 +58,8 @@ def observe(stage: Stage) -> str:
     _create_naked(stage, driver, plane)
     stage.step("subject.create")
     stage.core.create_namespaced_pod(stage.namespace, planned)
-    _await_waiting(stage, driver)
+    driver.on_injector_failure(stage.client, plane, "Fail")
+    _await_waiting(stage, driver, planned)
     made_by = {role_of(pod): driver.control_plane_of(pod) for pod in stage.watch.all("Pod")}
     stage.step("control-planes", wanted=plane, **made_by)
     await_steady(stage, STEADY, since="plane.down")
@@ -63,7 +67,7 @@ def observe(stage: Stage) -> str:
     stage.step("plane.up-asked")
     driver.plane_up(stage.client, plane)
     stage.step("plane.up")
-    stage.await_ready(SUBJECT, seconds=120)
+    stage.await_ready(SUBJECT, seconds=240)
     stage.step("subject.ready")
     await_steady(stage, {**STEADY, **BACK}, since="plane.up")
     return SUBJECT
@@ -117,7 +121,8 @@ def _create_sheltered(stage: Stage, driver: OwnsPlane, plane: str) -> None:
 
 
 def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
-    """A pod that asks for a sidecar, where the injector's failure is ignored."""
+    """A pod that asks for a sidecar, where the injector's failure is ignored, as it is then for the
+    pod under test."""
     driver.on_injector_failure(stage.client, plane, "Ignore")
     naked = _pod(stage, driver, plane, "naked")
 
@@ -129,7 +134,6 @@ def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
         "a pod whose injector may fail", created, seconds=30, seen=lambda: "it was refused"
     )
     stage.step("pod.created", pod="naked", **answer)
-    driver.on_injector_failure(stage.client, plane, "Fail")
     pod = stage.wait(
         "the naked pod in the watch",
         lambda: stage.watch.newest("Pod", "naked"),
@@ -149,16 +153,20 @@ def _answer(stage: Stage, pod: Manifest) -> Mapping[str, Any]:
     return {"status": 201, "message": ""}
 
 
-def _await_waiting(stage: Stage, driver: OwnsPlane) -> None:
-    """Until the new pod's sidecar has failed its startup probe a few times, and says why."""
+def _await_waiting(stage: Stage, driver: OwnsPlane, planned: Manifest) -> None:
+    """Until the new pod's sidecar has failed its startup probe a few times, and says why; or, where
+    a hook of it keeps the app from starting, until the hook has given up and the app has tried."""
+
+    def events(reason: str) -> Iterator[Json]:
+        for event in stage.watch.all("Event"):
+            if event["involvedObject"]["name"] == SUBJECT and event["reason"] == reason:
+                yield event
 
     def failed() -> int:
         return sum(
             int(event.get("count") or 1)
-            for event in stage.watch.all("Event")
-            if event["involvedObject"]["name"] == SUBJECT
-            and event["reason"] == "Unhealthy"
-            and event["message"].startswith("Startup probe failed")
+            for event in events("Unhealthy")
+            if event["message"].startswith("Startup probe failed")
         )
 
     def output() -> str:
@@ -166,10 +174,23 @@ def _await_waiting(stage: Stage, driver: OwnsPlane) -> None:
         log = stage.bundle / "logs" / f"{SUBJECT}.{sidecar}.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
+    def tried() -> int:
+        stamps = stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
+        return sum(stamp["event"] == "request.end" for stamp in stamps)
+
+    hooks = any(
+        "postStart" in (one.get("lifecycle") or {}) for one in planned["spec"]["containers"]
+    )
+
+    def waited() -> bool:
+        if hooks:
+            return bool(list(events(HOOK_FAILED))) and tried() >= PROBES
+        return failed() >= PROBES and driver.misses_plane(output())
+
     stage.wait(
-        "a sidecar of the new pod that fails its probe, and misses its control plane",
-        lambda: failed() >= PROBES and driver.misses_plane(output()),
-        seconds=60,
+        "a sidecar of the new pod that is not ready, and misses its control plane",
+        waited,
+        seconds=HOOK_SECONDS if hooks else 60,
         seen=lambda: f"{failed()} of {PROBES} probes; {stage.describe(SUBJECT)}",
     )
     stage.step("subject.waits", probes=failed())

@@ -1,7 +1,7 @@
-"""The flip scenario: a mesh's default pattern changes with its next control plane.
+"""The flip scenario: an upgrade changes a mesh's default pattern.
 
-Each workload is asked of both control planes in a dry run, before anything changes; then it is
-really made before the change and behind it. Nothing is run: what the API server admitted is all.
+Of each workload a dry run tells what it is and what it will be, before anything changes; then it is
+really made before the change and after it. Nothing is run: what the API server admitted is all.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ def observe(stage: Stage) -> str:
     driver, tag = stage.driver, stage.namespace
     if not isinstance(driver, FlipsPattern):
         raise Stuck(f"{stage.cell.sidecar} has no default pattern that could change")
-    driver.before_upgrade(stage.handle, stage.client, tag)
+    driver.before_flip(stage.handle, stage.client, tag)
     documents = stage.documents("workloads")
 
-    def sent(document: Manifest, control_plane: str) -> Manifest:
+    def sent(document: Manifest) -> Manifest:
         said = SAYS.get(document["metadata"]["name"])
         cell = replace(stage.cell, pattern=said or "native")
-        pod = driver.inject_by(control_plane, document, cell, "subject")
+        pod = driver.inject_by(tag, document, cell, "subject")
         return manifests.place_images(pod if said else driver.undecided(pod), stage.images)
 
     for document in documents:
-        for when, control_plane in (("before", tag), ("after", driver.next_plane())):
-            said = stage.create_pod(sent(document, control_plane), dry_run=True)
+        pod = sent(document)
+        for when, tried in (("before", pod), ("after", driver.foretold(stage.handle, pod))):
+            said = stage.create_pod(tried, dry_run=True)
             _note(stage, document, when, said, dry=True)
     for document in documents:
-        _make(stage, document, "before", sent(document, tag))
-    driver.upgrade(stage.handle, tag)
+        _make(stage, document, "before", sent(document))
+    driver.flip(stage.handle, stage.client, tag)
     stage.step("upgraded")
     for document in documents:
-        _make(stage, document, "after", sent(document, tag))
+        _make(stage, document, "after", sent(document))
     stage.wait(
         "the pod under test in the watch",
         lambda: stage.watch.newest("Pod", SHOWN),

@@ -1,0 +1,206 @@
+"""Linkerd's control plane on a cluster: installed once by its CLI, and changed by its CLI.
+
+There is one to a cluster: its webhook's name is fixed, and it knows no revisions.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubernetes import client as k8s
+from kubernetes.utils import create_from_dict
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from conformance.errors import EnvironmentProblem
+from conformance.images import tools
+from conformance.machine import locks, process
+from conformance.machine.paths import FIXTURES
+from conformance.machine.progress import board
+from conformance.plan.selection import minor_number
+from conformance.sidecars.driver import Manifest
+from conformance.sidecars.linkerd import images as image_linkerd
+from conformance.sidecars.linkerd.driver import CREATED_BY, NAMESPACE
+from conformance.sidecars.linkerd.release import Release
+from conformance.sidecars.manifests import read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conformance.cluster.lifecycle import ClusterHandle
+
+MANIFESTS = FIXTURES / "linkerd"
+INSTALL_WITHIN = 300  # seconds; measured: 48
+PATIENCE = 180.0  # seconds for anything that the control plane does by itself
+DEPLOYMENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
+
+
+def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+    """Install the release whose images the node has, and check it; versions and costs.
+
+    Raises EnvironmentProblem with the CLI's own words.
+    """
+    release = loaded_release(cluster)
+    minor = minor_number(cluster.minor)
+    if minor < release.oldest_kubernetes:
+        raise EnvironmentProblem(
+            f"Linkerd {release.tag} needs Kubernetes 1.{release.oldest_kubernetes}; choose an "
+            "older release (LINKERD_VERSION), or a newer Kubernetes (K8S)."
+        )
+    began = time.monotonic()
+    with board.phase(f"installing Linkerd {release.tag} on Kubernetes {cluster.minor}"):
+        # Without the Gateway API's own kinds the control plane refuses to be installed.
+        _apply(cluster, release, "crds", "install", "--crds", "--set", "installGatewayAPI=true")
+        values = ("--values", str(MANIFESTS / "install.yaml"))
+        _apply(cluster, release, "control-plane", "install", *values)
+        checked = check(cluster, release)
+        await_injector(client)
+    return {
+        "linkerd": release.tag,
+        "pattern_without_annotation": "native" if release.native_by_default else "classic",
+        "check": checked,
+        "install_seconds": f"{time.monotonic() - began:.1f}",
+    }
+
+
+def change(cluster: ClusterHandle, client: Any, *settings: str) -> None:
+    """linkerd upgrade with other settings (as for --set); waits until they are in force."""
+    release = loaded_release(cluster)
+    with locks.exclusive(cluster.kubeconfig.with_name("linkerd-change.lock")):
+        chosen = [word for setting in settings for word in ("--set", setting)]
+        _apply(cluster, release, "change", "upgrade", *chosen)
+        await_deployments(cluster)
+        await_injector(client)
+
+
+def check(cluster: ClusterHandle, release: Release) -> str:
+    """linkerd check; how many of its checks passed. Raises EnvironmentProblem with its words.
+
+    The release is named as the one that is expected: it would ask the internet otherwise.
+    """
+    said = _linkerd(
+        cluster,
+        release,
+        *("check", "--wait", f"{INSTALL_WITHIN}s", "--expected-version", release.tag),
+        what=f"linkerd check of {release.tag}",
+    )
+    cluster.kubeconfig.with_name("linkerd-check.txt").write_text(said)
+    passed = len(re.findall(r"^√ ", said, re.MULTILINE))
+    warned = re.findall(r"^‼ (.*)", said, re.MULTILINE)
+    return f"{passed} passed" + (f"; warned: {'; '.join(warned)}" if warned else "")
+
+
+def prepare(namespace: str, client: Any) -> None:
+    """Create what a cell's namespace needs."""
+    for document in read(MANIFESTS / "namespace.yaml", {"NAMESPACE": namespace}):
+        create_from_dict(client, document)
+
+
+def await_deployments(cluster: ClusterHandle) -> None:
+    """Wait until the control plane runs as it was last told to. Raises EnvironmentProblem."""
+    for name in DEPLOYMENTS:
+        kubectl(
+            cluster,
+            *("-n", NAMESPACE, "rollout", "status", f"deployment/{name}"),
+            f"--timeout={PATIENCE:.0f}s",
+            what=f"waiting for {name}",
+        )
+
+
+def await_injector(client: Any) -> None:
+    """Wait until a pod that asks for it would get a proxy: while the injector cannot be reached,
+    its webhook's failurePolicy (Ignore) lets pods in without one."""
+    wait(lambda: injected(client), "the proxy injector did not answer")
+
+
+def injected(client: Any) -> bool:
+    """Whether a pod would be injected now; it is only tried."""
+    pod = {
+        "metadata": {"name": "injected", "annotations": {"linkerd.io/inject": "enabled"}},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    }
+    core = k8s.CoreV1Api(client)
+    try:
+        found = core.create_namespaced_pod("default", pod, dry_run="All")
+    except k8s.ApiException as error:
+        if error.status != 500:  # "failed calling webhook" is an internal error
+            raise
+        return False
+    return CREATED_BY in (found.metadata.annotations or {})
+
+
+def pods(client: Any) -> Sequence[str]:
+    """The names of the control plane's pods."""
+    found = k8s.CoreV1Api(client).list_namespaced_pod(NAMESPACE).items
+    return [pod.metadata.name for pod in found]
+
+
+def loaded_release(cluster: ClusterHandle) -> Release:
+    """The release of the control plane's image that the cluster's nodes were given."""
+    said = process.run(
+        [
+            *(shutil.which("docker") or "docker", "exec", cluster.node),
+            *("ctr", "-n", "k8s.io", "images", "ls", "-q"),
+        ],
+        what="asking the node for its images",
+        env={"DOCKER_HOST": cluster.host} if cluster.host else None,
+        timeout=60,
+    )
+    reference = f"{image_linkerd.HUB}/controller"
+    found = re.search(rf"^{re.escape(reference)}:(\S+)$", said, re.MULTILINE)
+    if found is None:
+        raise EnvironmentProblem(f"The node {cluster.node} was not given {reference}.")
+    return Release(found[1])
+
+
+def kubectl(cluster: ClusterHandle, *arguments: str, what: str) -> str:
+    """Run kubectl on the cluster; its output. Raises EnvironmentProblem."""
+    where = ["--kubeconfig", str(cluster.kubeconfig)]
+    return process.run([tools.kubectl(), *where, *arguments], what=what, timeout=PATIENCE + 30)
+
+
+def wait(done: Callable[[], bool], failed: str) -> None:
+    """Wait until the control plane has done it. Raises EnvironmentProblem."""
+    waiting = Retrying(
+        retry=retry_if_result(lambda value: not value),
+        stop=stop_after_delay(PATIENCE),
+        wait=wait_fixed(0.2),
+    )
+    try:
+        waiting(done)
+    except RetryError:
+        raise EnvironmentProblem(
+            f"{failed} within {PATIENCE:.0f} s; see the logs in namespace {NAMESPACE}."
+        ) from None
+
+
+def create(client: Any, group: str, plural: str, document: Manifest) -> None:
+    """Create an object of one of Linkerd's kinds."""
+    version = document["apiVersion"].rpartition("/")[2]
+    namespace = document["metadata"]["namespace"]
+    k8s.CustomObjectsApi(client).create_namespaced_custom_object(
+        group, version, namespace, plural, document
+    )
+
+
+def _apply(cluster: ClusterHandle, release: Release, name: str, *arguments: str) -> None:
+    """Apply what the CLI prints, as its documentation has it."""
+    manifests = _linkerd(cluster, release, *arguments, what=f"linkerd {arguments[0]} ({name})")
+    file = cluster.kubeconfig.with_name(f"linkerd-{name}.yaml")
+    file.touch(mode=0o600)  # the issuer's key is in it
+    file.write_text(manifests)
+    try:
+        kubectl(cluster, "apply", "-f", str(file), what=f"applying Linkerd's {name}")
+    finally:
+        file.unlink()
+
+
+def _linkerd(cluster: ClusterHandle, release: Release, *arguments: str, what: str) -> str:
+    return process.run(
+        [image_linkerd.cli(release.tag), *arguments, "--kubeconfig", str(cluster.kubeconfig)],
+        what=what,
+        timeout=INSTALL_WITHIN + 60,
+    )

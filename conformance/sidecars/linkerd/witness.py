@@ -1,0 +1,61 @@
+"""The witness outside the mesh, as Linkerd must know it so that nothing is sent to it in clear.
+
+By design Linkerd sends plaintext to every pod without a proxy. What it knows as an ExternalWorkload
+with an identity gets TLS: the witness' Service is turned to one that has the witness' address. Its
+listener hangs up after the first bytes, so no connection is ever made to anything in clear.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kubernetes import client as k8s
+
+from conformance.sidecars.linkerd.control_plane import MANIFESTS, create, wait
+from conformance.sidecars.manifests import read
+
+GROUP, PLURAL = "workload.linkerd.io", "externalworkloads"
+SERVICE = "witness"
+
+
+def introduce(namespace: str, client: Any, address: str, *ports: int) -> None:
+    """Turn the witness' Service to a workload outside the mesh with the witness' own address, and
+    wait until that alone is behind it. Raises EnvironmentProblem."""
+    (document,) = read(MANIFESTS / "witness.yaml", {"NAMESPACE": namespace})
+    document["spec"]["workloadIPs"] = [{"ip": address}]
+    create(client, GROUP, PLURAL, document)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": now, "lastProbeTime": now}
+    k8s.CustomObjectsApi(client).patch_namespaced_custom_object_status(
+        GROUP,
+        document["apiVersion"].rpartition("/")[2],
+        namespace,
+        PLURAL,
+        document["metadata"]["name"],
+        {"status": {"conditions": [ready]}},
+    )
+    core = k8s.CoreV1Api(client)
+    selector = {"spec": {"selector": document["metadata"]["labels"]}}
+    core.patch_namespaced_service(SERVICE, namespace, selector)
+    discovery = k8s.DiscoveryV1Api(client)
+
+    def turned() -> bool:
+        """Whether the workload's address is behind the Service, and no pod is."""
+        slices = discovery.list_namespaced_endpoint_slice(
+            namespace, label_selector=f"kubernetes.io/service-name={SERVICE}"
+        ).items
+        behind = [
+            (endpoint, {port.port for port in entry.ports or ()})
+            for entry in slices
+            for endpoint in entry.endpoints or ()
+        ]
+        return bool(behind) and all(
+            address in endpoint.addresses
+            and endpoint.target_ref is not None
+            and endpoint.target_ref.kind == "ExternalWorkload"
+            and set(ports) <= numbers
+            for endpoint, numbers in behind
+        )
+
+    wait(turned, f"Linkerd did not put {document['kind']} {SERVICE} behind its Service")

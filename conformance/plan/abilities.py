@@ -41,5 +41,5 @@ class Ability(StrEnum):
     CNI = "cni", "A CNI plugin can set its redirection, in place of an init container."
     SPEC = "spec", "The suite writes its place in a pod, and can leave its probes out."
     AILS = "ails", "It can be made to fail its liveness probe."
-    PLAIN = "plain", "It carries nothing, costs little, and does wrong what it is asked to."
+    PLAIN = "plain", "It carries nothing, costs little, and fails in any way it is asked to."
     LOGS = "logs", "It ships what the app writes to a file to a sink."

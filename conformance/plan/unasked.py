@@ -19,13 +19,13 @@ def unasked(sidecar: str) -> Mapping[str, str]:
 def _why(driver: Registration, scenario: Scenario) -> str:
     """Why a scenario is not for a sidecar; "" when it is."""
     needs = scenario.needs.split()
+    beside = [word for word in driver.wants if word not in needs]
+    if beside:
+        return f"It asks nothing of what {driver.name} is there for ({', '.join(beside)})."
     lacks = [Ability(word) for word in needs if word not in driver.gives]
     if lacks:
         words = " ".join(f"{word}: {word.sentence}" for word in lacks)
         return f"It needs what {driver.name} does not give ({words})"
-    beside = [word for word in driver.wants if word not in needs]
-    if beside:
-        return f"It asks nothing of what {driver.name} is there for ({', '.join(beside)})."
     if scenario.modes not in ("all", "first") and not set(scenario.modes.split()) & set(
         driver.modes
     ):

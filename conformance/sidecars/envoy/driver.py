@@ -55,7 +55,7 @@ class Driver:
     def fixture_images(self) -> Sequence[str]:
         return (IMAGE,)
 
-    def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:  # noqa: ARG002
+    def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """Nothing to install; the version is the pinned one."""
         return {"envoy": envoy_version()}
 
@@ -103,11 +103,11 @@ class Driver:
         ]
         return {**pod, "spec": {**spec, "initContainers": found}}
 
-    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
+    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
         """Read from the pod's spec."""
         return read_pattern(pod, CONTAINER)
 
-    def facts(self, cell: Cell, namespace: str) -> Facts:  # noqa: ARG002
+    def facts(self, cell: Cell, namespace: str) -> Facts:
         return Facts(
             ports=PORTS,
             identities={role: identity(namespace, role) for role in ROLES},

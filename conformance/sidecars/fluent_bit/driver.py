@@ -38,7 +38,7 @@ class Driver(Shipper):
     more: Mapping[str, str] = {"SC_HTTP_SERVER": "on"}
     deaf: Mapping[str, str] = {"SC_HTTP_SERVER": "off"}  # as by default
 
-    def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:  # noqa: ARG002
+    def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The official image. Raises Unobtainable."""
         from conformance.images import official as image_official
 

@@ -102,7 +102,7 @@ class Driver:
 
         return install(cluster, client)
 
-    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:  # noqa: ARG002
+    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Service accounts, STRICT mutual TLS, and TLS to the witness' mesh port."""
         from conformance.sidecars.istio.control_plane import prepare
 
@@ -133,7 +133,7 @@ class Driver:
         _set(pod, "SC_SLOW_SECONDS", SLOW, where=not subject)
         return pod
 
-    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
+    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
         """Read from the pod as the injector left it."""
         if STATUS not in (pod["metadata"].get("annotations") or {}):
             return Admitted("none", f"no annotation {STATUS}: the injector did not see the pod")

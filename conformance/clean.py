@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from conformance.cluster.lifecycle import delete_all
+from conformance.cluster.deletion import delete_all
 from conformance.engine.engine import own, retire
 from conformance.engine.own import dockerd
 from conformance.errors import EnvironmentProblem, Problem, UsageProblem

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from conformance.engine.client import Client
 from conformance.images.ensure import Image
-from conformance.machine import files as atomic
+from conformance.machine import files
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Context:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def engine(self) -> Client:
+        """The engine that the clusters run on."""
+        return Client(self.docker, self.docker_env)
+
+    @property
     def image_names(self) -> Mapping[str, str]:
         """Fixture folder → image reference."""
         return {folder: record.name for folder, record in self.images.items()}
@@ -38,7 +44,7 @@ class Context:
     def write(self) -> None:
         """Save as <results>/context.json, atomically."""
         text = json.dumps(asdict(self), indent=1, default=str)
-        atomic.write_text(self.results / "context.json", text)
+        files.write_text(self.results / "context.json", text)
 
     @classmethod
     def read(cls, results: Path) -> Context:

@@ -19,11 +19,10 @@ from typing import Any
 
 import yaml
 from pytest_kubernetes.providers.kind import KindManagerBase
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from conformance.errors import EnvironmentProblem
 from conformance.images import tools
-from conformance.machine import process
+from conformance.machine import process, waiting
 
 CREATE_PATIENCE = 600  # seconds; 15 to 26 s on idle cores, many times that beside compilers
 
@@ -96,12 +95,13 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         if self.kubeconfig is None or not self.kubeconfig.exists():
             return False
         try:
-            Retrying(
-                retry=retry_if_exception(_may_pass),
-                stop=stop_after_delay(timeout),
-                wait=wait_fixed(0.5),
-                reraise=True,
-            )(self._must_be_ready, timeout)
+            waiting.until(
+                "a Ready node",
+                lambda: self._must_be_ready(timeout),
+                seconds=timeout,
+                every=0.5,
+                forgive=EnvironmentProblem,
+            )
         except EnvironmentProblem as problem:
             self.seen = str(problem)
             return False
@@ -120,7 +120,8 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
                 timeout=timeout + 10,
             )
 
-    def _must_be_ready(self, timeout: int) -> None:
+    def _must_be_ready(self, timeout: int) -> bool:
+        """True, or EnvironmentProblem with what is not ready yet."""
         self.kubectl(["get", "--raw", "/readyz"], as_dict=False)
         # Pods are refused before the controller manager has made this account.
         self.kubectl(["-n", "default", "get", "serviceaccount", "default"], as_dict=False)
@@ -130,10 +131,7 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
             as_dict=False,
             timeout=timeout + 10,
         )
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, EnvironmentProblem) and not process.stopping()
+        return True
 
 
 def render(
@@ -159,15 +157,6 @@ def render(
         node["image"] = images[node.get("image", first)]
         node["extraMounts"] = [*node.get("extraMounts", []), *map(dict, mounts(place))]
     return made
-
-
-def kind_error(log: str) -> str:
-    """The last error of a kind log in one line, without the command that failed (the log has it)
-    and the output that follows it; or ""."""
-    errors = [line for line in log.splitlines() if line.startswith("ERROR: ")]
-    if not errors:
-        return ""
-    return errors[-1].removeprefix("ERROR: ").partition(': command "')[0][:400]
 
 
 def render_conflist(conflist: str, *plugins: str, place: int = 0) -> str:

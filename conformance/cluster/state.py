@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.machine import files as atomic
+from conformance.machine import files, waiting
 from conformance.machine.runs import Run
+
+EVIDENCE_IN_NODE = "/evidence"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def publish_state(
         "cluster": handle.to_json() if handle else None,
         "sidecars": dict(sidecars or {}),
     }
-    atomic.write_text(target, json.dumps(told, indent=1))
+    files.write_text(target, json.dumps(told, indent=1))
 
 
 def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> ClusterHandle:
@@ -90,24 +90,19 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
             return None
         return told if told["state"] in ("ready", "failed", "unobtainable") else None
 
-    waiting = Retrying(
-        retry=retry_if_result(lambda told: told is None),
-        stop=stop_after_delay(deadline),
-        wait=wait_fixed(0.2),
-    )
     try:
-        told = waiting(look)
-    except RetryError:
+        told = waiting.until(f"Kubernetes {minor}", look, seconds=deadline)
+    except waiting.NotInTime:
         last = read_state(results, minor)
         seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
         raise EnvironmentProblem(
             f"Kubernetes {minor} with {sidecar} was not ready after {deadline:.0f} s: {seen}; "
             f"see {_state_file(results, minor).parent}."
         ) from None
-    if told is not None and told["state"] == "unobtainable":
+    if told["state"] == "unobtainable":
         raise Unobtainable(told["reason"])
-    if told is None or told["state"] == "failed":
-        raise EnvironmentProblem(told["reason"] if told else "")
+    if told["state"] == "failed":
+        raise EnvironmentProblem(told["reason"])
     if told["sidecars"][sidecar]:
         raise EnvironmentProblem(told["sidecars"][sidecar])
     return ClusterHandle.from_json(told["cluster"])

@@ -1,11 +1,14 @@
-"""The few things that images need of a Docker engine, through its client."""
+"""The Docker client: every question to an engine and every order goes through here."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process
@@ -14,6 +17,9 @@ BUILT_LABEL = "io.sidecar-conformance.built"
 """Carried by every image that this suite built from packages, in place of one it could not pull."""
 
 BUILT_FROM_PACKAGES = "packages"
+
+CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+"""On every node container that kind makes; its value is the cluster's name."""
 
 
 class Engine(Protocol):
@@ -26,25 +32,66 @@ class Engine(Protocol):
     def env(self) -> Mapping[str, str]: ...
 
 
+@dataclass(frozen=True)
+class Client:
+    """An engine by what leads there and no more (see Engine)."""
+
+    docker: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def at(host: str = "") -> Client:
+    """The client on PATH, for the engine that listens at ``host`` (DOCKER_HOST; default: that of
+    the environment). Raises EnvironmentProblem when there is no client."""
+    path = shutil.which("docker")
+    if path is None:
+        raise EnvironmentProblem(
+            "The docker client is not on PATH; install it (Debian: docker.io or docker-cli)."
+        )
+    return Client(Path(path), {"DOCKER_HOST": host} if host else {})
+
+
 def docker(
     engine: Engine,
     *arguments: str | Path,
-    what: str,
+    what: str = "",
     log: Path | None = None,
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """Run the client and return what it prints ("" with a log); ``what`` as in process.run.
+    """Run the client and return what it prints ("" with a log).
 
-    env: on top of the engine's. timeout: seconds.
+    what: as in process.run (default: the command's first two words). env: on top of the engine's.
+    timeout: seconds. Raises EnvironmentProblem.
     """
     return process.run(
         [engine.docker, *arguments],
-        what=what,
+        what=what or f"docker {' '.join(map(str, arguments[:2]))}",
         log=log,
         env={**engine.env, **(env or {})},
         timeout=timeout,
     )
+
+
+def start(
+    engine: Engine,
+    *arguments: str | Path,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    stderr: IO[bytes] | int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start the client as a child of this run (see process.start) and do not wait for its end."""
+    return process.start([engine.docker, *arguments], env=engine.env, stdout=stdout, stderr=stderr)
+
+
+def in_node(
+    engine: Engine, node: str, *command: str | Path, what: str = "", timeout: float = 120
+) -> str:
+    """Run a command in a node's container; its output. Raises EnvironmentProblem.
+
+    what: as in process.run (default: the command's first two words, and the node).
+    """
+    what = what or f"{' '.join(map(str, command[:2]))} in node {node}"
+    return docker(engine, "exec", node, *command, what=what, timeout=timeout)
 
 
 BUILD_ENV = {

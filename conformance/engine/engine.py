@@ -14,18 +14,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
+from conformance.engine import client
+from conformance.engine.client import CLUSTER_LABEL, Client, docker
 from conformance.engine.own import dockerd
 from conformance.errors import EnvironmentProblem
-from conformance.machine import interrupts, locks, process, progress, runs
+from conformance.machine import interrupts, locks, process, progress, runs, waiting
 from conformance.machine.paths import cache_dir
 from conformance.machine.progress import ProgressBoard
 from conformance.machine.system_path import find, search_path
 
 # Docker 23 made BuildKit the default builder; before that, and without buildx, it is not there.
 _BUILDKIT_SINCE = 23
-_CLUSTER_LABEL = "io.x-k8s.kind.cluster"  # on every node container that kind makes
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
 
 
@@ -119,18 +118,12 @@ def _retire_locked(daemon: dockerd.Daemon, board: ProgressBoard) -> bool:
 
 def _empty(daemon: dockerd.Daemon) -> None:
     """Remove node containers of dead runs and unused networks: they would outlive the engine."""
-    docker, env = _client(), {"DOCKER_HOST": daemon.host}
-    listed = process.run(
-        [docker, "ps", "-aq", "--filter", f"label={_CLUSTER_LABEL}"],
-        what="listing the clusters on the engine",
-        env=env,
-        timeout=20,
-    ).split()
+    it = client.at(daemon.host)
+    label = f"label={CLUSTER_LABEL}"
+    listed = docker(it, "ps", "-aq", "--filter", label, timeout=20).split()
     if listed:
-        process.run(
-            [docker, "rm", "-f", "-v", *listed], what="removing left clusters", env=env, timeout=60
-        )
-    process.run([docker, "network", "prune", "-f"], what="removing networks", env=env, timeout=30)
+        docker(it, "rm", "-f", "-v", *listed, what="removing left clusters", timeout=60)
+    docker(it, "network", "prune", "-f", timeout=30)
 
 
 @contextmanager
@@ -146,16 +139,16 @@ def _start_lock(board: ProgressBoard) -> Iterator[None]:
 
 def _own_engine(daemon: dockerd.Daemon, board: ProgressBoard) -> Engine:
     """The suite's own engine: the running one, or a new one. Under the start lock."""
-    docker, env = _client(), {"DOCKER_HOST": daemon.host}
+    its = client.at(daemon.host)
 
     def answers() -> bool:
-        return daemon.pid() is not None and not isinstance(_version(docker, env), _Silence)
+        return daemon.pid() is not None and not isinstance(_version(its), _Silence)
 
     if daemon.pid() is None:
         with board.phase("starting a Docker engine of the suite's own"):
             dockerd.start(daemon, answers)
-    version = _patient_version(docker, env)
-    return Engine(docker, daemon.host, True, version, {**env, **_builder(docker, version)})
+    version = _patient_version(its)
+    return Engine(its.docker, daemon.host, True, version, {**its.env, **_builder(its, version)})
 
 
 class _Silence(str):
@@ -168,11 +161,10 @@ def users_engine() -> Engine | None:
     Raises EnvironmentProblem when the user names an engine that does not answer, may not be used,
     or is on another machine: starting another one behind the user's back would hide the mistake.
     """
-    path = shutil.which("docker")
-    if path is None:
+    if shutil.which("docker") is None:
         return None
-    docker, named = Path(path), os.environ.get("DOCKER_HOST")
-    version = _version(docker)
+    users, named = client.at(), os.environ.get("DOCKER_HOST")
+    version = _version(users)
     if isinstance(version, _Silence):
         if "permission denied" in version.lower():
             raise EnvironmentProblem(
@@ -185,61 +177,55 @@ def users_engine() -> Engine | None:
                 "DOCKER_HOST."
             )
         return None
-    host = named or _context_host(docker)
+    host = named or _context_host(users)
     if not host.startswith(("unix://", "npipe://")):
         raise EnvironmentProblem(
             f"The Docker engine at {host} may be on another machine: evidence is written through "
             "folders of this one; name an engine by its local socket (DOCKER_HOST=unix:///…)."
         )
-    return Engine(docker, host, False, version, {"DOCKER_HOST": host, **_builder(docker, version)})
+    env = {"DOCKER_HOST": host, **_builder(users, version)}
+    return Engine(users.docker, host, False, version, env)
 
 
-def _version(docker: Path, env: Mapping[str, str] | None = None) -> str | _Silence:
+def _version(of: Client) -> str | _Silence:
+    form = "{{.Server.Version}}"
     try:
-        return process.run(
-            [docker, "version", "--format", "{{.Server.Version}}"],
-            what="asking the Docker engine",
-            env=env,
-            timeout=20,
-        ).strip()
+        said = docker(of, "version", "--format", form, what="asking the Docker engine", timeout=20)
+        return said.strip()
     except EnvironmentProblem as problem:
         return _Silence(problem)
 
 
-def _patient_version(docker: Path, env: Mapping[str, str]) -> str:
+def _patient_version(of: Client) -> str:
     """The version of an engine that runs; a busy one may need a second question."""
+    said = ""
 
-    def ask() -> str:
-        version = _version(docker, env)
-        if isinstance(version, _Silence):
-            raise EnvironmentProblem(
-                f"The suite's own Docker engine runs but does not answer: {version}; its log is "
-                f"{own().log}; stop it with make clean when no other run uses it."
-            )
-        return version
+    def ask() -> str | None:
+        nonlocal said
+        said = _version(of)
+        return None if isinstance(said, _Silence) else said
 
-    return Retrying(
-        retry=retry_if_exception_type(EnvironmentProblem),
-        stop=stop_after_delay(30),
-        wait=wait_fixed(0.5),
-        reraise=True,
-    )(ask)
+    try:
+        return waiting.until("its answer", ask, seconds=30, every=0.5)
+    except waiting.NotInTime as late:
+        raise EnvironmentProblem(
+            f"The suite's own Docker engine runs but does not answer: {said}; its log is "
+            f"{own().log}; stop it with make clean when no other run uses it."
+        ) from late
 
 
-def _context_host(docker: Path) -> str:
+def _context_host(of: Client) -> str:
     """The socket of the client's current context."""
-    return process.run(
-        [docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
-        what="reading Docker's context",
-    ).strip()
+    form = "{{.Endpoints.docker.Host}}"
+    return docker(of, "context", "inspect", "--format", form).strip()
 
 
-def _builder(docker: Path, version: str) -> dict[str, str]:
+def _builder(of: Client, version: str) -> dict[str, str]:
     """DOCKER_BUILDKIT=0 where only the legacy builder works."""
     major = version.partition(".")[0]
     if major.isdigit() and int(major) >= _BUILDKIT_SINCE:
         with suppress(EnvironmentProblem):
-            process.run([docker, "buildx", "version"], what="asking for buildx")
+            docker(of, "buildx", "version")
             return {}
     return {"DOCKER_BUILDKIT": "0"}
 
@@ -254,8 +240,8 @@ def must_be_startable() -> None:
         )
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
-    effective = int(line.split()[1], 16)
-    if not (effective >> _CAP_SYS_ADMIN & 1 and effective >> _CAP_NET_ADMIN & 1):
+    held = int(line.split()[1], 16)
+    if not (held >> _CAP_SYS_ADMIN & 1 and held >> _CAP_NET_ADMIN & 1):
         raise EnvironmentProblem(
             "No Docker engine answers, and this root may not start one: it lacks CAP_SYS_ADMIN or "
             "CAP_NET_ADMIN, as in an unprivileged container; give it a Docker socket, or run it "
@@ -293,14 +279,14 @@ def _after_installation() -> Engine | None:
     if not Path("/run/systemd/system").is_dir():
         return None
 
-    def ask() -> Engine:
-        found = users_engine()
-        if found is None:
-            raise EnvironmentProblem("The engine that was installed does not answer yet.")
-        return found
-
     with suppress(EnvironmentProblem):
-        return Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.5), reraise=True)(ask)
+        return waiting.until(
+            "the engine that was installed",
+            users_engine,
+            seconds=15,
+            every=0.5,
+            forgive=EnvironmentProblem,
+        )
     return None
 
 
@@ -318,12 +304,3 @@ def _is_debian() -> bool:
         values = " ".join(line for line in lines if line.startswith(("ID=", "ID_LIKE=")))
         return "debian" in values or "ubuntu" in values
     return False
-
-
-def _client() -> Path:
-    path = shutil.which("docker")
-    if path is None:
-        raise EnvironmentProblem(
-            "The docker client is not on PATH; install it (Debian: docker.io or docker-cli)."
-        )
-    return Path(path)

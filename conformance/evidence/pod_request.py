@@ -11,7 +11,7 @@ from kubernetes.utils.quantity import parse_quantity
 Spec = Mapping[str, Any]
 
 
-def effective(spec: Spec, resource: str) -> Decimal:
+def pod_request(spec: Spec, resource: str) -> Decimal:
     """A pod's request of a resource: its containers and sidecars together, or the largest step of
     its start, whichever is more. A step is an init container on top of the sidecars before it.
 

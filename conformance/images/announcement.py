@@ -8,20 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 
-from conformance.engine import client as image_docker
+from conformance.engine import client
 from conformance.engine.client import Engine
-from conformance.images import (
-    ensure as images,
-)
-from conformance.images import (
-    node_image,
-)
-from conformance.images import (
-    node_recipe as image_recipe,
-)
-from conformance.images import (
-    pull as image_pull,
-)
+from conformance.images import ensure, node_image, node_recipe, pull
 from conformance.images.go_build import GoBuild
 
 
@@ -55,9 +44,9 @@ def sentence(
     compile. The first version's node image is pulled here where that works: so it becomes known
     whether a registry can be reached, and it is what the run needs first in any case.
     """
-    first, *others = images.node_image_names(versions[0])
-    if policy == "auto" and image_docker.inspect(engine, first) is None:
-        image_pull.pull(engine, first)
+    first, *others = ensure.node_image_names(versions[0])
+    if policy == "auto" and client.inspect(engine, first) is None:
+        pull.pull(engine, first)
     nodes = _nodes(engine, versions, policy)
     parts = nodes + [Part(name, builds) for name, builds in sidecars.items() if builds]
     if not parts:
@@ -67,7 +56,7 @@ def sentence(
         whole = Part("", [build for part in parts for build in part.builds])
         said += f"; {whole.told} in all"
     said += f", on {os.cpu_count()} idle processors"
-    needed = {_SHARED, *map(images.minor_of, (first, *others))}
+    needed = {_SHARED, *map(ensure.minor_of, (first, *others))}
     if any(part.name not in needed for part in nodes):
         said += f"; verdicts of {versions[0]} fall meanwhile"
     return f"{said}."
@@ -80,14 +69,14 @@ def _nodes(engine: Engine, versions: Sequence[str], policy: str) -> list[Part]:
     """What node images need, the shared programs first; each minor by its number, and once."""
     own: dict[str, list[GoBuild]] = {}
     shared: dict[str, GoBuild] = {}
-    for reference in chain.from_iterable(map(images.node_image_names, versions)):
-        minor = images.minor_of(reference)
+    for reference in chain.from_iterable(map(ensure.node_image_names, versions)):
+        minor = ensure.minor_of(reference)
         if (
-            minor in image_recipe.minors()
-            and images.will_build(engine, reference, policy)
+            minor in node_recipe.minors()
+            and ensure.will_build(engine, reference, policy)
             and node_image.present(engine, minor) is None
         ):
-            kubernetes = image_recipe.parts(minor).kubernetes
+            kubernetes = node_recipe.parts(minor).kubernetes
             wanted = node_image.uncompiled(minor)
             own[minor] = [build for build in wanted if build == kubernetes]
             shared |= {build.name: build for build in wanted if build != kubernetes}

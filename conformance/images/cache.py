@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
+from conformance.engine.client import Engine
 from conformance.errors import EnvironmentProblem
-from conformance.images import prune as image_prune
-from conformance.machine import locks, paths, process
+from conformance.images import prune
+from conformance.machine import locks, paths, process, waiting
 from conformance.machine.progress import board
 
 LONGEST_BUILD = 3600.0
@@ -91,21 +90,19 @@ def _wait_for(path: Path, name: str) -> locks.Lock:
         # A child, and not a sleep of this thread: it ends when the run is stopped.
         process.run(["sleep", str(seconds)], what=f"waiting for {name}")
 
-    waiting = Retrying(
-        retry=retry_if_result(lambda held: held is None),
-        wait=wait_fixed(0.5),
-        stop=stop_after_delay(LONGEST_BUILD),
-        sleep=pause,
-    )
     try:
-        held = waiting(locks.try_exclusive, path)
-    except RetryError as error:
+        return waiting.until(
+            name,
+            lambda: locks.try_exclusive(path),
+            seconds=LONGEST_BUILD,
+            every=0.5,
+            sleep=pause,
+        )
+    except waiting.NotInTime as error:
         raise EnvironmentProblem(
             f"Another run has held {path} for over {LONGEST_BUILD / 60:.0f} min; see what it does, "
             "end it, and run again."
         ) from error
-    assert held is not None
-    return held
 
 
 def log_path(name: str) -> Path:
@@ -140,25 +137,60 @@ def scratch(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def kept(name: str, build: Callable[[Path], None]) -> Path:
-    """The folder of a finished thing, built now when the cache does not have it.
+def once(place: Path, name: str, make: Callable[[Path], None], *, folder: bool = True) -> Path:
+    """A finished folder or file in the cache, made now when it is not there.
 
-    name: with the hash of the recipe. build: fills the (existing, empty) folder that it is given.
+    place: where it stays, below the cache's own folder. name: of its lock and scratch. make: makes
+    it at the path that it is given, beside which it may leave what it likes; a folder is there
+    already, and empty.
     """
-    place = paths.cache_dir() / "components" / name
-    image_prune.mark_used(name)
-    if place.is_dir():
+    if place.exists():
         return place
     with locked(name):
-        if place.is_dir():
-            return place
-        with scratch(name) as folder:
-            result = folder / "result"
-            result.mkdir()
-            build(result)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            result.rename(place)
+        if not place.exists():  # another run may have made it while this one waited
+            with scratch(name) as beside:
+                result = beside / "result"
+                if folder:
+                    result.mkdir()
+                make(result)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                result.rename(place)
     return place
+
+
+def component(name: str, build: Callable[[Path], None]) -> Path:
+    """The folder of a part of images, built now when the cache does not have it.
+
+    name: with the hash of the recipe. build: fills the folder that it is given.
+    """
+    prune.mark_used(name)
+    return once(paths.cache_dir() / "components" / name, name, build)
+
+
+def image_once(
+    engine: Engine, name: str, find: Callable[[], str | None], make: Callable[[Path], None]
+) -> str:
+    """What ``find`` finds on the engine, made now when it finds nothing.
+
+    The engine is the cache: a second copy in a folder would only cost disk. name: of the lock and
+    the scratch folder. make: makes the image; it is given an empty folder to work in. Everything
+    old is pruned after something new was made.
+    """
+    found = find()
+    if found is not None:
+        return found
+    with locked(name):
+        found = find()
+        if found is None:
+            with scratch(name) as folder:
+                make(folder)
+            found = find()
+            prune.prune(engine)
+    if found is None:
+        raise EnvironmentProblem(
+            f"The engine has no {name} although it was just made; what removes images here?"
+        )
+    return found
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -7,10 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.engine.client import BUILT_FROM_PACKAGES, BUILT_LABEL, Engine, docker, inspect
+from conformance.engine.client import BUILT_FROM_PACKAGES, BUILT_LABEL, Engine, docker, image_id
 from conformance.errors import EnvironmentProblem
-from conformance.images import cache as image_cache
-from conformance.images import prune as image_prune
+from conformance.images import cache, prune
 from conformance.machine import process
 from conformance.machine.progress import board
 
@@ -45,8 +44,8 @@ class DebianBase:
     @property
     def digest(self) -> str:
         """The hash of the recipe; package versions are the mirror's of the day, and not in it."""
-        files = image_cache.digest_of_files(self.files) if self.files else ""
-        return image_cache.digest_of(RECIPE, os.uname().machine, self.suite, files, *self.packages)
+        files = cache.digest_of_files(self.files) if self.files else ""
+        return cache.digest_of(RECIPE, os.uname().machine, self.suite, files, *self.packages)
 
     @property
     def tag(self) -> str:
@@ -61,22 +60,17 @@ def read_packages(listing: Path) -> tuple[str, ...]:
 
 
 def build(engine: Engine, base: DebianBase) -> str:
-    """The tag of the imported root file system, made now when the engine does not have it.
+    """The tag of the imported root file system, made now when the engine does not have it."""
 
-    The engine is the cache: a second copy in the cache folder would only cost disk.
-    """
-    image_prune.mark_used(base.tag)
-    if inspect(engine, base.tag) is not None:
-        return base.tag
-    require_debootstrap()
-    with image_cache.locked(f"debian-{base.name}-{base.digest}"):
-        if inspect(engine, base.tag) is not None:
-            return base.tag
-        with (
-            image_cache.scratch(f"debian-{base.name}-{base.digest}") as folder,
-            board.phase(f"Building {base.name} from Debian packages"),
-        ):
+    def make(folder: Path) -> None:
+        require_debootstrap()
+        with board.phase(f"Building {base.name} from Debian packages"):
             _bootstrap(engine, base, folder)
+
+    prune.mark_used(base.tag)
+    cache.image_once(
+        engine, f"debian-{base.name}-{base.digest}", lambda: image_id(engine, base.tag), make
+    )
     return base.tag
 
 
@@ -91,8 +85,8 @@ def require_debootstrap() -> None:
         )
     if shutil.which("apt-get") is None:
         raise EnvironmentProblem(f"{cannot}: there is no debootstrap; install it and run again.")
-    log = image_cache.fresh_log("apt-debootstrap")
-    with image_cache.locked("apt"), board.phase("Installing debootstrap"):
+    log = cache.fresh_log("apt-debootstrap")
+    with cache.locked("apt"), board.phase("Installing debootstrap"):
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         process.run(["apt-get", "update"], what="reading the package lists", log=log, env=quiet)
         process.run(
@@ -134,7 +128,7 @@ def _mirror(suite: str) -> list[str]:
 
 
 def _bootstrap(engine: Engine, base: DebianBase, folder: Path) -> None:
-    log = image_cache.fresh_log(base.name)
+    log = cache.fresh_log(base.name)
     root, archive = folder / "root", folder / "root.tar"
     include = [f"--include={','.join(base.packages)}"] if base.packages else []
     # A mount namespace of its own: when it is killed, no /proc stays mounted below the folder.

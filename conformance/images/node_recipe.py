@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.images import cache as image_cache
-from conformance.images import debian as image_debian
-from conformance.images import go_build as image_go
-from conformance.images.go_build import GoBuild
+from conformance.images import cache, debian
+from conformance.images.go_build import GoBuild, required_version
 from conformance.machine import paths
 
 RECIPE = paths.KIND_CONFIGS / "node-image"
@@ -37,18 +35,18 @@ class Parts:
     containerd: GoBuild
     coredns: GoBuild
     pause: GoBuild
-    rootfs: image_debian.DebianBase
+    rootfs: debian.DebianBase
 
     @property
     def digest(self) -> str:
         """The hash of the whole image's recipe. Which etcd follows from the Kubernetes version."""
         go = (self.kubernetes, self.containerd, self.coredns, self.pause)
-        return image_cache.digest_of(
+        return cache.digest_of(
             REVISION,
             self.rootfs.digest,
             *(build.digest for build in go),
             *(etcd_build(folder).digest for folder in sorted((RECIPE / "etcd").iterdir())),
-            image_cache.digest_of_files(RECIPE / "rootfs"),
+            cache.digest_of_files(RECIPE / "rootfs"),
             CNI_CONFIG.read_bytes(),
             *((RECIPE / name).read_bytes() for name in ("Dockerfile", *SCRIPTS)),
         )
@@ -76,7 +74,7 @@ def parts(minor: str) -> Parts:
             f"A node image for Kubernetes {minor} cannot be built here: kind-configs/node-image/"
             f"kubernetes has go.mod files for {', '.join(minors())} only; let the engine pull it."
         )
-    version = image_go.required_version(module, "k8s.io/kubernetes")
+    version = required_version(module, "k8s.io/kubernetes")
     containerd = RECIPE / "containerd"
     containerd_package = "github.com/containerd/containerd/v2"
     plugins = "github.com/containernetworking/plugins/plugins"
@@ -107,7 +105,7 @@ def parts(minor: str) -> Parts:
                 f"{plugins}/meta/portmap": "portmap",
             },
             stamps={
-                f"{containerd_package}/version.Version": image_go.required_version(
+                f"{containerd_package}/version.Version": required_version(
                     containerd, containerd_package
                 )
             },
@@ -122,10 +120,10 @@ def parts(minor: str) -> Parts:
             cpu_minutes=2.2,  # 66 s on the clock, after containerd
         ),
         pause=GoBuild(name="pause", module=RECIPE / "pause", targets={".": "pause"}),
-        rootfs=image_debian.DebianBase(
+        rootfs=debian.DebianBase(
             name="node-rootfs",
             suite="bookworm",
-            packages=image_debian.read_packages(RECIPE / "packages.txt"),
+            packages=debian.read_packages(RECIPE / "packages.txt"),
         ),
     )
 

@@ -13,9 +13,10 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
+from conformance.engine import client
 from conformance.engine.client import Engine
 from conformance.errors import EnvironmentProblem
-from conformance.images import cache as image_cache
+from conformance.images import cache
 from conformance.machine import process
 from conformance.machine.progress import board
 
@@ -174,12 +175,10 @@ class _NotPulled(Exception):
 
 def _pull(engine: Engine, reference: str) -> None:
     name = re.sub(r"[^\w.-]", "_", reference)
-    with image_cache.locked(f"pull-{name}"), image_cache.scratch(f"pull-{name}") as folder:
+    with cache.locked(f"pull-{name}"), cache.scratch(f"pull-{name}") as folder:
         output = folder / "output"
         with output.open("wb") as sink:
-            child = process.start(
-                [engine.docker, "pull", reference], env=engine.env, stdout=sink, stderr=sink
-            )
+            child = client.start(engine, "pull", reference, stdout=sink, stderr=sink)
         try:
             code = process.finish(child, timeout=ANSWER_WITHIN)
         except subprocess.TimeoutExpired:

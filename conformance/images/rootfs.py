@@ -6,53 +6,43 @@ A kind node has neither Python nor tcpdump; with this mounted it needs neither.
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
+from conformance.engine.client import Engine, docker
 from conformance.errors import EnvironmentProblem
-from conformance.machine import process
+from conformance.images import cache
 from conformance.machine.paths import cache_dir
 
 
-def export(engine_docker: Path, engine_env: Mapping[str, str], image: str, digest: str) -> Path:
+def export(engine: Engine, image: str, digest: str) -> Path:
     """The folder that holds the image's file system, made if it is not in the cache yet.
 
     digest: names the image's content ("sha256:…"); the same digest is never exported twice.
     Several processes may call this at once. Raises EnvironmentProblem.
     """
-    home = cache_dir() / "rootfs"
-    home.mkdir(parents=True, exist_ok=True)
-    folder = home / digest.removeprefix("sha256:")
-    with FileLock(home / f"{folder.name}.lock"):
-        if not folder.is_dir():
-            with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as making:
-                tree = Path(making) / "tree"
-                _export(engine_docker, engine_env, image, tree)
-                tree.rename(folder)
-    return folder
+    name = digest.removeprefix("sha256:")
+    return cache.once(
+        cache_dir() / "rootfs" / name, f"rootfs-{name}", lambda tree: _export(engine, image, tree)
+    )
 
 
-def _export(docker: Path, env: Mapping[str, str], image: str, tree: Path) -> None:
+def _export(engine: Engine, image: str, tree: Path) -> None:
     what = f"exporting the file system of {image}"
     archive = tree.with_suffix(".tar")
-    container = process.run([docker, "create", image, "true"], what=what, env=env).strip()
+    container = docker(engine, "create", image, "true", what=what).strip()
     try:
-        process.run([docker, "export", "-o", archive, container], what=what, env=env)
+        docker(engine, "export", "-o", archive, container, what=what)
     finally:
-        process.run([docker, "rm", "-f", container], what=f"removing {container[:12]}", env=env)
+        docker(engine, "rm", "-f", container, what=f"removing {container[:12]}")
     try:
         with tarfile.open(archive) as tar:
             tar.extraction_filter = lambda member, _: member  # they are ours
             tar.extractall(tree, members=_plain(tar))
     except (OSError, tarfile.TarError) as error:
-        shutil.rmtree(tree, ignore_errors=True)
         raise EnvironmentProblem(
-            f"{what} failed: {error}; make room in {tree.parent.parent}, or remove it."
+            f"{what} failed: {error}; make room in {cache_dir()}, or remove it."
         ) from error
 
 

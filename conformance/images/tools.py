@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from conformance.errors import EnvironmentProblem
-from conformance.machine import locks, process
+from conformance.images import cache
+from conformance.machine import process
 from conformance.machine.paths import cache_dir
 from conformance.machine.progress import board
 
@@ -80,21 +80,13 @@ def _on_path(name: str, arguments: list[str], least: tuple[int, int]) -> Path | 
 
 
 def _built(name: str, version: str, make: Callable[[Path], None]) -> Path:
-    program = cache_dir() / "tools" / f"{name}-{version}" / name
-    if program.exists():
-        return program
-    with (
-        board.phase(f"building {name} {version} from its Go module"),
-        locks.exclusive(cache_dir() / "tools" / f"{name}.lock"),
-    ):
-        if not program.exists():  # another run may have built it while this one waited
-            _check_go(name)
-            with tempfile.TemporaryDirectory(dir=program.parent.parent) as work:
-                made = Path(work) / "out"
-                made.mkdir()
-                make(made)
-                made.rename(program.parent)
-    return program
+    def build(folder: Path) -> None:
+        _check_go(name)
+        with board.phase(f"building {name} {version} from its Go module"):
+            make(folder)
+
+    folder = f"{name}-{version}"
+    return cache.once(cache_dir() / "tools" / folder, f"tool-{folder}", build) / name
 
 
 def _make_kind(folder: Path) -> None:

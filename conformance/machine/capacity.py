@@ -1,4 +1,4 @@
-"""When the next cell may begin: when the machine has room for it, or observes none.
+"""When the next cell may begin: when the machine has capacity for it, or observes none.
 
 Waiting is most of a cell, so cells overlap; but a pod's first seconds want every processor. Six
 cells that began at once on two processors were late all around, and a late answer cannot be told
@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tenacity import Retrying, retry_if_result, wait_fixed
-
-from conformance.machine import locks
+from conformance.machine import locks, waiting
 
 # How many times longer than on an idle machine a little work may take. A compiler that stands last
 # in line is hardly felt, and the processes that want to run are too many to be a measure.
@@ -36,8 +34,8 @@ def stretched() -> float:
 
 
 @contextmanager
-def room(results: Path, measure: Callable[[], float] = stretched) -> Iterator[None]:
-    """Wait for room, and hold a place inside the block. Any process of the run may call it."""
+def capacity(results: Path, measure: Callable[[], float] = stretched) -> Iterator[None]:
+    """Wait for capacity, and hold a place inside the block. Any process of the run may call it."""
     observed = results / "clusters" / ".observed.lock"
     looks: deque[float] = deque(maxlen=_LOOKS)
 
@@ -48,9 +46,9 @@ def room(results: Path, measure: Callable[[], float] = stretched) -> Iterator[No
         looks.append(measure())
         return len(looks) == _LOOKS and sum(looks) / _LOOKS <= CROWDED
 
-    with locks.exclusive(results / "clusters" / ".room.lock"):
-        # No deadline: whoever is observed comes to an end, and the kernel frees a dead one's lock.
-        Retrying(retry=retry_if_result(lambda found: not found), wait=wait_fixed(_EVERY))(free)
+    with locks.exclusive(results / "clusters" / ".capacity.lock"):
+        # No deadline: every observation ends, and the kernel frees the lock of a dead process.
+        waiting.until("capacity", free, seconds=None, every=_EVERY)
         place = locks.shared(observed)
     with place:
         yield

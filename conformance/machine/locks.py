@@ -1,7 +1,8 @@
 """Locks between processes: held by an open file, so that the kernel frees them with the process.
 
-flock and not a pid in a file: after SIGKILL nothing has to be guessed. Shared locks count users
-(the filelock package has exclusive ones only).
+flock and not a pid in a file: after SIGKILL nothing has to be guessed. A shared lock counts users.
+This is the suite's only lock: the filelock package has exclusive ones alone, and its file locks
+need the same care with a file that its owner removes.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _acquire(path: Path, how: int) -> Lock:
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # its owner removed the file while we waited; lock the one that is there now
+        os.close(fd)  # its owner removed the file meanwhile; lock the one that is there now
 
 
 def _is_still(path: Path, fd: int) -> bool:

@@ -205,7 +205,7 @@ def _named(record: Record) -> str:
 
 
 def _delete_all(record: Record) -> None:
-    from conformance.cluster.lifecycle import delete_all
+    from conformance.cluster.deletion import delete_all
 
     delete_all(record)
 

@@ -18,7 +18,7 @@ from typing import Any
 from kubernetes import config as k8s_config
 
 from conformance.cluster.context import Context
-from conformance.cluster.lifecycle import ClusterHandle
+from conformance.cluster.state import ClusterHandle
 from conformance.machine import files as atomic
 from conformance.model import Cell
 from conformance.observe.node import collectors as node

@@ -19,12 +19,12 @@ from typing import Any
 from kubernetes import client as k8s
 from kubernetes.stream import stream
 from kubernetes.utils import create_from_dict
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance.cluster.context import Context
-from conformance.cluster.lifecycle import ClusterHandle
+from conformance.cluster.state import ClusterHandle
+from conformance.engine import client
 from conformance.images import tools
-from conformance.machine import process
+from conformance.machine import process, waiting
 from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.observe.watch import STATUSES, Json, NamespaceWatch
@@ -203,17 +203,10 @@ class Stage:
 
         Raises Stuck: "<what> did not come within … s; last seen: <seen()>".
         """
-        waiting = Retrying(
-            stop=stop_after_delay(seconds),
-            wait=wait_fixed(every),
-            retry=retry_if_result(lambda value: not value),
-        )
         try:
-            return waiting(until)
-        except RetryError:
-            raise Stuck(
-                f"{what} did not come within {seconds:.0f} s; last seen: {seen()}"
-            ) from None
+            return waiting.until(what, until, seconds=seconds, every=every, seen=seen)
+        except waiting.NotInTime as late:
+            raise Stuck(str(late)) from None
 
     def await_ready(self, pod: str, *, seconds: float = 90) -> Json:
         """Wait for a pod's Ready condition."""
@@ -294,11 +287,8 @@ class Stage:
 
     def on_node(self, *command: str, what: str) -> str:
         """Run a command in the cluster's node; its output. Raises EnvironmentProblem."""
-        return process.run(
-            [self.context.docker, "exec", self.handle.node, *command],
-            what=what,
-            env=self.context.docker_env,
-            timeout=60,
+        return client.in_node(
+            self.context.engine, self.handle.node, *command, what=what, timeout=60
         )
 
     def signal(self, pod: str, container: str, name: str, program: str = "") -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from kubernetes import client as k8s
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 from urllib3.exceptions import HTTPError
+
+from conformance.machine import waiting
 
 Json = dict[str, Any]
 # Where a pod's status tells of its containers.
@@ -141,25 +142,25 @@ class NamespaceWatch:
 
     def _logs_of(self, pod: Json, container: str) -> None:
         target = self._logs / f"{self._role_of(pod)}.{container}.log"
-        opening = Retrying(  # the kubelet may not know the container yet for a moment
-            stop=stop_after_delay(5),
-            wait=wait_exponential(multiplier=0.05, max=0.5),
-            retry=retry_if_exception_type(k8s.ApiException),
-            reraise=True,
-        )
+
+        def opened() -> Iterator[bytes]:
+            return self._lines(
+                self._core.read_namespaced_pod_log,
+                pod["metadata"]["name"],
+                self._namespace,
+                container=container,
+                follow=True,
+            )
+
         try:
             with target.open("ab") as sink:
-                for line in opening(
-                    self._lines,
-                    self._core.read_namespaced_pod_log,
-                    pod["metadata"]["name"],
-                    self._namespace,
-                    container=container,
-                    follow=True,
+                # The kubelet may not know the container yet for a moment.
+                for line in waiting.until(
+                    "the stream", opened, seconds=5, every=0.1, forgive=k8s.ApiException
                 ):
                     sink.write(line)
                     sink.flush()
-        except (HTTPError, OSError, k8s.ApiException) as error:
+        except (HTTPError, OSError, waiting.NotInTime, k8s.ApiException) as error:
             if not self._stopping.is_set():
                 self.trouble.append(f"the output of {target.stem} could not be followed: {error}")
 

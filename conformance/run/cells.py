@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.cluster import lifecycle as clusters
 from conformance.cluster.context import Context
+from conformance.cluster.state import ClusterHandle, await_cluster
 from conformance.errors import Problem, Unobtainable
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.machine import locks, timing
-from conformance.machine.capacity import room
+from conformance.machine.capacity import capacity
 from conformance.model import Cell, Finding
 from conformance.observe import cell as cell_observer
 from conformance.plan import cells as plan
@@ -52,9 +52,7 @@ class Observatory:
     def _observe(self, cell: Cell, behaviours: Sequence[str]) -> Observed:
         try:
             with timing.span(self._results, "await", cell=cell.id, k8s=cell.k8s):
-                handle = clusters.await_cluster(
-                    self._results, cell.k8s, cell.sidecar, CLUSTER_DEADLINE
-                )
+                handle = await_cluster(self._results, cell.k8s, cell.sidecar, CLUSTER_DEADLINE)
             context = Context.read(self._results)
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
@@ -77,7 +75,7 @@ class Observatory:
         self,
         cell: Cell,
         behaviours: Sequence[str],
-        handle: clusters.ClusterHandle,
+        handle: ClusterHandle,
         context: Context,
     ) -> Observed:
         first = _next_attempt(handle.evidence, cell)
@@ -88,7 +86,7 @@ class Observatory:
             with ExitStack() as stack:
                 with timing.span(self._results, "room", **about):
                     stack.enter_context(_turn(cell, handle))
-                    stack.enter_context(room(self._results))
+                    stack.enter_context(capacity(self._results))
                 stack.enter_context(timing.span(self._results, "observe", **about))
                 bundle = cell_observer.observe(cell, attempt, handle, context)
             with timing.span(self._results, "judge", **about):
@@ -99,7 +97,7 @@ class Observatory:
         return Observed(findings, bundle, attempts=attempt)
 
 
-def _turn(cell: Cell, handle: clusters.ClusterHandle) -> locks.Lock:
+def _turn(cell: Cell, handle: ClusterHandle) -> locks.Lock:
     """Cells of a cluster are observed side by side, but for those that want it for themselves."""
     lock = locks.exclusive if plan.alone(cell) else locks.shared
     return lock(handle.kubeconfig.with_name("turn.lock"))

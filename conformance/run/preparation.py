@@ -22,7 +22,9 @@ from typing import Any
 
 from kubernetes import config as k8s_config
 
-from conformance.cluster import lifecycle as clusters
+from conformance.cluster import deletion, lifecycle, network
+from conformance.cluster.state import ClusterHandle, publish, publish_state
+from conformance.cluster.versions import versions
 from conformance.engine.engine import Engine, engine
 from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.images import announcement, tools
@@ -53,7 +55,7 @@ class Preparation:
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(CREATED_AT_ONCE, thread_name_prefix="prepare")
         self._alive = threading.Semaphore(ALIVE_AT_ONCE)
-        self._handles: dict[str, clusters.ClusterHandle] = {}
+        self._handles: dict[str, ClusterHandle] = {}
         self._collectors: dict[str, NodeCollectors] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -82,7 +84,7 @@ class Preparation:
     def begin(self) -> None:
         """Start to prepare in the background."""
         for k8s in {cell.k8s for cell in plan.cells(self.options.selection)}:
-            clusters.publish_state(self.run, k8s, "creating")
+            publish_state(self.run, k8s, "creating")
         self._pool.submit(self._prepare)
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
@@ -156,13 +158,11 @@ class Preparation:
             base, tools_root = self._supplies.base, self._supplies.rootfs
             with timing.span(self.run.results, "cluster", k8s=k8s):
                 names = {wanted: one.name for wanted, one in node_images.items()}
-                handle = clusters.create(self.run, self._engine, k8s, names, base, tools_root)
+                handle = lifecycle.create(self.run, self._engine, k8s, names, base, tools_root)
             with self._lock:
                 self._handles[k8s] = handle
             self._must_go_on()
-            collectors = NodeCollectors(
-                handle.node, self._engine.docker, self._engine.env, handle.evidence
-            )
+            collectors = NodeCollectors(handle.node, self._engine, handle.evidence)
             with self._lock:
                 self._collectors[k8s] = collectors
             collectors.start()
@@ -172,7 +172,7 @@ class Preparation:
             if k8s not in self._handles:  # else it is removed like any other
                 self._alive.release()
 
-    def _install(self, handle: clusters.ClusterHandle, node_images: Sequence[images.Image]) -> None:
+    def _install(self, handle: ClusterHandle, node_images: Sequence[images.Image]) -> None:
         """Install one sidecar after the other, and publish each: nobody waits for another's."""
         client = k8s_config.new_client_from_config(str(handle.kubeconfig))
         found = self._versions(handle, node_images)
@@ -187,7 +187,7 @@ class Preparation:
                 try:
                     with timing.span(self.run.results, "load", **about):
                         wanted = [one for one in supply.archives if one not in loaded]
-                        clusters.load(self.run, self._engine, handle, wanted)
+                        lifecycle.load(self.run, self._engine, handle, wanted)
                         loaded |= {*wanted}
                     with timing.span(self.run.results, "install", **about):
                         driver = load(name, self.options.selection.versions)
@@ -196,7 +196,7 @@ class Preparation:
                     what = f"{name} on Kubernetes {handle.minor}"
                     settled[name] = self._told(what, f"{handle.minor}/{name}.error.log", error)
             atomic.write_text(target, json.dumps(found, indent=1))
-            clusters.publish(self.run, handle, settled)
+            publish(self.run, handle, settled)
 
     def _supply(self, name: str) -> Supply:
         """A sidecar's images, which may still be in the making."""
@@ -205,10 +205,10 @@ class Preparation:
         return found
 
     def _versions(
-        self, handle: clusters.ClusterHandle, node_images: Sequence[images.Image]
+        self, handle: ClusterHandle, node_images: Sequence[images.Image]
     ) -> dict[str, Any]:
         """What the cluster says of itself; the sidecars' versions have their place in it."""
-        told = clusters.versions(handle)
+        told = versions(handle)
         node = told["nodes"].get(handle.node) or next(iter(told["nodes"].values()))
         return {
             "server": told["kubernetes"],
@@ -223,7 +223,7 @@ class Preparation:
 
     def _failed(self, k8s: str, error: Exception, state: str = "failed") -> None:
         said = self._told(f"Kubernetes {k8s}", f"{k8s}/error.log", error)
-        clusters.publish_state(self.run, k8s, state, reason=said)
+        publish_state(self.run, k8s, state, reason=said)
 
     def _told(self, what: str, file: str, error: Exception) -> str:
         """Keep the error in a file below clusters/, and say what cannot be had; why."""
@@ -259,7 +259,7 @@ class Preparation:
             timing.span(self.run.results, "remove", k8s=k8s),
             suppress(EnvironmentProblem),  # the end of the run tries again, and says why not
         ):
-            clusters.delete(handle)
+            deletion.delete(handle)
             self.run.unregister(handle.name)
         self._alive.release()
 
@@ -282,11 +282,11 @@ class Preparation:
                 board.phase("removing the run's clusters"),
                 timing.span(self.run.results, "remove"),
             ):
-                clusters.delete_all(self.run.record)
+                deletion.delete_all(self.run.record)
                 for name in left:
                     self.run.unregister(name)
         else:  # each has gone behind its own last verdict, and left the network to the others
-            clusters.delete_networks(self.run.record)
+            network.remove_all(self.run.record)
 
     def _say_how_to_reach(self) -> None:
         for handle in self._handles.values():

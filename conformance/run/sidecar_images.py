@@ -76,13 +76,12 @@ class Supplies:
             for name in ALWAYS:
                 self._fixture(name)
             observer = self._built["observer"].image
-            docker, env = self._engine.docker, self._engine.env
             self._context = Context(
                 run_id=self._run.id,
                 results=self._run.results,
-                docker=docker,
-                docker_env=dict(env),
-                rootfs=rootfs.export(docker, env, observer.name, observer.digest),
+                docker=self._engine.docker,
+                docker_env=dict(self._engine.env),
+                rootfs=rootfs.export(self._engine, observer.name, observer.digest),
                 take_away=self._options.take_away,
                 versions=self._options.selection.versions,
             )

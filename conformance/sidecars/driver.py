@@ -18,7 +18,7 @@ from conformance.plan.abilities import Ability
 from conformance.plan.sidecars import REGISTRY
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
     from conformance.engine.engine import Engine
     from conformance.images.ensure import FixtureImage
     from conformance.images.go_build import GoBuild

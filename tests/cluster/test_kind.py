@@ -89,14 +89,6 @@ def test_what_is_no_kind_config_is_said(tmp_path: Path, content: str) -> None:
         kind.read_config(tmp_path / "v1.yaml")
 
 
-def test_kinds_error_is_one_line_of_its_log() -> None:
-    log = "Creating cluster ...\nERROR: failed to create cluster: no\nCommand Output: much\nmore\n"
-    assert kind.kind_error(log) == "failed to create cluster: no"
-    ran = 'ERROR: no kubeadm: command "docker exec" failed with error: exit status 1\n'
-    assert kind.kind_error(ran) == "no kubeadm"
-    assert kind.kind_error("Creating cluster ...\n") == ""
-
-
 def test_waiting_for_readiness_ends_with_the_run(tmp_path: Path, docker: Path) -> None:
     config = tmp_path / "kind.yaml"
     config.write_text("kind: Cluster\nname: sc-x\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.cluster import lifecycle, state
+from conformance.cluster import state
 from conformance.cluster.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.machine import runs
@@ -21,22 +21,22 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def test_a_handle_survives_its_file(tmp_path: Path) -> None:
     one = handle(tmp_path)
-    assert lifecycle.ClusterHandle.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert state.ClusterHandle.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
 def test_a_worker_waits_until_the_cluster_is_ready(tmp_path: Path) -> None:
     with runs.start(tmp_path) as run:
         one = handle(run.results)
-        found: list[lifecycle.ClusterHandle] = []
+        found: list[state.ClusterHandle] = []
         worker = threading.Thread(
-            target=lambda: found.append(lifecycle.await_cluster(run.results, "1.33", "envoy", 10))
+            target=lambda: found.append(state.await_cluster(run.results, "1.33", "envoy", 10))
         )
         worker.start()
-        lifecycle.publish_state(run, "1.33", "creating")
-        lifecycle.publish(run, one, {"fixture": ""})
+        state.publish_state(run, "1.33", "creating")
+        state.publish(run, one, {"fixture": ""})
         worker.join(0.5)
         assert not found  # its sidecar is not installed yet
-        lifecycle.publish(run, one, {"fixture": "", "envoy": ""})
+        state.publish(run, one, {"fixture": "", "envoy": ""})
         worker.join()
     assert found == [one]
 
@@ -44,17 +44,17 @@ def test_a_worker_waits_until_the_cluster_is_ready(tmp_path: Path) -> None:
 def test_a_sidecar_that_cannot_be_had_fails_its_own_workers_alone(tmp_path: Path) -> None:
     with runs.start(tmp_path) as run:
         one = handle(run.results)
-        lifecycle.publish(run, one, {"istio": "istioctl's words", "envoy": ""})
+        state.publish(run, one, {"istio": "istioctl's words", "envoy": ""})
         with pytest.raises(EnvironmentProblem, match="istioctl's words"):
-            lifecycle.await_cluster(run.results, "1.33", "istio", 10)
-        assert lifecycle.await_cluster(run.results, "1.33", "envoy", 10) == one
+            state.await_cluster(run.results, "1.33", "istio", 10)
+        assert state.await_cluster(run.results, "1.33", "envoy", 10) == one
 
 
 def test_a_failure_reaches_the_worker_with_its_reason(tmp_path: Path) -> None:
     with runs.start(tmp_path) as run:
-        lifecycle.publish_state(run, "1.33", "failed", reason="the kubelet's words")
+        state.publish_state(run, "1.33", "failed", reason="the kubelet's words")
         with pytest.raises(EnvironmentProblem, match="the kubelet's words"):
-            lifecycle.await_cluster(run.results, "1.33", "envoy", 10)
+            state.await_cluster(run.results, "1.33", "envoy", 10)
 
 
 def test_a_version_that_cannot_be_had_is_nobodys_failure(
@@ -62,9 +62,9 @@ def test_a_version_that_cannot_be_had_is_nobodys_failure(
 ) -> None:
     monkeypatch.setattr(Context, "read", lambda _: None)
     with runs.start(tmp_path) as run:
-        lifecycle.publish_state(run, "1.30", "unobtainable", reason="no registry answers")
+        state.publish_state(run, "1.30", "unobtainable", reason="no registry answers")
         with pytest.raises(Unobtainable, match="no registry answers"):
-            lifecycle.await_cluster(run.results, "1.30", "envoy", 10)
+            state.await_cluster(run.results, "1.30", "envoy", 10)
         cell = Cell("1.30", "envoy", "native", "fallback", "lifecycle")
         observed = Observatory(run.results).observed(cell, ["stop.order"])
     assert (observed.missing, observed.not_verified) == ("no registry answers", True)
@@ -72,11 +72,11 @@ def test_a_version_that_cannot_be_had_is_nobodys_failure(
 
 def test_a_deadline_says_what_was_seen_last(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="nobody has begun"):
-        lifecycle.await_cluster(tmp_path, "1.33", "envoy", 0.1)
+        state.await_cluster(tmp_path, "1.33", "envoy", 0.1)
     with runs.start(tmp_path) as run:
-        lifecycle.publish_state(run, "1.33", "creating")
+        state.publish_state(run, "1.33", "creating")
         with pytest.raises(EnvironmentProblem, match='its state is "creating"'):
-            lifecycle.await_cluster(run.results, "1.33", "envoy", 0.1)
+            state.await_cluster(run.results, "1.33", "envoy", 0.1)
 
 
 def test_the_state_is_never_half_written(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_state_is_never_half_written(tmp_path: Path) -> None:
 
         def write() -> None:
             while not stop.is_set():
-                lifecycle.publish_state(run, "1.33", "creating", reason="x" * 5000)
+                state.publish_state(run, "1.33", "creating", reason="x" * 5000)
 
         writer = threading.Thread(target=write)
         writer.start()

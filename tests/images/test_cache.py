@@ -47,10 +47,10 @@ def test_a_thing_is_made_once_and_whole(own_cache: Path) -> None:
             raise EnvironmentProblem("interrupted")
 
     with pytest.raises(EnvironmentProblem):
-        cache.kept("thing-1", build)
+        cache.component("thing-1", build)
     assert not (own_cache / "components" / "thing-1").exists()
-    place = cache.kept("thing-1", build)
+    place = cache.component("thing-1", build)
     assert (place / "half").read_text() == "x"
-    assert cache.kept("thing-1", build) == place
+    assert cache.component("thing-1", build) == place
     assert len(calls) == 2
     assert list((own_cache / "scratch").iterdir()) == []

@@ -13,7 +13,7 @@ from conformance.images import (
     pull,
 )
 from conformance.machine import paths
-from tests.stand_ins.docker import NO_HOST, client
+from tests.stand_ins.docker import LOOKUP, NO_HOST, client
 
 
 def test_only_absence_and_no_network_lead_to_building() -> None:
@@ -83,3 +83,17 @@ def test_the_minor_of_a_node_image() -> None:
     assert ensure.minor_of("kindest/node:v1.28.15@sha256:0a") == "1.28"
     with pytest.raises(EnvironmentProblem, match="pin one"):
         ensure.minor_of("kindest/node:latest")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_can_be_neither_pulled_nor_built_tells_both_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    absent = '[ "$1" = image ] && { echo "No such image" >&2; exit 1; }'
+    engine = client(tmp_path, f"{absent}\necho '{NO_HOST}' >&2; exit 1")
+    with pytest.raises(EnvironmentProblem) as caught:
+        ensure.ensure_base(engine, "auto")
+    said = str(caught.value)
+    assert said.startswith(f"{ensure.BASE_IMAGE} could not be pulled: {LOOKUP} ")
+    assert "debootstrap needs root" in said

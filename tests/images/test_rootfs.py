@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.engine.client import Client
 from conformance.errors import EnvironmentProblem
 from conformance.images import rootfs
 
@@ -49,7 +50,7 @@ def calls(docker: Path) -> list[str]:
 
 
 def test_the_tree_is_plain(docker: Path) -> None:
-    tree = rootfs.export(docker, {}, "observer", "sha256:abc")
+    tree = rootfs.export(Client(docker), "observer", "sha256:abc")
     assert tree == docker.parent / "cache" / "rootfs" / "abc"
     assert (tree / "bin" / "python3").stat().st_mode & 0o7777 == 0o755
     assert (tree / "usr" / "bin" / "su").stat().st_mode & 0o7777 == 0o755
@@ -61,7 +62,7 @@ def test_the_tree_is_plain(docker: Path) -> None:
 
 def test_it_is_exported_once_however_many_ask(docker: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        trees = set(pool.map(lambda _: rootfs.export(docker, {}, "o", "sha256:abc"), range(4)))
+        trees = set(pool.map(lambda _: rootfs.export(Client(docker), "o", "sha256:abc"), range(4)))
     assert len(trees) == 1
     assert calls(docker) == ["create", "export", "rm"]
 
@@ -69,6 +70,7 @@ def test_it_is_exported_once_however_many_ask(docker: Path) -> None:
 def test_a_failed_export_leaves_nothing(docker: Path) -> None:
     docker.with_name("image.tar").write_bytes(b"cut short")
     with pytest.raises(EnvironmentProblem, match="exporting the file system of observer failed"):
-        rootfs.export(docker, {}, "observer", "sha256:abc")
+        rootfs.export(Client(docker), "observer", "sha256:abc")
     assert calls(docker)[-1] == "rm"
-    assert not [one for one in (docker.parent / "cache" / "rootfs").iterdir() if one.is_dir()]
+    assert not (docker.parent / "cache" / "rootfs").exists()
+    assert not list((docker.parent / "cache" / "scratch").iterdir())

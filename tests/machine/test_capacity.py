@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from conformance.machine.capacity import CROWDED, room, stretched
+from conformance.machine.capacity import CROWDED, capacity, stretched
 
 SOON, NEVER = 30.0, 0.5  # seconds: enough for what comes, and for what must not
 
@@ -21,7 +21,7 @@ class Cell(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with room(self.results, self.measure):
+        with capacity(self.results, self.measure):
             self.began.set()
             self.over.wait(SOON)
 
@@ -30,7 +30,7 @@ def crowded() -> float:
     return CROWDED + 1
 
 
-def test_an_idle_machine_has_room_for_many(tmp_path: Path) -> None:
+def test_an_idle_machine_has_capacity_for_many(tmp_path: Path) -> None:
     cells = [Cell(tmp_path, lambda: 0.5) for _ in range(3)]
     assert all(one.began.wait(SOON) for one in cells)
 
@@ -44,7 +44,7 @@ def test_a_crowded_one_observes_one_after_the_other(tmp_path: Path) -> None:
     assert second.began.wait(SOON)
 
 
-def test_room_that_comes_is_taken(tmp_path: Path) -> None:
+def test_capacity_that_comes_is_taken(tmp_path: Path) -> None:
     first = Cell(tmp_path, crowded)
     assert first.began.wait(SOON)
     load = [CROWDED + 1]
@@ -54,7 +54,7 @@ def test_room_that_comes_is_taken(tmp_path: Path) -> None:
     assert second.began.wait(SOON)
 
 
-def test_a_moment_of_calm_is_no_room(tmp_path: Path) -> None:
+def test_a_moment_of_calm_is_no_capacity(tmp_path: Path) -> None:
     first = Cell(tmp_path, crowded)
     assert first.began.wait(SOON)
     looks = iter([0.0])

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from conformance import cli
-from conformance.cluster.lifecycle import gate_stage
+from conformance.cluster.versions import gate_stage
 from conformance.model import Cell, Finding
 from conformance.plan import article
 from conformance.plan.article import Claim, Row, Table

@@ -11,6 +11,7 @@ import pytest
 
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle
+from conformance.engine.client import Client
 from conformance.machine.paths import CHECKOUT
 from conformance.model import Cell
 from conformance.observe.node.collectors import NodeCollectors, _Collector
@@ -60,7 +61,7 @@ def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.M
 def test_a_collector_is_taken_up_again_with_its_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
 ) -> None:
-    collectors = NodeCollectors("node", Path("/docker"), {}, tmp_path)
+    collectors = NodeCollectors("node", Client(Path("/docker")), tmp_path)
     collectors._folder.mkdir()
     launched: list[str] = []
     monkeypatch.setattr("conformance.observe.node.collectors.TAKE_UP_SECONDS", 1.0)

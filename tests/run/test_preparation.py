@@ -69,9 +69,9 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             (supplies, "load"): lambda name, _: Driver(name, fails),
             (supplies.images, "ensure_fixture"): lambda *_: image,
             (supplies.rootfs, "export"): lambda *_: tmp_path,
-            (preparation.clusters, "create"): lambda *_: handle,
-            (preparation.clusters, "load"): lambda *_: None,
-            (preparation.clusters, "versions"): lambda _: VERSIONS,
+            (preparation.lifecycle, "create"): lambda *_: handle,
+            (preparation.lifecycle, "load"): lambda *_: None,
+            (preparation, "versions"): lambda _: VERSIONS,
             (preparation.k8s_config, "new_client_from_config"): lambda _: None,
             (preparation, "NodeCollectors"): lambda *_: SimpleNamespace(start=lambda: None),
         }
@@ -161,15 +161,15 @@ def test_nothing_fails(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "removed"), [(["c"], ["delete_all"]), ([], ["delete_networks"])], ids=str
+    ("left", "removed"), [(["c"], ["delete_all"]), ([], ["remove_all"])], ids=str
 )
 def test_a_run_takes_its_network_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: list[str], removed: list[str]
 ) -> None:
     """Its clusters may be gone by then: each goes behind its own last verdict."""
     done: list[str] = []
-    for name in ("delete_all", "delete_networks"):
-        monkeypatch.setattr(preparation.clusters, name, lambda _, name=name: done.append(name))
+    for module, name in ((preparation.deletion, "delete_all"), (preparation.network, "remove_all")):
+        monkeypatch.setattr(module, name, lambda _, name=name: done.append(name))
     made = preparation.Preparation(Options.check({"k8s": "1.33", "results": str(tmp_path)}))
     with runs.start(tmp_path) as run:
         made.run = run

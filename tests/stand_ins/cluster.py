@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance.cluster import lifecycle
+from conformance.cluster.state import ClusterHandle
 
 
 def does(folder: Path, name: str, script: str) -> None:
@@ -17,9 +17,9 @@ def called(folder: Path) -> list[str]:
     return (folder / "called").read_text().splitlines()
 
 
-def handle(results: Path) -> lifecycle.ClusterHandle:
+def handle(results: Path) -> ClusterHandle:
     folder = results / "clusters" / "1.33"
     folder.mkdir(parents=True, exist_ok=True)
-    return lifecycle.ClusterHandle(
+    return ClusterHandle(
         "1.33", "sc-x-1-33", folder / "kubeconfig", "sc-x-1-33-control-plane", results, "unix:///d"
     )

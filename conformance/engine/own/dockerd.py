@@ -19,11 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from conformance.engine.own import bridge, oci_runtime
 from conformance.errors import EnvironmentProblem
-from conformance.machine import process
+from conformance.machine import process, waiting
 from conformance.machine.system_path import find, search_path
 
 # overlay2 does not work on these: overlay refuses itself, network and FUSE file systems lack what
@@ -39,6 +37,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
 _START_PATIENCE = 90.0  # seconds; 6 s were measured on an idle machine of two cores
 _STOP_PATIENCE = 30.0  # seconds; dockerd gives containers 15 s of them
+_LOOK_EVERY = 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,9 @@ def start(daemon: Daemon, answers: Callable[[], bool]) -> None:
         settings = configuration(daemon, link, programs["runc"]) | preferred(daemon)
         config.write_text(json.dumps(settings, indent=2))
         child = _spawn(daemon, [programs["dockerd"], "--config-file", str(config)])
-        running = _until(lambda: child.poll() is not None or answers(), _START_PATIENCE)
+        running = waiting.within(
+            _START_PATIENCE, lambda: child.poll() is not None or answers(), every=_LOOK_EVERY
+        )
         if not running or child.poll() is not None:
             raise EnvironmentProblem(
                 "The suite's own Docker engine did not start: dockerd said: "
@@ -138,7 +139,7 @@ def clear(daemon: Daemon) -> None:
 
     The daemon must not run. Idempotent.
     """
-    _until(lambda: not _kill_containers(daemon), _STOP_PATIENCE)
+    waiting.within(_STOP_PATIENCE, lambda: not _kill_containers(daemon), every=_LOOK_EVERY)
     for pid in _left_processes(daemon):
         _end(pid)
     for place in reversed(mounts_below(daemon.home, daemon.state)):
@@ -269,21 +270,9 @@ def _end(pid: int) -> None:
     for signum, patience in ((signal.SIGTERM, _STOP_PATIENCE), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.kill(pid, signum)
-        _until(lambda: not _alive(pid), patience)
+        waiting.within(patience, lambda: not _alive(pid), every=_LOOK_EVERY)
     for child in _unreaped:
         child.poll()
-
-
-def _until(done: Callable[[], bool], patience: float) -> bool:
-    """Ask ``done`` 20 times a second; False when it still says no after ``patience`` seconds."""
-    return bool(
-        Retrying(
-            stop=stop_after_delay(patience),
-            wait=wait_fixed(0.05),
-            retry=retry_if_result(lambda said: not said),
-            retry_error_callback=lambda _: False,
-        )(done)
-    )
 
 
 def _mounts() -> list[tuple[str, str]]:

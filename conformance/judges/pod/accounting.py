@@ -13,7 +13,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.commands import command
 from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
-from conformance.evidence.pod_request import effective
+from conformance.evidence.pod_request import pod_request
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges.premise import pattern_of, require_premise, versions
 from conformance.model import Evidence, Finding, Value
@@ -149,7 +149,7 @@ def node(bundle: Bundle) -> Finding:
     resource = less["resource"]
     its = list(versions(bundle))
     spec = its[0]["object"]["spec"]
-    units = int(effective(spec, resource))
+    units = int(pod_request(spec, resource))
     if (less["units"], enough["units"]) != (units - 1, units) or units < 2:
         raise Unjudgeable(f"the node offered {less['units']} and {enough['units']}, not {units}")
     placed = next((one for one in its if one["object"]["spec"].get("nodeName")), None)
@@ -242,7 +242,7 @@ def _spec(bundle: Bundle, answer: Line) -> Mapping[str, Any]:
 
 
 def _milli(spec: Mapping[str, Any], resource: str) -> int:
-    return int(effective(spec, resource) * 1000)
+    return int(pod_request(spec, resource) * 1000)
 
 
 def _said(milli: int) -> str:

@@ -11,14 +11,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
-
+from conformance.engine import client
+from conformance.engine.client import Engine
 from conformance.errors import EnvironmentProblem
-from conformance.machine import process
+from conformance.machine import process, waiting
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
 from conformance.observe.node.extract import DEATHS, GAPS, NODE_FOLDER, extract, sizes
 
@@ -26,6 +26,7 @@ __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
 CHUNK_SECONDS = 60  # the node-wide capture is a row of files, so that a cell reads only its own
 TEND_EVERY_SECONDS = 1.0
+_START_SECONDS = 20.0
 TAKE_UP_SECONDS = 30.0  # patience with a service that a collector listens to, and that restarts
 CHUNKS_BYTES = 2 << 30  # what all of them may take; the oldest go first
 
@@ -67,23 +68,20 @@ class _Collector:
 class NodeCollectors:
     """Collects on one kind node.
 
-    handle_node: the node container's name. engine_docker, engine_env: the docker client, and what
-    its environment needs. evidence: the host's folder that the node sees as /evidence.
+    node: the name of its container. evidence: the host's folder that the node sees as /evidence.
     pod_subnets: whose packets the node-wide capture keeps (kind's defaults), beside the beacons.
     """
 
     def __init__(
         self,
-        handle_node: str,
-        engine_docker: Path,
-        engine_env: Mapping[str, str],
+        node: str,
+        engine: Engine,
         evidence: Path,
         *,
         pod_subnets: Sequence[str] = ("10.244.0.0/16", "fd00:10:244::/56"),
     ) -> None:
-        self._node = handle_node
-        self._docker = engine_docker
-        self._env = engine_env
+        self._node = node
+        self._engine = engine
         self._folder = evidence / NODE_FOLDER
         self._tending = threading.Thread(target=self._tend, name="collectors", daemon=True)
         self._trouble: list[str] = []
@@ -151,22 +149,18 @@ class NodeCollectors:
 
     def _tell_node(self, *names: str) -> None:
         """SIGINT to the collectors' processes in the node: docker exec passes no signal on."""
-        ending = process.start(self._exec("sh", "-c", _END, "sh", *names), env=self._env)
+        ending = client.start(self._engine, "exec", self._node, "sh", "-c", _END, "sh", *names)
         try:
             process.finish(ending, timeout=10)
         except subprocess.TimeoutExpired:
             process.stop(ending)
 
-    def _exec(self, *command: str) -> list[str | Path]:
-        return [self._docker, "exec", self._node, *command]
-
     def _launch(self, collector: _Collector) -> None:
         with (self._folder / f"{collector.name}.err").open("ab") as complaints:
-            self._children[collector.name] = process.start(
-                self._exec(
-                    *("sh", "-c", _RUN, "sh", collector.name, collector.out), *collector.command
-                ),
-                env=self._env,
+            self._children[collector.name] = client.start(
+                self._engine,
+                *("exec", self._node, "sh", "-c", _RUN, "sh", collector.name, collector.out),
+                *collector.command,
                 stderr=complaints,
             )
 
@@ -178,13 +172,10 @@ class NodeCollectors:
                 return f"ended with {child.returncode}"
             return "collects" if collector.attached() else ""
 
-        attempts = Retrying(
-            stop=stop_after_delay(20),
-            wait=wait_fixed(0.2),
-            retry=retry_if_result(lambda how: not how),
-            retry_error_callback=lambda _: "does not collect after 20 s",
-        )
-        how = attempts(settled)
+        try:
+            how = waiting.until(collector.what, settled, seconds=_START_SECONDS)
+        except waiting.NotInTime:
+            how = f"does not collect after {_START_SECONDS:.0f} s"
         if how != "collects":
             raise EnvironmentProblem(
                 f"{collector.what} of node {self._node} {how}: it said "
@@ -195,10 +186,11 @@ class NodeCollectors:
         """Make containerd publish an event of its own, and look for it in the stream."""
         name = f"sidecar-conformance-{time.time_ns()}"
         script = 'ctr namespaces create "$1" && ctr namespaces remove "$1"'
-        process.run(
-            self._exec("sh", "-c", script, "sh", name),
+        client.in_node(
+            self._engine,
+            self._node,
+            *("sh", "-c", script, "sh", name),
             what=f"provoking an event of containerd in node {self._node}",
-            env=self._env,
             timeout=20,
         )
         log = self._folder / "runtime.log"  # on a busy machine its writer may not have begun yet
@@ -253,13 +245,7 @@ class NodeCollectors:
             except EnvironmentProblem:
                 return False
 
-        waiting = Retrying(
-            stop=stop_after_delay(TAKE_UP_SECONDS),
-            wait=wait_fixed(0.2),
-            retry=retry_if_result(lambda come: not come),
-            retry_error_callback=lambda _: False,
-        )
-        if not waiting(attached):
+        if not waiting.within(TAKE_UP_SECONDS, attached, every=0.2):
             return False
         gap = {"ns": seen_ns, "until_ns": time.time_ns(), "what": collector.what}
         with (self._folder / GAPS).open("a") as gaps:

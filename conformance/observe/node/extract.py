@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from conformance.evidence.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapture
+from conformance.machine import waiting
 from conformance.model import NEVER, NS
 
 NODE_FOLDER = ".node"
@@ -127,14 +126,8 @@ def _gaps(node: Path, started_ns: int, ended_ns: int) -> list[bytes]:
 
 
 def _come(condition: Callable[[], bool], until: float) -> bool:
-    """Wait for a condition, at least looking once; whether it came."""
-    waiting = Retrying(
-        stop=stop_after_delay(max(0.0, until - time.monotonic())),
-        wait=wait_fixed(0.1),
-        retry=retry_if_result(lambda come: not come),
-        retry_error_callback=lambda _: False,
-    )
-    return bool(waiting(condition))
+    """Whether a condition comes before that moment; it is looked at once at least."""
+    return waiting.within(until - time.monotonic(), condition)
 
 
 class _Growing:

@@ -25,7 +25,7 @@ from conformance.sidecars.envoy import requests
 from conformance.sidecars.envoy.certificates import Authority, identity
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 CONTAINER = "envoy"
 RULES_CONTAINER = "rules"

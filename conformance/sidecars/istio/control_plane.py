@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from conformance.engine import client as docker
 from conformance.errors import EnvironmentProblem
-from conformance.machine import locks, process
+from conformance.machine import locks, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
@@ -23,7 +22,7 @@ from conformance.sidecars.istio import images as image_istio
 from conformance.sidecars.istio.release import Release
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 NAMESPACE = "istio-system"
 ROOT_CERTIFICATE = "istio-ca-root-cert"  # put into every namespace by istiod; the proxies mount it
@@ -146,15 +145,9 @@ def _settings(release: Release, revision: str) -> list[str]:
 
 def loaded_release(cluster: ClusterHandle) -> Release:
     """The release of the control plane's image that the cluster's nodes were given."""
-    said = process.run(
-        [
-            *(shutil.which("docker") or "docker", "exec", cluster.node),
-            *("ctr", "-n", "k8s.io", "images", "ls", "-q"),
-        ],
-        what="asking the node for its images",
-        env={"DOCKER_HOST": cluster.host} if cluster.host else None,
-        timeout=60,
-    )
+    listing = ("ctr", "-n", "k8s.io", "images", "ls", "-q")
+    what = "asking the node for its images"
+    said = docker.in_node(docker.at(cluster.host), cluster.node, *listing, what=what, timeout=60)
     found = re.search(rf"^{re.escape(image_istio.HUB)}/pilot:(\S+)$", said, re.MULTILINE)
     if found is None:
         raise EnvironmentProblem(f"The node {cluster.node} was not given {image_istio.HUB}/pilot.")
@@ -219,14 +212,7 @@ def _warning(log: str) -> str:
 
 def wait(done: Callable[[], bool], failed: str) -> None:
     """Wait until istiod has done it. Raises EnvironmentProblem."""
-    waiting = Retrying(
-        retry=retry_if_result(lambda value: not value),
-        stop=stop_after_delay(PATIENCE),
-        wait=wait_fixed(0.1),
-    )
-    try:
-        waiting(done)
-    except RetryError:
+    if not waiting.within(PATIENCE, done):
         raise EnvironmentProblem(
             f"{failed} within {PATIENCE:.0f} s; see its log in namespace {NAMESPACE}."
-        ) from None
+        )

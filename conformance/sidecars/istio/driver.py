@@ -34,7 +34,7 @@ from conformance.sidecars.envoy import requests
 from conformance.sidecars.istio import release as istio_release
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
     from conformance.engine.engine import Engine
     from conformance.images.ensure import FixtureImage
     from conformance.images.go_build import GoBuild

@@ -20,7 +20,7 @@ from conformance.sidecars.istio.control_plane import (
 )
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 
 def bring(cluster: ClusterHandle, client: Any, revision: str) -> None:

@@ -21,7 +21,7 @@ from conformance.sidecars.istio.driver import UNSERVED
 from conformance.sidecars.istio.release import Release
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 # istiod, pkg/xds/server.go and pilot/pkg/xds/delta.go: the proxy's name holds its namespace.
 _NACK_BY_ISTIOD = re.compile(r"ADS:\w+: ACK ERROR (\S+)")

@@ -24,7 +24,7 @@ from conformance.sidecars.istio.control_plane import (
 from conformance.sidecars.istio.release import Release
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 PRESENT, NEXT = "default", "next"
 SETTING = "values.global.proxy.logLevel=info"  # Istio's default is warning

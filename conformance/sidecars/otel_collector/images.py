@@ -41,7 +41,8 @@ def ensure(engine: Engine, reference: str, policy: str) -> Mapping[str, FixtureI
     """The image, ready to be loaded. policy: auto, pull or build."""
     found = image_official.obtain(engine, reference, policy)
     if isinstance(found, str):
-        found = _built(engine, reference, found)
+        with images.in_place_of(reference, found):
+            found = _built(engine, reference, found)
     return {reference: image_official.archived(engine, found, "otel")}
 
 

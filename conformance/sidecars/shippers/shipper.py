@@ -19,7 +19,7 @@ from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 CONFIG = "log-shipper"  # the ConfigMap, and its volume
 CONFIG_FOLDER = "/etc/log-shipper"

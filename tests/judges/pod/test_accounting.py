@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.evidence.pod_request import effective
+from conformance.evidence.pod_request import pod_request
 from tests.forge.bundle import World, ns
 from tests.worlds import visible
 from tests.worlds.start import SIDECAR
@@ -24,11 +24,11 @@ Break = Callable[[World], object]
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_effective_request_as_counted_by_hand(pattern: str, layout: str) -> None:
     spec = visible.spec_of(pattern, LAYOUTS[layout])
-    assert effective(spec, "cpu") * 1000 == SIZES[layout][pattern == "classic"]
+    assert pod_request(spec, "cpu") * 1000 == SIZES[layout][pattern == "classic"]
 
 
 def test_what_asks_for_nothing_counts_for_nothing() -> None:
-    assert effective({"containers": [{"name": "app"}]}, "cpu") == 0
+    assert pod_request({"containers": [{"name": "app"}]}, "cpu") == 0
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

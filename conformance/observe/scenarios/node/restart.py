@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from kubernetes import client as k8s
 
+from conformance.engine import client
 from conformance.errors import EnvironmentProblem
-from conformance.machine import process
 from conformance.observe.node.extract import GAPS, NODE_FOLDER
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
@@ -79,12 +79,7 @@ def observe(stage: Stage, unit: str, answers: Callable[[int], bool]) -> str:
 
 def in_node(stage: Stage, *command: str) -> str:
     """Run a command in the node; its output. Raises EnvironmentProblem."""
-    return process.run(
-        [stage.context.docker, "exec", stage.handle.node, *command],
-        what=f"{' '.join(command[:2])} in node {stage.handle.node}",
-        env=stage.context.docker_env,
-        timeout=120,
-    )
+    return client.in_node(stage.context.engine, stage.handle.node, *command)
 
 
 def kubelet_answers(stage: Stage) -> bool:

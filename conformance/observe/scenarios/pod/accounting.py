@@ -14,7 +14,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 
-from conformance.evidence.pod_request import effective
+from conformance.evidence.pod_request import pod_request
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
 from conformance.observe.watch import Json
@@ -153,8 +153,8 @@ def _quota(stage: Stage) -> None:
         pod = _pod(stage, layout)
         if layout == REAL:
             _ask_for_units(stage, pod)
-            _offer(stage, int(effective(pod["spec"], resource_of(stage))) - 1)
-        fits = int(effective(pod["spec"], CPU) * 1000)
+            _offer(stage, int(pod_request(pod["spec"], resource_of(stage))) - 1)
+        fits = int(pod_request(pod["spec"], CPU) * 1000)
         for milli in (fits - 1, fits):
             _through_quota(stage, layout, pod, milli)
 
@@ -170,7 +170,7 @@ def _through_quota(stage: Stage, layout: str, pod: Manifest, milli: int) -> None
     """Send a pod until the answer is this quota's: admission learns of a change some ms late."""
     body = {"spec": {"hard": {"requests.cpu": f"{milli}m"}}}
     stage.core.patch_namespaced_resource_quota(QUOTA, stage.namespace, body)
-    fits = int(effective(pod["spec"], CPU) * 1000) <= milli
+    fits = int(pod_request(pod["spec"], CPU) * 1000) <= milli
     real = layout == REAL
 
     def settled() -> bool:
@@ -217,7 +217,7 @@ def _node(stage: Stage) -> None:
         seconds=60,
         seen=lambda: stage.describe(SUBJECT),
     )
-    units = int(effective(pod["spec"], resource_of(stage)))
+    units = int(pod_request(pod["spec"], resource_of(stage)))
     _offer(stage, units)
     stage.wait(
         "a scheduled pod",

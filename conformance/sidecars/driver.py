@@ -307,7 +307,7 @@ def place(
     """A copy of the pod (or pod template) with the containers in it.
 
     Native: rules, then the sidecar with restartPolicy Always, before the app's own init containers.
-    Classic: the rules behind the app's own init containers, and the sidecar last of all, as
+    Classic: the rules after the app's own init containers, and the sidecar last of all, as
     injectors that do nothing special put them.
     """
     pod = copy.deepcopy(pod)
@@ -325,14 +325,14 @@ def place(
 
 def read_pattern(pod: Manifest, container: str) -> Admitted:
     """Which pattern a pod has: where the sidecar's container stands, and its restartPolicy."""
-    for one in pod["spec"].get("initContainers") or ():
-        if one["name"] == container:
-            policy = one.get("restartPolicy")
+    for init in pod["spec"].get("initContainers") or ():
+        if init["name"] == container:
+            policy = init.get("restartPolicy")
             why = f"init container {container} has restartPolicy {policy}"
             if policy == "Always":
                 return Admitted("native", why, (container,))
             return Admitted("none", f"{why}: it is no sidecar")
-    if any(one["name"] == container for one in pod["spec"].get("containers") or ()):
+    if any(each["name"] == container for each in pod["spec"].get("containers") or ()):
         return Admitted("classic", f"{container} is a regular container", (container,))
     return Admitted("none", f"no container {container} in the pod")
 

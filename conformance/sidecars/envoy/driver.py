@@ -4,8 +4,8 @@ Three modes, after what people really run (fixtures/envoy): ``init-rules`` (tran
 by an init container), ``sidecar-rules`` (transparent, rules set by the sidecar when it starts and
 removed when it goes), ``fallback`` (explicit proxy, and an app that falls back to plaintext).
 
-The two patterns differ in nothing but the container's place and its restartPolicy: the same image,
-probe, start delay and drain, so that what differs in the evidence is the pattern's doing.
+The two patterns differ only in the container's place and its restartPolicy: the same image,
+probe, start delay and drain, so the pattern makes the difference in the evidence.
 """
 
 from __future__ import annotations

@@ -182,11 +182,11 @@ class Driver:
         """As for an upgrade: the second revision has the other default as well."""
         self.before_upgrade(cluster, client, tag)
 
-    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:  # noqa: ARG002
+    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
         """Point the revision tag to the second revision."""
         self.upgrade(cluster, tag)
 
-    def foretold(self, cluster: ClusterHandle, pod: Manifest) -> Manifest:  # noqa: ARG002
+    def foretold(self, cluster: ClusterHandle, pod: Manifest) -> Manifest:
         """The pod asks for the second revision by its own name."""
         from conformance.sidecars.istio.upgrade import NEXT
 

@@ -39,7 +39,7 @@ _STAMPS = (
     ("Agent draining Proxy for termination", "sidecar.sigterm"),
     ("Agent has successfully terminated", "sidecar.last"),
 )
-_WITHIN_A_MICROSECOND = 999  # ns that the log cuts off: what is told may be this much later
+_WITHIN_A_MICROSECOND = 999  # ns that the log cuts off: a line may be this much later
 
 
 def keep(cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path) -> None:

@@ -106,7 +106,7 @@ class Driver:
 
         return install(cluster, client)
 
-    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:  # noqa: ARG002
+    def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Service accounts, so that the two ends have identities that can be told apart."""
         from conformance.sidecars.linkerd.control_plane import prepare
 
@@ -136,7 +136,7 @@ class Driver:
         _set(pod, "SC_SLOW_SECONDS", SLOW, where=not subject)
         return pod
 
-    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:  # noqa: ARG002
+    def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
         """Read from the pod as the injector left it."""
         said = (pod["metadata"].get("annotations") or {}).get(CREATED_BY, "")
         if not said.startswith(INJECTOR):
@@ -169,7 +169,7 @@ class Driver:
 
         return plane.tuned(cluster, client, cell)
 
-    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:  # noqa: ARG002
+    def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
         """As inject: there is one control plane."""
         return self.inject(pod, cell, role)
 
@@ -177,29 +177,29 @@ class Driver:
         """The namespace of the control plane that the pod belongs to."""
         return str((pod["metadata"].get("labels") or {}).get("linkerd.io/control-plane-ns", ""))
 
-    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> str:  # noqa: ARG002
+    def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> str:
         """The cluster's own: there is no other."""
         return NAMESPACE
 
-    def remove_plane(self, client: Any, name: str) -> None:  # noqa: ARG002
+    def remove_plane(self, client: Any, name: str) -> None:
         """It must be there for the next cell, whatever became of this one."""
         from conformance.sidecars.linkerd.plane import bring_back
 
         bring_back(client)
 
-    def plane_down(self, client: Any, name: str) -> None:  # noqa: ARG002
+    def plane_down(self, client: Any, name: str) -> None:
         """Identity, destination and injector are scaled to 0."""
         from conformance.sidecars.linkerd.plane import take_down
 
         take_down(client)
 
-    def plane_up(self, client: Any, name: str) -> None:  # noqa: ARG002
+    def plane_up(self, client: Any, name: str) -> None:
         """Identity, destination and injector are scaled to 1."""
         from conformance.sidecars.linkerd.plane import bring_back
 
         bring_back(client)
 
-    def on_injector_failure(self, client: Any, name: str, policy: str) -> None:  # noqa: ARG002
+    def on_injector_failure(self, client: Any, name: str, policy: str) -> None:
         """The failurePolicy of its webhook."""
         from conformance.sidecars.linkerd.plane import on_failure
 
@@ -218,7 +218,7 @@ class Driver:
     def before_flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
         """Nothing: the control plane was set to the classic pattern (tuned)."""
 
-    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:  # noqa: ARG002
+    def flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
         """linkerd upgrade --set proxy.nativeSidecar=true."""
         from conformance.sidecars.linkerd.control_plane import change
         from conformance.sidecars.linkerd.plane import NATIVE
@@ -239,9 +239,9 @@ class Driver:
 
     def keep_records(
         self,
-        cluster: ClusterHandle,  # noqa: ARG002
+        cluster: ClusterHandle,
         client: Any,
-        namespace: str,  # noqa: ARG002
+        namespace: str,
         since_ns: int,
         bundle: Path,
     ) -> None:

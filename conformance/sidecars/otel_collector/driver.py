@@ -4,7 +4,7 @@ Modes:
 
 - ``default``: 10 lines a second; a batch every 200 ms and a queue in memory, as by default.
 - ``busy``: the same with 10,000 lines a second.
-- ``durable``: the sending queue is on disk (file_storage), and batches are made behind it; what is
+- ``durable``: the sending queue is on disk (file_storage), and batches are made after it; what is
   read goes there before its position is stored (an alpha gate; without it up to 100 ms of lines are
   in between, in memory alone).
 - ``lazy``: the file is read from its end on (start_at, the default) and looked at every 10 s (the

@@ -33,7 +33,7 @@ NOTE = (
     "{name} built from {module}@{version} and the other components of a log shipper, in place of "
     "the official image ({why})"
 )
-# Its release is told as that of the image; the core's may lag behind it.
+# Its release counts as that of the image; the release of the core may be older.
 CONTRIB = "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 
 

@@ -88,7 +88,7 @@ class Shipper:
             if cell.mode == "busy":
                 set_variable(container, "SC_RATE", str(BUSY))
             if cell.mode == "lazy":
-                # The kubelet starts the next container, a classic shipper, behind the hook: so the
+                # The kubelet starts the next container, a classic shipper, after the hook: so the
                 # file is there when the shipper comes, whoever was quicker.
                 container["lifecycle"] = {"postStart": {"exec": {"command": ["sleep", HOOK]}}}
                 # All of the app's end fits between two looks at the file, on a busy machine too.
@@ -96,7 +96,7 @@ class Shipper:
         return pod
 
     def arguments(self, mode: str) -> Sequence[str]:  # noqa: ARG002
-        """What its program is told besides, in a mode."""
+        """Further arguments of its program, in a mode."""
         return ()
 
     def container(self, mode: str) -> Manifest:

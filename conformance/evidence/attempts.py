@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def attempts(bundle: Bundle, role: str, container: str) -> Iterator[Attempt]:
 
 
 def _attempt(
-    file: str, answers: Mapping[str, tuple[str, ...]], lines: list[Line], end: Line | None
+    file: str, answers: Mapping[str, re.Pattern[str]], lines: list[Line], end: Line | None
 ) -> Attempt:
     begin, connected = lines[0], lines[-1] if len(lines) > 1 else None
     asked = str(begin.get("via", ""))
@@ -99,12 +100,8 @@ def _attempt(
         local=str(connected.get("local", "")) if connected else "",
         file=file,
         line=(end or begin).number,
-        answer=next((meaning for meaning in answers if _said(detail, answers[meaning])), ""),
+        answer=next((meaning for meaning, said in answers.items() if said.search(detail)), ""),
     )
-
-
-def _said(detail: str, words: Iterable[str]) -> bool:
-    return any(one in detail for one in words)
 
 
 def by_outcome(found: Iterable[Attempt]) -> dict[str, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +47,8 @@ class FileMark:
 class Index:
     """The index. Addresses are in their shortest form; seconds are as set, not as measured.
 
-    proxy_answers: what an answer of a proxy's own means → the words by which a sender's detail of
-    it is known (see attempts.Attempt.answer).
+    proxy_answers: what an answer of a proxy's own means → patterns, one of which is found in a
+    sender's detail of it (see attempts.Attempt.answer).
     """
 
     cell: Cell
@@ -64,7 +65,7 @@ class Index:
     app_drain_seconds: float
     sidecar_drain_seconds: float
     job_bound_seconds: float
-    proxy_answers: Mapping[str, tuple[str, ...]]
+    proxy_answers: Mapping[str, re.Pattern[str]]
     files: Mapping[str, FileMark]
 
     @property
@@ -121,13 +122,22 @@ def read(raw: Mapping[str, Any]) -> Index:
         sidecar_drain_seconds=float(raw.get("sidecar_drain_seconds", 0)),
         job_bound_seconds=float(raw.get("job_bound_seconds", 0)),
         proxy_answers={
-            meaning: tuple(words) for meaning, words in raw.get("proxy_answers", _FORMERLY).items()
+            meaning: _any_of(patterns)
+            for meaning, patterns in raw.get("proxy_answers", _FORMERLY).items()
+            if patterns
         },
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()
         },
     )
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    try:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    except re.error as error:
+        raise ValueError(f"proxy_answers: {error}") from error
 
 
 def _pod(name: str, raw: Mapping[str, Any]) -> Pod:

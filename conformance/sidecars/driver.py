@@ -48,8 +48,8 @@ class Facts:
     certificate_seconds: how long the pods' certificates live where that is short enough to see
     them replaced; 0 for "much longer than the cell".
     proxy: the program that carries the traffic, where the main process has it as its child.
-    proxy_answers: what an answer of the proxy's own means ("late", "denied": FORMAT.md) → words of
-    which the senders' detail of such an answer has one.
+    proxy_answers: what an answer of the proxy's own means ("late", "denied": FORMAT.md) → regular
+    expressions, one of which is found in the senders' detail of it, which begins with the status.
     ready_path: what tells of the sidecar's readiness, on its health port. server_name: what a
     client must name in its TLS hello (SNI) to be shown the subject's certificate; "" for anything.
     """

@@ -118,7 +118,7 @@ def test_what_a_proxys_answer_means_is_the_drivers_word(tmp_path: Path) -> None:
     world = worlds.lifecycle("native")
     identity.stranger_was_answered_by_the_proxy(world)
     denied(world)
-    words = {"late": ["504 "], "denied": ["403 "]}
+    words = {"late": ["^504 "], "denied": ["^403 "]}
     known = neutral(world, tmp_path / "known", proxy_answers=words)
     (one,) = [one for one in attempts(known, "dialer", "dialer") if one.outcome == "wrong"]
     assert one.answer == "denied"
@@ -131,5 +131,19 @@ def test_a_denied_stranger_whom_the_app_served_was_let_in(tmp_path: Path) -> Non
     world = worlds.lifecycle("native")
     identity.stranger_reached_the_app(world)
     denied(world)
-    bundle = neutral(world, tmp_path, proxy_answers={"denied": ["403 "]})
+    bundle = neutral(world, tmp_path, proxy_answers={"denied": ["^403 "]})
     assert judge(identity.MUTUAL, bundle).hazard == "not-mutual"
+
+
+def test_a_status_elsewhere_in_the_answer_is_none(tmp_path: Path) -> None:
+    world = worlds.lifecycle("native")
+    identity.stranger_was_answered_by_the_proxy(world)
+    world.lines("dialer.dialer", "request.end")[-1]["detail"] = "500 not 403 but an error"
+    bundle = neutral(world, tmp_path, proxy_answers={"denied": ["^403 "]})
+    assert judge(identity.MUTUAL, bundle).hazard == "not-mutual"
+
+
+def test_a_pattern_that_is_none_makes_a_bundle_unreadable(tmp_path: Path) -> None:
+    bundle = neutral(worlds.lifecycle("native"), tmp_path, proxy_answers={"denied": ["("]})
+    with pytest.raises(Unjudgeable, match="proxy_answers"):
+        _ = bundle.index

@@ -62,7 +62,7 @@ PROXY_UID = 2102  # values.yaml, proxy.uid: what this user sends is not redirect
 # What the proxy's own answers mean, none of which the app gives: it has no words in its answers but
 # for a header, so the status has to do (linkerd2-proxy, linkerd/app/core/src/errors/respond.rs:
 # permission_denied; gateway_timeout where it could not connect in its own time).
-PROXY_ANSWERS: Mapping[str, tuple[str, ...]] = {"denied": ("403",), "late": ("504",)}
+PROXY_ANSWERS: Mapping[str, tuple[str, ...]] = {"denied": (r"^403\b",), "late": (r"^504\b",)}
 
 SHORT_DRAIN = 2.0  # seconds: shutdown-grace-period in the mode short-drain; the default is 2 min
 WAIT = 12  # seconds: proxy-wait-before-exit-seconds, longer than the app's drain

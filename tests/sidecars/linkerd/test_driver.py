@@ -142,7 +142,7 @@ class TestFacts:
         assert facts.server_name == name
 
     def test_what_a_stranger_is_answered_with_is_no_answer_of_the_apps(self) -> None:
-        assert Driver().facts(cell(), "ns").proxy_answers["denied"] == ("403",)
+        assert Driver().facts(cell(), "ns").proxy_answers["denied"] == (r"^403\b",)
 
     def test_the_drain_is_known_where_it_is_set(self) -> None:
         assert Driver().facts(cell(mode="short-drain"), "ns").sidecar_drain_seconds == 2.0

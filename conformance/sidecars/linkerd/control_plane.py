@@ -30,7 +30,7 @@ from conformance.sidecars.manifests import read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 MANIFESTS = FIXTURES / "linkerd"
 INSTALL_WITHIN = 300  # seconds; measured: 48

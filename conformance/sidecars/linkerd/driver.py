@@ -36,7 +36,7 @@ from conformance.sidecars.linkerd import release as linkerd_release
 from conformance.sidecars.linkerd import requests
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
     from conformance.engine.engine import Engine
     from conformance.images.ensure import FixtureImage
 

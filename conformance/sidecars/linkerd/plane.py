@@ -29,7 +29,7 @@ from conformance.sidecars.linkerd.driver import CERTIFICATE, NAMESPACE
 from conformance.sidecars.linkerd.release import Release
 
 if TYPE_CHECKING:
-    from conformance.cluster.lifecycle import ClusterHandle
+    from conformance.cluster.state import ClusterHandle
 
 WEBHOOK = "linkerd-proxy-injector-webhook-config"
 NATIVE = "proxy.nativeSidecar=true"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conformance.cluster.lifecycle import ClusterHandle
+from conformance.cluster.state import ClusterHandle
 from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
 

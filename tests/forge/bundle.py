@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,13 @@ APP, ENVOY, RULES, SANDBOX = "a" * 64, "e" * 64, "c" * 64, "5" * 64
 INIT = "d" * 64
 SUBJECT_ID, PEER_ID = "spiffe://sc.local/subject", "spiffe://sc.local/peer"
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged(Finding):
+    """A finding whose test knows what was measured, and may compute with it."""
+
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 def ns(seconds: float) -> int:
@@ -323,9 +331,9 @@ class World:
         (folder / "cell.json").write_text(json.dumps(self.index))
         return folder
 
-    def judged(self, behaviour: str, folder: Path) -> Finding:
+    def judged(self, behaviour: str, folder: Path) -> Judged:
         """Write the bundle and judge it."""
-        return judge(behaviour, Bundle.open(self.write(folder / "bundle")))
+        return Judged(**vars(judge(behaviour, Bundle.open(self.write(folder / "bundle")))))
 
 
 def jsonl(lines: list[Json], *, sort: bool = True) -> str:

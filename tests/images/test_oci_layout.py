@@ -29,9 +29,9 @@ def test_an_image_layout_is_what_its_digests_say(tmp_path: Path) -> None:
     with tarfile.open(target) as archive:
         content = {}
         for entry in archive:
-            data = archive.extractfile(entry)
-            assert data is not None
-            content[entry.name] = data.read()
+            member = archive.extractfile(entry)
+            assert member is not None
+            content[entry.name] = member.read()
     index = json.loads(content["index.json"])
     named = {one["annotations"][oci_layout.NAME_ANNOTATION]: one for one in index["manifests"]}
     assert sorted(named) == names

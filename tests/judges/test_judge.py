@@ -14,10 +14,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
+from tests.forge.bundle import World
 from tests.worlds import cni, crash, jobs, leaks, lifecycle, logs, mesh, skew, start, stop, visible
 
 
-def world_of(behaviour: str, pattern: str = "native") -> lifecycle.World:
+def world_of(behaviour: str, pattern: str = "native") -> World:
     scenario = behaviours()[behaviour].scenarios[0]
     made = {
         "job": lifecycle.job, "init": lifecycle.init, "rollout": lifecycle.move,

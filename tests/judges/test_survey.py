@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance.model import Finding
 from tests.forge import bundle as forge
 from tests.forge import wire
-from tests.forge.bundle import World, clear_request, ns, token
+from tests.forge.bundle import Judged, World, clear_request, ns, token
 from tests.worlds import lifecycle
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
@@ -217,14 +216,14 @@ def test_every_leak_is_found_in_its_window_and_only_there(tmp_path: Path, leak: 
     assert other.measured["leaks_outside_window"] >= 1
 
 
-def assert_leak(found: Finding, at: float, *, with_token: bool) -> None:
+def assert_leak(found: Judged, at: float, *, with_token: bool) -> None:
     """The proxy of this world lives until 16.75 s."""
     assert found.observed == "broken", found.reason
     assert found.hazard == "plaintext-while-the-sidecar-lived"
     first = found.evidence[0]
     assert first.file == "capture/subject/eth0.pcap"
     assert first.frame
-    assert ns(at) <= first.ns <= ns(at + 0.1)
+    assert first.ns is not None and ns(at) <= first.ns <= ns(at + 0.1)
     assert found.measured["leaked_bytes"] > 0
     assert found.measured["leaked_requests"] == (1 if with_token else 0)
     if with_token:

@@ -100,7 +100,7 @@ def test_requests_too_close_to_be_told_apart_are_one_mark_and_no_other_hides_in_
         mark(12, 0.05, "request refused"),
     )
     one, *others = picture._merged([*crowd, lone, long, refused])
-    assert (one.x, one.width) == (10, pytest.approx(4.95))
+    assert one.x == 10 and one.width == pytest.approx(4.95)
     assert one.title == "50 together: at 10.0 … at 14.9"
     assert others == [long, refused, lone]
 

@@ -14,6 +14,7 @@ from conformance.cluster.state import ClusterHandle
 from conformance.engine.client import Client
 from conformance.machine.paths import CHECKOUT
 from conformance.model import Cell
+from conformance.observe import cell as cell_observer
 from conformance.observe.node.collectors import NodeCollectors, _Collector
 from conformance.run import cells as observatory
 
@@ -38,7 +39,7 @@ def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.M
         present.remove(cell.scenario)
         return tmp_path
 
-    monkeypatch.setattr(observatory.cell_observer, "observe", observe)
+    monkeypatch.setattr(cell_observer, "observe", observe)
 
     def play(scenario: str) -> None:
         cell = Cell("1.33", "fixture", "native", "default", scenario)

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kubernetes import config as k8s_config
 
+from conformance.cluster import deletion, lifecycle, network
 from conformance.cluster import state as cluster_state
 from conformance.cluster.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.images import ensure as images
+from conformance.images import rootfs
 from conformance.machine import runs
 from conformance.model import Cell
 from conformance.plan.options import Options
@@ -67,12 +70,12 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         stand_ins = {
             (preparation, "load"): lambda name, _: Driver(name, fails),
             (supplies, "load"): lambda name, _: Driver(name, fails),
-            (supplies.images, "ensure_fixture"): lambda *_: image,
-            (supplies.rootfs, "export"): lambda *_: tmp_path,
-            (preparation.lifecycle, "create"): lambda *_: handle,
-            (preparation.lifecycle, "load"): lambda *_: None,
+            (images, "ensure_fixture"): lambda *_: image,
+            (rootfs, "export"): lambda *_: tmp_path,
+            (lifecycle, "create"): lambda *_: handle,
+            (lifecycle, "load"): lambda *_: None,
             (preparation, "versions"): lambda _: VERSIONS,
-            (preparation.k8s_config, "new_client_from_config"): lambda _: None,
+            (k8s_config, "new_client_from_config"): lambda _: None,
             (preparation, "NodeCollectors"): lambda *_: SimpleNamespace(start=lambda: None),
         }
         for (where, name), what in stand_ins.items():
@@ -95,8 +98,8 @@ def test_nobody_waits_for_the_images_of_another(
 ) -> None:
     image = SimpleNamespace(image=images.Image("i", "", "built"), archive=tmp_path / "i.tar")
     monkeypatch.setattr(supplies, "load", lambda name, _: Driver(name, "images"))
-    monkeypatch.setattr(supplies.images, "ensure_fixture", lambda *_: image)
-    monkeypatch.setattr(supplies.rootfs, "export", lambda *_: tmp_path)
+    monkeypatch.setattr(images, "ensure_fixture", lambda *_: image)
+    monkeypatch.setattr(rootfs, "export", lambda *_: tmp_path)
     options = Options.check({"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)})
     with runs.start(tmp_path) as run:
         engine: Any = SimpleNamespace(docker=Path("docker"), env={})
@@ -168,7 +171,7 @@ def test_a_run_takes_its_network_with_it(
 ) -> None:
     """Its clusters may be gone by then: each goes behind its own last verdict."""
     done: list[str] = []
-    for module, name in ((preparation.deletion, "delete_all"), (preparation.network, "remove_all")):
+    for module, name in ((deletion, "delete_all"), (network, "remove_all")):
         monkeypatch.setattr(module, name, lambda _, name=name: done.append(name))
     made = preparation.Preparation(Options.check({"k8s": "1.33", "results": str(tmp_path)}))
     with runs.start(tmp_path) as run:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from conformance import cli
 from conformance.errors import UsageProblem
+from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.model import Cell, Finding
 from conformance.plan.cells import Item
@@ -53,7 +54,7 @@ def test_a_bundle_alone_is_asked_for_all_that_its_scenario_can_show(tmp_path: Pa
     found = {one.verdict.finding.behaviour: one.verdict for one in rejudge.judged(folder)}
     assert {"start.order", "stop.order", "stop.no-plaintext"} <= set(found)
     assert "job.completes" not in found
-    whole = judge("stop.order", rejudge.Bundle.open(folder))
+    whole = judge("stop.order", Bundle.open(folder))
     assert found["stop.order"].finding == whole
 
 

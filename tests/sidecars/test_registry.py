@@ -10,7 +10,7 @@ import pytest
 from conformance.plan import cells as plan
 from conformance.plan import selection
 from conformance.plan.abilities import Ability
-from conformance.plan.catalogue import behaviours, scenarios
+from conformance.plan.catalogue import Behaviour, Scenario, behaviours, scenarios
 from conformance.plan.sidecars import FOLDER, PACKAGE, REGISTRATION, REGISTRY, own, read
 from conformance.plan.unasked import unasked
 from conformance.sidecars.driver import PROTOCOLS, load
@@ -35,11 +35,8 @@ def test_a_driver_implements_what_it_gives_and_nothing_else(name: str) -> None:
 
 
 def test_every_ability_is_needed_by_the_catalogue_and_given_by_a_sidecar() -> None:
-    needed = {
-        word
-        for entry in (*scenarios().values(), *behaviours().values())
-        for word in entry.needs.split()
-    }
+    entries: list[Scenario | Behaviour] = [*scenarios().values(), *behaviours().values()]
+    needed = {word for entry in entries for word in entry.needs.split()}
     assert needed == set(Ability)
     assert {ability for entry in REGISTRY.values() for ability in entry.gives} == set(Ability)
 

@@ -55,4 +55,4 @@ def observe(self: observatory.Observatory, cell: Cell, ids: Sequence[str]) -> ob
 
 
 preparation.Preparation = Preparation  # type: ignore[assignment,misc]
-observatory.Observatory._observe = observe  # type: ignore[method-assign]
+observatory.Observatory._observe = observe  # type: ignore[method-assign,assignment]

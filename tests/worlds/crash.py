@@ -168,10 +168,14 @@ def kept(pattern: str = "native") -> World:
         for kind in mesh.KEPT:
             if (role, kind) == ("peer", "pool"):
                 mesh.keep(world, role, kind, 6.0, 10.0, how="")
-                name = {"connection": "pool.peer.0"}
+                name = "pool.peer.0"
                 for seq in range(10):
-                    world.attempt(10.3 + seq / 5, "peer.app", "pool", 500 + seq, "wrong", **name)
-                    world.attempt(15.3 + seq / 5, "peer.app", "pool", 600 + seq, "ok", **name)
+                    world.attempt(
+                        10.3 + seq / 5, "peer.app", "pool", 500 + seq, "wrong", connection=name
+                    )
+                    world.attempt(
+                        15.3 + seq / 5, "peer.app", "pool", 600 + seq, "ok", connection=name
+                    )
                 continue
             mesh.keep(world, role, kind, 6.0, 10.19, how="reset")
             mesh.keep(world, role, kind, 15.2, 17.2, how="", number=1)

@@ -82,8 +82,8 @@ def quota(pattern: str = "native") -> World:
         begin = 1.0 + 3 * number
         job(world, begin, name, {"active": 1})
         if pattern == "native":
-            life = {"mains": [(begin + 1, begin + 2, 0)], "sidecars": [(begin, begin + 3.5, 0)]}
-            pod(world, name, f"{name}-1", **life)
+            mains, sidecars = [(begin + 1, begin + 2, 0)], [(begin, begin + 3.5, 0)]
+            pod(world, name, f"{name}-1", mains=mains, sidecars=sidecars)
             ends(world, begin + 5, name, "Complete", "CompletionsReached", succeeded=1)
         else:
             _held(world, name, f"{name}-1", exited=begin + 2, code=0)
@@ -104,7 +104,7 @@ def quota(pattern: str = "native") -> World:
 def deadline(_: str = "native") -> World:
     """Two Jobs that are submitted while the mesh is down."""
     world = _world("native", "deadline", "unbounded-1")
-    limits = {"activeDeadlineSeconds": 8, "ttlSecondsAfterFinished": 2}
+    limits: Json = {"activeDeadlineSeconds": 8, "ttlSecondsAfterFinished": 2}
     job(world, 1.0, "unbounded", {"active": 1})
     job(world, 1.0, "bounded", {"active": 1}, **limits)
     pod(world, "unbounded", "unbounded-1", mains=[(16.0, 17.0, 0)], sidecars=[(2.0, 18.5, 0)])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,10 @@ class Move(World):
     Seconds: the former is there from -6 on, told to end at 7, and gone at 8.6.
     """
 
-    former: World | None = None
+    former: World = field(kw_only=True)
 
     def write(self, folder: Path) -> Path:
         """Both pods in one bundle."""
-        assert self.former is not None
         both = self.copy()
         both.watch = [*self.former.watch, *self.watch]
         for who, lines in self.former.stamps.items():
@@ -304,8 +303,7 @@ def _busy(world: World, proxy_gone: float) -> None:
         if at > 12 or (at > DELETED and proxy_gone < 15):
             break
         kind = "inflight" if seq % 2 else "stream"
-        path = {"target": "10.96.0.60:80", "took": took}
-        its = world.attempt(at, "peer.app", kind, seq, outcome, **path)
+        its = world.attempt(at, "peer.app", kind, seq, outcome, target="10.96.0.60:80", took=took)
         _, port = world.mesh(at + 0.002, outbound=False, path=f"/slow/3/{its}")
         world.served(at + 0.01, at + took - 0.01, "subject.app", its, f"{PEER}:{port}")
     for seq in range(90):

@@ -43,7 +43,7 @@ def pod(world: World, role: str, spec: Json, *, runs: int = 1, at: float = 0.1) 
 
 def status(world: World, at: float, role: str, **fields: Any) -> None:
     """A version of a pod."""
-    spec = next(
+    spec: Json = next(
         (one["object"]["spec"] for one in world.watch if one["object"]["metadata"]["name"] == role),
         {},
     )

@@ -81,6 +81,11 @@ def sandbox_ended(world: World) -> None:
     world.exited(18.3, forge.SANDBOX, 137)
 
 
+def never_came_back(world: World) -> None:
+    came_back_once_only(world)
+    later(world, 79)
+
+
 @pytest.mark.parametrize(
     ("broken", "hazard"),
     [
@@ -89,7 +94,7 @@ def sandbox_ended(world: World) -> None:
         (app_restarted_by_its_status, "app-restarted"),
         (app_ended, "app-restarted"),
         (sandbox_ended, "app-restarted"),
-        (lambda world: (came_back_once_only(world), later(world, 79)), "not-restarted"),
+        (never_came_back, "not-restarted"),
     ],
 )
 def test_another_end_than_the_sidecars_alone(tmp_path: Path, broken: Break, hazard: str) -> None:

@@ -35,8 +35,8 @@ def in_vain(world: World) -> None:
     """The sidecar does not do as it is told: the Job is held all the same."""
     jobs.drop_job(world, "marker")
     jobs.job(world, 0, "marker", {"active": 1})
-    life = {"mains": [(1.0, 8.0, 0)], "sidecars": [(1.5, jobs.QUIT + 0.5, 0)]}
-    jobs.pod(world, "marker", "markerpod", **life)
+    sidecars = [(1.5, jobs.QUIT + 0.5, 0)]
+    jobs.pod(world, "marker", "markerpod", mains=[(1.0, 8.0, 0)], sidecars=sidecars)
     world.stamp(5.0, "markerpod.app", "workaround.begin", how="marker")
     world.step(jobs.QUIT, "sidecar.quit-asked", pod="markerpod", container="sidecar")
     for step in world.steps:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge.bundle import APP, World, ns
+from tests.forge.bundle import APP, Json, World, ns
 from tests.worlds import mesh
 
 PLANE, INJECT = "plane.outage", "inject.outage"
 Break = Callable[[World], object]
 
 
-def step(world: World, name: str, **fields: object) -> dict:
+def step(world: World, name: str, **fields: object) -> Json:
     return next(
         one
         for one in world.steps
@@ -141,7 +141,7 @@ class TestPlane:
         assert world.judged(PLANE, tmp_path).observed == "inconclusive"
 
 
-def own(world: World, at: float, spec: dict) -> None:
+def own(world: World, at: float, spec: Json) -> None:
     """A pod of one of the owners comes to be."""
     world.seen(at, "Pod", "sheltered-x", "uid-s", spec, {})
     owner = {"kind": "ReplicaSet", "name": "sheltered"}

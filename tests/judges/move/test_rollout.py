@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from conformance.model import Finding
-from tests.forge.bundle import World, ns, token
+from tests.forge.bundle import Judged, World, ns, token
 from tests.worlds import lifecycle
 
 BEHAVIOUR = "move.rollout"
 Break = Callable[[World], object]
 
 
-def to_native(folder: Path, new: Break | None = None, old: Break | None = None) -> Finding:
+def to_native(folder: Path, new: Break | None = None, old: Break | None = None) -> Judged:
     world = lifecycle.move("native", lossless=False)
     if new:
         new(world)

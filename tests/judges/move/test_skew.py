@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import World
-from tests.worlds import skew
+from tests.worlds import lifecycle, skew
 
 SKEW = "move.kubelet-skew"
 
@@ -130,7 +130,7 @@ def elsewhere(role: str, node: str) -> Callable[[World], None]:
 def control_of_the_other_pattern(world: World) -> None:
     for one in world.watch:
         if one["object"]["metadata"]["name"] == "classic":
-            one["object"]["spec"] = skew.spec("native") | {"nodeName": skew.OLD}
+            one["object"]["spec"] = lifecycle.spec("native") | {"nodeName": skew.OLD}
 
 
 def in_order(world: World) -> None:

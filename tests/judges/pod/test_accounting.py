@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.pod_request import pod_request
-from tests.forge.bundle import World, ns
+from tests.forge.bundle import Json, World, ns
 from tests.worlds import visible
 from tests.worlds.start import SIDECAR
 from tests.worlds.visible import LAYOUTS, RESOURCE, SIZES, answer, refuse
@@ -38,7 +38,7 @@ def test_every_layout_has_its_boundary(pattern: str, tmp_path: Path) -> None:
     assert found.measured["init-behind"] == SIZES["init-behind"][pattern == "classic"]
 
 
-def of(world: World, what: str, **fields: object) -> list[dict]:
+def of(world: World, what: str, **fields: object) -> list[Json]:
     return [
         one
         for one in world.answers

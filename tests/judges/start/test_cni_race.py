@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge.bundle import World, ns, token
+from tests.forge.bundle import Json, World, ns, token
 from tests.worlds import cni
 from tests.worlds.cni import BEFORE, BEHIND, GUARDED, HEALED, LATE, Race
 from tests.worlds.start import ident
@@ -17,8 +17,8 @@ PATTERNS = ["native", "classic"]
 Break = Callable[[Race], object]
 
 
-def spec(world: World, role: str) -> dict:
-    found: dict = next(
+def spec(world: World, role: str) -> Json:
+    found: Json = next(
         one["object"]["spec"] for one in world.watch if one["object"]["metadata"]["name"] == role
     )
     return found
@@ -90,6 +90,11 @@ def moved(step: str, at: float) -> Break:
     return of
 
 
+def silenced_and_blind(world: Race) -> None:
+    silenced(world)
+    world.drop_beacon(60)
+
+
 def silenced(world: Race) -> None:
     """What the subject sent in clear is not in its capture."""
     world.frames = [one for one in world.frames if b"cny." not in one[1]]
@@ -159,7 +164,7 @@ class TestRace:
             blind(LATE), uncontrolled(LATE), idle(LATE), without("late.seen"),
             # Redirected by somebody else.
             outcome("ok"),
-            lambda world: (silenced(world), world.drop_beacon(60)),
+            silenced_and_blind,
         ],
     )  # fmt: skip
     def test_what_cannot_carry_a_verdict(self, tmp_path: Path, doubtful: Break) -> None:

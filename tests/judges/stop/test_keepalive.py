@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.forge import wire
-from tests.forge.bundle import PEER, POD, World, ns
+from tests.forge.bundle import PEER, POD, Json, World, ns
 from tests.worlds import mesh
 from tests.worlds.mesh import KEPT, ROLES, keep, show
 
@@ -17,7 +17,7 @@ BESIDE = "lost-while-the-sidecar-lived"
 Break = Callable[[World], object]
 
 
-def closed(world: World, role: str, kind: str) -> dict:
+def closed(world: World, role: str, kind: str) -> Json:
     (line,) = world.lines(f"{role}.app", "kept.closed", kind=kind)
     return line
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,7 @@ from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars import manifests
-from conformance.sidecars.driver import load
+from conformance.sidecars.driver import Manifest, load
 from conformance.sidecars.envoy.certificates import Authority, identity
 from conformance.sidecars.envoy.driver import Driver, envoy_version, secrets
 
@@ -42,16 +43,16 @@ def cell(pattern: str, mode: str = "init-rules") -> Cell:
     return Cell("1.33", "envoy", pattern, mode, "lifecycle")  # type: ignore[arg-type]
 
 
-def names(pod: dict, group: str) -> list[str]:
+def names(pod: Manifest, group: str) -> list[str]:
     return [container["name"] for container in pod["spec"].get(group, ())]
 
 
-def container(pod: dict, name: str = "envoy") -> dict:
+def container(pod: Manifest, name: str = "envoy") -> Manifest:
     found = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
     return next(one for one in found if one["name"] == name)
 
 
-def environment(pod: dict, name: str = "envoy") -> dict[str, str]:
+def environment(pod: Manifest, name: str = "envoy") -> dict[str, str]:
     return {one["name"]: one["value"] for one in container(pod, name)["env"]}
 
 
@@ -132,7 +133,7 @@ def test_the_peer_is_native_and_undelayed_whatever_the_cell(pattern: str, mode: 
     assert "SC_EGRESS" not in environment(pod, "app")
 
 
-def subject(pattern: str, mode: str) -> dict:
+def subject(pattern: str, mode: str) -> Manifest:
     return DRIVER.inject(POD, cell(pattern, mode), "subject")
 
 
@@ -299,7 +300,12 @@ def test_rules_can_be_set_twice_and_leave_no_trace(mode: str) -> None:
 def test_rules_can_be_for_one_family_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = program("rules")
     done: list[str] = []
-    monkeypatch.setattr(rules, "_set", lambda family, *_: done.append(family) or family)
+
+    def noted(family: str, *_: object) -> str:
+        done.append(family)
+        return family
+
+    monkeypatch.setattr(rules, "_set", noted)
     assert rules.set_rules("init-rules") == "iptables, ip6tables"
     monkeypatch.setenv("SC_FAMILIES", "iptables")
     assert rules.set_rules("init-rules") == "iptables"
@@ -355,7 +361,7 @@ def test_a_reused_source_port_does_not_lead_past_the_proxy() -> None:
 
 @pytest.mark.parametrize("scenario", ["ipv6", "ipv6-unruled"])
 def test_a_scenario_is_like_another_manifest_by_manifest(scenario: str) -> None:
-    values = {"namespace": "n", "nonce": "0" * 12, "images": {"app": "app:1"}}
+    values: dict[str, Any] = {"namespace": "n", "nonce": "0" * 12, "images": {"app": "app:1"}}
     services = workloads.load(scenario, "services", **values)
     assert [one["metadata"]["name"] for one in services] == [
         "peer", "peer-six", "witness", "witness-six",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -204,7 +205,7 @@ class TestAdmitted:
     driver = load("istio")
     injected: ClassVar = {"annotations": {"sidecar.istio.io/status": "{}"}}
 
-    def of(self, metadata: dict[str, object], **spec: object) -> tuple[str, tuple[str, ...]]:
+    def of(self, metadata: Mapping[str, object], **spec: object) -> tuple[str, tuple[str, ...]]:
         pod = {"metadata": metadata, "spec": {"containers": [{"name": "app"}], **spec}}
         found = self.driver.admitted(pod, cell())
         assert found.why

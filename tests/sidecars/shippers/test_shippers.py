@@ -167,7 +167,7 @@ def test_fluent_bit_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(image_official, "obtain", lambda *_: image)
     monkeypatch.setattr(image_official, "archived", lambda _, one, __: (one, tmp_path))
     found = fluent_bit.Driver().images(None, "build")  # type: ignore[arg-type]
-    assert found == {fluent_bit.IMAGE: (image, tmp_path)}
+    assert dict(found) == {fluent_bit.IMAGE: (image, tmp_path)}
 
 
 def test_the_probe_of_a_meshed_shipper_comes_by_the_port_that_the_mesh_leaves_alone() -> None:

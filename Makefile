@@ -1,7 +1,7 @@
 # make conformance   everything: environment, engine, images, clusters, run, report, clean-up
 # make test          the suite's own tests, real clusters included
 # make bench         how long a run takes, and where its time goes: two real runs
-# make lint          ruff and mypy
+# make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make list          the behaviours
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
 # make clean-all     the cache and .venv too
@@ -16,6 +16,8 @@
 PYTHON ?= python3
 VENV := .venv/bin
 PYTEST_ARGS ?=
+# Programs that run alone, in images: the modules of one folder are one program's or a few's.
+PROGRAMS = $(sort $(patsubst %/,%,$(dir $(wildcard fixtures/*/*.py))))
 
 # One shell word, whatever the user wrote; nothing for a variable that is empty.
 quoted = '$(subst ','\'',$(strip $(1)))'
@@ -56,6 +58,10 @@ lint: .venv-ready
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
+	@for folder in $(PROGRAMS); do \
+		echo "mypy in $$folder"; \
+		( cd $$folder && $(CURDIR)/$(VENV)/mypy --strict --python-version 3.11 \
+			--cache-dir $(CURDIR)/.mypy_cache/$$folder *.py ) || exit; done
 
 list: .venv-ready
 	@exec $(VENV)/sidecar-conformance list

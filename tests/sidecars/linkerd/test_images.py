@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from conformance.engine import client
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.images.pull import PullFailure
+from conformance.machine import process
 from conformance.sidecars.linkerd import images
 from conformance.sidecars.linkerd.release import wanted
 
@@ -29,7 +32,7 @@ spec:
 
 @pytest.fixture(autouse=True)
 def _no_cli_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
 
 
 class TestReferences:
@@ -43,7 +46,7 @@ class TestReferences:
     def test_one_that_the_release_must_have_and_is_not_named_is_an_error(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(images.process, "run", lambda *_, **__: MANIFESTS)
+        monkeypatch.setattr(process, "run", lambda *_, **__: MANIFESTS)
         assert len(images.references(wanted("edge-25.8.3"))) == 3
         with pytest.raises(EnvironmentProblem, match="names no image policy-controller"):
             images.references(wanted("2.18"))
@@ -80,7 +83,7 @@ class TestWithoutThem:
     def fails(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[PullFailure]:
         found = [PullFailure("unreachable", "no such host")]
         monkeypatch.setattr(images, "cache_dir", lambda: tmp_path)
-        monkeypatch.setattr(images.image_docker, "inspect", lambda *_: None)
+        monkeypatch.setattr(client, "inspect", lambda *_: None)
         monkeypatch.setattr(images, "pull", lambda *_: found[0])
         return found
 

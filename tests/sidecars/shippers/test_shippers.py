@@ -11,7 +11,7 @@ import pytest
 
 from conformance.errors import Unobtainable
 from conformance.images import official as image_official
-from conformance.images.ensure import Image
+from conformance.images.ensure import FixtureImage, Image
 from conformance.machine.paths import CHECKOUT, FIXTURES
 from conformance.model import Cell, Pattern
 from conformance.observe import workloads
@@ -165,9 +165,9 @@ def test_fluent_bit_that_cannot_be_pulled_is_not_to_be_had(monkeypatch: pytest.M
 def test_fluent_bit_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     image = Image(fluent_bit.IMAGE, "sha256:" + "0" * 64, "present")
     monkeypatch.setattr(image_official, "obtain", lambda *_: image)
-    monkeypatch.setattr(image_official, "archived", lambda _, one, __: (one, tmp_path))
+    monkeypatch.setattr(image_official, "archived", lambda _, one, __: FixtureImage(one, tmp_path))
     found = fluent_bit.Driver().images(None, "build")  # type: ignore[arg-type]
-    assert dict(found) == {fluent_bit.IMAGE: (image, tmp_path)}
+    assert found == {fluent_bit.IMAGE: FixtureImage(image, tmp_path)}
 
 
 def test_the_probe_of_a_meshed_shipper_comes_by_the_port_that_the_mesh_leaves_alone() -> None:

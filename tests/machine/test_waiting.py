@@ -58,10 +58,11 @@ def test_a_run_that_is_being_stopped_forgives_nothing() -> None:
 
 
 def test_so_many_looks_are_had_however_late() -> None:
-    looks = []
+    looks: list[int] = []
 
     def look() -> bool:
-        looks.append(time.sleep(0.02))
+        time.sleep(0.02)
+        looks.append(1)
         return len(looks) == 4
 
     assert waiting.until("the fourth", look, seconds=0, every=0, least=4)

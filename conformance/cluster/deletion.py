@@ -48,7 +48,7 @@ def delete_all(record: Record) -> None:
 def _remove_containers(host: str, cluster: str) -> None:
     """docker rm until none is listed twice in a row: one may still be in the making.
 
-    kind keeps all its state in the containers' labels, so nothing else has to be told.
+    kind keeps all its state in the containers' labels, so nobody else has to know.
     """
     engine, label = client.at(host), f"label={CLUSTER_LABEL}={cluster}"
     seen_none = 0

@@ -67,13 +67,13 @@ def publish_state(
     """
     target = _state_file(run.results, minor)
     target.parent.mkdir(parents=True, exist_ok=True)
-    told = {
+    content = {
         "state": state,
         "reason": reason,
         "cluster": handle.to_json() if handle else None,
         "sidecars": dict(sidecars or {}),
     }
-    files.write_text(target, json.dumps(told, indent=1))
+    files.write_text(target, json.dumps(content, indent=1))
 
 
 def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> ClusterHandle:
@@ -85,13 +85,13 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
     """
 
     def look() -> dict[str, Any] | None:
-        told = read_state(results, minor)
-        if told is None or (told["state"] == "ready" and sidecar not in told["sidecars"]):
+        now = read_state(results, minor)
+        if now is None or (now["state"] == "ready" and sidecar not in now["sidecars"]):
             return None
-        return told if told["state"] in ("ready", "failed", "unobtainable") else None
+        return now if now["state"] in ("ready", "failed", "unobtainable") else None
 
     try:
-        told = waiting.until(f"Kubernetes {minor}", look, seconds=deadline)
+        state = waiting.until(f"Kubernetes {minor}", look, seconds=deadline)
     except waiting.NotInTime:
         last = read_state(results, minor)
         seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
@@ -99,13 +99,13 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
             f"Kubernetes {minor} with {sidecar} was not ready after {deadline:.0f} s: {seen}; "
             f"see {_state_file(results, minor).parent}."
         ) from None
-    if told["state"] == "unobtainable":
-        raise Unobtainable(told["reason"])
-    if told["state"] == "failed":
-        raise EnvironmentProblem(told["reason"])
-    if told["sidecars"][sidecar]:
-        raise EnvironmentProblem(told["sidecars"][sidecar])
-    return ClusterHandle.from_json(told["cluster"])
+    if state["state"] == "unobtainable":
+        raise Unobtainable(state["reason"])
+    if state["state"] == "failed":
+        raise EnvironmentProblem(state["reason"])
+    if state["sidecars"][sidecar]:
+        raise EnvironmentProblem(state["sidecars"][sidecar])
+    return ClusterHandle.from_json(state["cluster"])
 
 
 def _state_file(results: Path, minor: str) -> Path:
@@ -113,8 +113,9 @@ def _state_file(results: Path, minor: str) -> Path:
 
 
 def read_state(results: Path, minor: str) -> dict[str, Any] | None:
+    """What state.json says of a cluster; None when there is none yet."""
     try:
-        told: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
+        state: dict[str, Any] = json.loads(_state_file(results, minor).read_text())
     except FileNotFoundError:
         return None
-    return told
+    return state

@@ -90,7 +90,7 @@ def retire(board: ProgressBoard = progress.board) -> bool:
 def _leave(daemon: dockerd.Daemon, users: locks.Lock | None, board: ProgressBoard) -> None:
     if users is None:
         with suppress(EnvironmentProblem):
-            retire(board)  # one that a killed run left behind
+            retire(board)  # an engine that a killed run left
         return
     with _start_lock(board):  # from here on no newcomer can count on the engine
         users.release()

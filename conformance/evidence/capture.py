@@ -1,7 +1,7 @@
 """Reads packet captures in one pass: pcap files of Ethernet or LINUX_SLL2 frames.
 
 Frames are numbered from 1 in file order, as tcpdump and Wireshark number them. scapy finds the
-frames; of each one only what judges look at is decoded here, for scapy's dissection of whole
+frames; of each frame only what judges look at is decoded here, for scapy's dissection of whole
 packets takes forty times as long (``dissect`` does it for the few that a verdict names). Memory
 does not grow with the file.
 """

@@ -27,7 +27,7 @@ class Part:
         return sum(build.cpu_minutes for build in self.builds) / (os.cpu_count() or 1)
 
     @property
-    def told(self) -> str:
+    def duration(self) -> str:
         """The minutes in words."""
         return f"about {math.ceil(self.minutes)} min" if self.minutes >= 1 else "under a minute"
 
@@ -54,7 +54,7 @@ def sentence(
     said = f"Will build from packages: {', '.join(_named(parts))}"
     if len(parts) > 1:
         whole = Part("", [build for part in parts for build in part.builds])
-        said += f"; {whole.told} in all"
+        said += f"; {whole.duration} in all"
     said += f", on {os.cpu_count()} idle processors"
     needed = {_SHARED, *map(ensure.minor_of, (first, *others))}
     if any(part.name not in needed for part in nodes):
@@ -87,11 +87,11 @@ def _nodes(engine: Engine, versions: Sequence[str], policy: str) -> list[Part]:
 def _named(parts: Sequence[Part]) -> list[str]:
     """Parts with their minutes; Kubernetes minors that take equally long stand together."""
     named = []
-    for (is_minor, told), group in groupby(parts, lambda p: (p.name[0].isdigit(), p.told)):
+    for (is_minor, duration), group in groupby(parts, lambda p: (p.name[0].isdigit(), p.duration)):
         names = [part.name for part in group]
         if is_minor:
             each = " each" if len(names) > 1 else ""
-            named.append(f"Kubernetes {', '.join(names)} ({told}{each})")
+            named.append(f"Kubernetes {', '.join(names)} ({duration}{each})")
         else:
-            named += [f"{name} ({told})" for name in names]
+            named += [f"{name} ({duration})" for name in names]
     return named

@@ -43,7 +43,7 @@ class DebianBase:
 
     @property
     def digest(self) -> str:
-        """The hash of the recipe; package versions are the mirror's of the day, and not in it."""
+        """The hash of the recipe, without package versions: those are the mirror's of the day."""
         files = cache.digest_of_files(self.files) if self.files else ""
         return cache.digest_of(RECIPE, os.uname().machine, self.suite, files, *self.packages)
 

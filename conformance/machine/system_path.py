@@ -10,7 +10,7 @@ import shutil
 
 
 def search_path() -> str:
-    """PATH with the sbin folders behind it."""
+    """PATH, then the sbin folders."""
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 

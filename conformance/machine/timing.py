@@ -40,8 +40,8 @@ def span(results: Path, name: str, **about: str) -> Iterator[None]:
 
 def note(results: Path, name: str, start: int, end: int, **about: str) -> None:
     """Append a span. One write for each line, so that no process cuts another's in two."""
-    told = {"name": name, "start_ns": start, "end_ns": end, "pid": str(os.getpid()), **about}
-    line = json.dumps(told) + "\n"
+    fields = {"name": name, "start_ns": start, "end_ns": end, "pid": str(os.getpid()), **about}
+    line = json.dumps(fields) + "\n"
     file = os.open(results / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())
@@ -55,6 +55,6 @@ def spans(results: Path) -> list[Span]:
     if not path.exists():
         return []
     return [
-        Span(one.pop("name"), one.pop("start_ns"), one.pop("end_ns"), one)
-        for one in map(json.loads, path.read_text().splitlines())
+        Span(fields.pop("name"), fields.pop("start_ns"), fields.pop("end_ns"), fields)
+        for fields in map(json.loads, path.read_text().splitlines())
     ]

@@ -78,7 +78,7 @@ class Stage:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The namespace exists inside the block, is watched, and is removed behind it.
+        """The namespace exists inside the block, is watched, and is removed after it.
 
         What a scenario left to be done afterwards is done then, too.
         """

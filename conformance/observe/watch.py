@@ -68,8 +68,8 @@ class NamespaceWatch:
             if thread.name.startswith("logs"):
                 thread.join(max(0.0, patience - time.monotonic()))
         with self._lock:
-            open_ones = list(self._responses)
-        for response in open_ones:
+            still_open = list(self._responses)
+        for response in still_open:
             with contextlib.suppress(Exception):
                 response.shutdown()
         for thread in self._threads:
@@ -84,7 +84,7 @@ class NamespaceWatch:
     def all(self, kind: str) -> list[Json]:
         """The newest version of every object of a kind, gone ones included."""
         with self._lock:
-            return [value for (its, _), value in self._newest.items() if its == kind]
+            return [value for (known, _), value in self._newest.items() if known == kind]
 
     def gone(self, kind: str, name: str) -> bool:
         """Whether the object was seen and then deleted."""

@@ -1,4 +1,4 @@
-"""The suite's own Docker daemon: started, found again, and stopped so that nothing stays behind.
+"""The suite's own Docker daemon: started, found again, and stopped so that nothing of it stays.
 
 It shares nothing with another engine of the machine: socket, pid file, data and state, bridge and
 addresses are its own, all below ``home``. It outlives the run that started it when others use it;
@@ -29,9 +29,9 @@ from conformance.machine.system_path import find, search_path
 _UNFIT = ("overlay", "aufs", "nfs", "nfs4", "cifs", "9p", "virtiofs", "ecryptfs", "vfat", "fuse")
 _SOCKET_PATH_MAX = 107  # sockaddr_un; containerd's sockets below exec/ are the longest
 _LONGEST_SOCKET = "exec/containerd/containerd-debug.sock"
-# What the containers of our engine weigh together against the run itself: its cells only write down
-# what they see, and compilers can wait, but an app that waits for them answers late. Without a
-# group of their own all clusters together weigh as much as one session of processes.
+# What the containers of our engine weigh together against the run itself. The run's cells only
+# write down what they see and compilers can wait, but an app that waits for them answers late.
+# Without a group of their own all clusters together weigh as much as one session of processes.
 _CPU_SHARES = 4 * 1024
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROGRAMS = ("dockerd", "containerd", "runc", "iptables", "ip")
@@ -135,7 +135,7 @@ def stop(daemon: Daemon) -> None:
 
 
 def clear(daemon: Daemon) -> None:
-    """Take away what a dead daemon left behind (after SIGKILL: containerd, shims, mounts, links).
+    """Take away what a dead daemon left (after SIGKILL: containerd, shims, mounts, links).
 
     The daemon must not run. Idempotent.
     """
@@ -204,10 +204,10 @@ def file_system(path: Path) -> str:
     """Type of the file system that ``path`` is on, or would be if it existed."""
     here, kind = f"{path}/", "unknown"
     longest = 0
-    for point, its_kind in _mounts():
+    for point, mounted in _mounts():
         top = point.rstrip("/") + "/"
         if here.startswith(top) and len(top) >= longest:  # later mounts hide earlier ones
-            longest, kind = len(top), its_kind
+            longest, kind = len(top), mounted
     return kind
 
 

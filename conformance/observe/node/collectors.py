@@ -207,7 +207,7 @@ class NodeCollectors:
             # keep frames back for a second, and `extract` waits for them.
             *("-s", "0", "-B", "32768", "--time-stamp-precision=nano"),
             *("-G", str(CHUNK_SECONDS), "-w", "node.%s.pcap"),
-            " or ".join([*(f"net {one}" for one in pod_subnets), "ether proto 0x88b5"]),
+            " or ".join([*(f"net {subnet}" for subnet in pod_subnets), "ether proto 0x88b5"]),
         ]
 
     def _tend(self) -> None:
@@ -218,7 +218,7 @@ class NodeCollectors:
             with (self._folder / "clock.jsonl").open("a", buffering=1) as clock:
                 while True:
                     clock.write(json.dumps(asdict(read_clock())) + "\n")
-                    for collector in [one for one in alive if not self._lives(one)]:
+                    for collector in [known for known in alive if not self._lives(known)]:
                         if not (collector.again and self._take_up(collector, seen_ns)):
                             alive.remove(collector)
                             self._note_death(collector)

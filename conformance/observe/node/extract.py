@@ -1,8 +1,8 @@
 """Takes one cell's part out of what the node's collectors wrote.
 
 The collectors' files grow while they are read, and lag behind the node a little. So `extract` first
-waits for what the capture agents' own diaries say must still come: whoever wrote "deleting" has a
-sandbox whose end the runtime tells, and a last beacon that the node saw pass.
+waits for what the capture agents' own diaries say must still come: an agent that wrote "deleting"
+has a sandbox whose end the runtime tells, and a last beacon that the node saw pass.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def extract(
         (bundle / GAPS).write_bytes(b"".join(gaps))
 
     def sandboxes() -> set[str]:
-        return {one.sandbox for one in _captures(bundle) if one.deleting} & set(sandbox_ids)
+        return {agent.sandbox for agent in _captures(bundle) if agent.deleting} & set(sandbox_ids)
 
-    if not _come(lambda: all(c.ended for c in _captures(bundle) if c.deleting), until):
+    if not _come(lambda: all(agent.ended for agent in _captures(bundle) if agent.deleting), until):
         missing.append("a capture agent has begun to end and has not ended")
     ours = _any_of([*container_ids, *sandbox_ids])
     events = _Growing(node / _EVENTS, lambda line: bool(ours.search(line)), begins.get(_EVENTS, 0))
@@ -133,14 +133,14 @@ def _come(condition: Callable[[], bool], until: float) -> bool:
 class _Growing:
     """The whole lines of a growing file that are wanted; each line is looked at once.
 
-    offset: where to begin (bytes). In the middle of a line its rest is looked at as if it were one.
+    offset: where to begin (bytes). In the middle of a line, its rest is looked at like a line.
     """
 
     def __init__(self, file: Path, wanted: Callable[[bytes], bool], offset: int = 0) -> None:
         self._file = file
         self._wanted = wanted
         self._offset = offset
-        self._kept: list[bytes] = []
+        self._wanted_lines: list[bytes] = []
 
     def lines(self) -> list[bytes]:
         """What has come so far."""
@@ -151,8 +151,8 @@ class _Growing:
                     break
                 self._offset += len(line)
                 if self._wanted(line):
-                    self._kept.append(line)
-        return self._kept
+                    self._wanted_lines.append(line)
+        return self._wanted_lines
 
 
 class _Journal:
@@ -215,7 +215,7 @@ def _message(line: bytes) -> bytes:
 
 def _any_of(ids: Iterable[str]) -> re.Pattern[bytes]:
     """Matches any of the ids; without one, nothing."""
-    words = [re.escape(one.encode()) for one in ids if one]
+    words = [re.escape(ident.encode()) for ident in ids if ident]
     return re.compile(b"|".join(words) if words else rb"(?!)")
 
 
@@ -260,16 +260,16 @@ def _captures(bundle: Path) -> list[_Capture]:
 
 def _extract_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> list[str]:
     """The clock's readings of the cell's time, and the neighbours on both sides."""
-    kept: list[bytes] = []
+    readings: list[bytes] = []
     before = b""
     for line in _Growing(node / "clock.jsonl", lambda _: True).lines():
         ns = int(json.loads(line)["ns"])
-        if ns < started_ns and not kept:
+        if ns < started_ns and not readings:
             before = line
         elif ns <= ended_ns + 2 * NS:
-            kept += [before, line] if not kept else [line]
-    (bundle / "clock.jsonl").write_bytes(b"".join(kept))
-    return [] if kept else ["the clock was not watched"]
+            readings += [before, line] if not readings else [line]
+    (bundle / "clock.jsonl").write_bytes(b"".join(readings))
+    return [] if readings else ["the clock was not watched"]
 
 
 def _extract_packets(
@@ -281,19 +281,19 @@ def _extract_packets(
     until: float,
 ) -> list[str]:
     missing: list[str] = []
-    captures = [one for one in _captures(bundle) if one.pod in pods]
+    captures = [known for known in _captures(bundle) if known.pod in pods]
     # By the node's end of the pod's link, where each of its packets passes once and under the same
     # addresses as inside; interface numbers are never used again.
-    by_index = {one.index: one.folder / "node.pcap" for one in captures if one.index}
+    by_index = {known.index: known.folder / "node.pcap" for known in captures if known.index}
     by_address = {
         ipaddress.ip_address(ip).packed: bundle / "capture" / pod / "node.pcap"
         for pod, ips in pods.items()
         for ip in ips
-        if not any(one.index for one in captures if one.pod == pod)
+        if not any(known.index for known in captures if known.pod == pod)
     }
     if not by_index and not by_address:
         return missing
-    last = [one.last for one in captures if one.last]
+    last = [known.last for known in captures if known.last]
 
     def seen() -> bool:
         newest = _chunks(node, started_ns, ended_ns)[-3:]

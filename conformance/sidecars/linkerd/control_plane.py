@@ -6,18 +6,17 @@ There is one to a cluster: its webhook's name is fixed, and it knows no revision
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from conformance.engine import client as docker
 from conformance.errors import EnvironmentProblem
 from conformance.images import tools
-from conformance.machine import locks, process
+from conformance.machine import locks, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
@@ -140,15 +139,9 @@ def pods(client: Any) -> Sequence[str]:
 
 def loaded_release(cluster: ClusterHandle) -> Release:
     """The release of the control plane's image that the cluster's nodes were given."""
-    said = process.run(
-        [
-            *(shutil.which("docker") or "docker", "exec", cluster.node),
-            *("ctr", "-n", "k8s.io", "images", "ls", "-q"),
-        ],
-        what="asking the node for its images",
-        env={"DOCKER_HOST": cluster.host} if cluster.host else None,
-        timeout=60,
-    )
+    listing = ("ctr", "-n", "k8s.io", "images", "ls", "-q")
+    what = "asking the node for its images"
+    said = docker.in_node(docker.at(cluster.host), cluster.node, *listing, what=what, timeout=60)
     reference = f"{image_linkerd.HUB}/controller"
     found = re.search(rf"^{re.escape(reference)}:(\S+)$", said, re.MULTILINE)
     if found is None:
@@ -164,17 +157,10 @@ def kubectl(cluster: ClusterHandle, *arguments: str, what: str) -> str:
 
 def wait(done: Callable[[], bool], failed: str) -> None:
     """Wait until the control plane has done it. Raises EnvironmentProblem."""
-    waiting = Retrying(
-        retry=retry_if_result(lambda value: not value),
-        stop=stop_after_delay(PATIENCE),
-        wait=wait_fixed(0.2),
-    )
-    try:
-        waiting(done)
-    except RetryError:
+    if not waiting.within(PATIENCE, done, every=0.2):
         raise EnvironmentProblem(
             f"{failed} within {PATIENCE:.0f} s; see the logs in namespace {NAMESPACE}."
-        ) from None
+        )
 
 
 def create(client: Any, group: str, plural: str, document: Manifest) -> None:

@@ -1,7 +1,7 @@
 """The crash scenario: the sidecar of a busy pod is killed, and comes back while the app goes on.
 
 First its main process is killed, and with it everything in the container at once, so that nothing
-is cleaned up behind it. Then, where traffic is carried by a program of its own, that one alone:
+is cleaned up after it. Then, where traffic is carried by a program of its own, that one alone:
 its sidecar sees it end, and ends in its own way. What stands between the app and the network
 meanwhile differs (fixtures/envoy, mode sidecar-rules).
 """
@@ -21,7 +21,7 @@ from conformance.observe.stage import Stage, Stuck, condition, running_id
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import Manifest
 
-# What must have been seen of the life behind a crash: that requests are answered again. Some 5 s,
+# What must have been seen of the life after a crash: that requests are answered again. Some 5 s,
 # as the judge lets the first 1.5 s pass, and one that hangs takes 2 s to be told.
 AGAIN = {
     ("subject.app", "steady", "ok"): 50,

@@ -21,7 +21,7 @@ from conformance.observe.scenarios.logs.logs import (
 from conformance.observe.stage import Stage, Stuck
 
 RATE = "1000"  # lines a second
-# Seconds for what was read before the crash to arrive behind it: the shippers try again every
+# Seconds for what was read before the crash to arrive after it: the shippers try again every
 # second or two.
 BOUND_SECONDS = 10.0
 
@@ -55,7 +55,7 @@ def observe(stage: Stage) -> str:
     stage.step("sidecar.restarted", lines=before)
     tell_sink(stage, "open")
     stage.wait(
-        "lines from behind the crash",
+        "lines from after the crash",
         lambda: _newest(stage) >= before,
         seconds=60,
         seen=lambda: f"line {_newest(stage)} of {before}",

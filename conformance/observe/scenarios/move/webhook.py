@@ -37,7 +37,7 @@ def observe(stage: Stage) -> str:
 
 @contextlib.contextmanager
 def _webhook(stage: Stage) -> Iterator[None]:
-    """The webhook serves inside the block, and is unregistered behind it."""
+    """The webhook serves inside the block, and is unregistered after it."""
     authority = Authority(f"webhook of {stage.namespace}")
     leaf = authority.issue_for_host(f"{WEBHOOK}.{stage.namespace}.svc")
     content = {"tls.crt": leaf.certificate.decode(), "tls.key": leaf.key.decode()}

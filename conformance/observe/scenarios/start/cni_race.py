@@ -22,7 +22,7 @@ from conformance.sidecars.envoy.driver import VALIDATION_CONTAINER
 
 GUARDED, LATE, HEALED = "guarded", "late", "healed"
 VALIDATED = {SUBJECT: False, GUARDED: True, LATE: False, HEALED: True}
-REQUESTS = 40  # of the subject's app, before the plugin comes, and again behind it
+REQUESTS = 40  # of the subject's app, before the plugin comes, and again after it
 ANSWERED = 20  # requests of each pod that is redirected
 REFUSALS = 2  # one may be chance; from the second on the kubelet backs off
 # Seconds at which an app that has not sent anything counts as kept from it: many times what a

@@ -142,7 +142,7 @@ def _told(stage: Stage, role: str) -> bool:
 
 
 def _heal(stage: Stage) -> None:
-    """Give the crashing sidecars what they lack, and wait for the apps behind them."""
+    """Give the crashing sidecars what they lack, and wait for the apps that start after them."""
     again = _restarted(stage)
     stage.step("healed")
     stage.give(CONFIGURATION)

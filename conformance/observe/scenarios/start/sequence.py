@@ -1,6 +1,6 @@
 """The sequence scenario: pods with several sidecars are started, and deleted.
 
-- subject: two sidecars, and init containers of its own before, between and behind them. The order
+- subject: two sidecars, and init containers of its own before, between and after them. The order
   that is meant is the same in both patterns; it is written down as it is meant.
 - mixed (native only): one sidecar of each pattern beside the app.
 """

@@ -18,7 +18,7 @@ from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import container as plain_sidecar
 
-SECOND = "second"  # a plain sidecar behind the one under test, in the same pattern
+SECOND = "second"  # a plain sidecar after the one under test, in the same pattern
 SECOND_PORT = 15022
 _ANSWERED = 5  # of the app's own requests, before its pod may be deleted
 
@@ -126,7 +126,7 @@ def app_in(document: Manifest) -> Manifest:
 
 
 def add_second(stage: Stage, document: Manifest, *, start_delay: float, drain: float) -> Manifest:
-    """Place one more plain sidecar behind the one under test, and return its container."""
+    """Place one more plain sidecar after the one under test, and return its container."""
     spec = manifests.pod_of(document)["spec"]
     second = plain_sidecar(SUBJECT, SECOND, port=SECOND_PORT, start_delay=start_delay, drain=drain)
     second["image"] = stage.images[second["image"]]

@@ -18,7 +18,7 @@ from conformance.sidecars.driver import Manifest
 
 HEALED, PROMPT = "healed", "prompt"
 GRACE = 6  # seconds, of the subject
-HOOK = 9  # seconds, of the app's preStop hook: it outlasts that, and the 2 s behind it
+HOOK = 9  # seconds, of the app's preStop hook: it outlasts that, and the 2 s after it
 # Seconds that the second sidecar takes to end: more than the 2 s that are left to it when the
 # grace period is used up, and no more than it could have had.
 SECOND_DRAIN = 3.0

@@ -1,4 +1,4 @@
-"""The killed scenario: a Job whose main succeeds, and whose sidecars end badly behind it.
+"""The killed scenario: a Job whose main succeeds, and whose sidecars end badly after it.
 
 One sidecar is deaf to SIGTERM and has to be killed (137), the second ends with 143. In the native
 pattern the kubelet tells them to end; in the classic one nobody does, so they are made to end with

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import json
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +90,57 @@ def test_strict_promises_judges_native_cells_against_the_promise(
     strict = expectations.expected("stop.order", native, strict_promises=True)
     assert strict.expect == "holds" and not strict.hazards
     assert expectations.expected("stop.order", classic, strict_promises=True).expect == "broken"
+
+
+ROW = {
+    "behaviour": "stop.order",
+    "expect": "broken",
+    "hazard": ["wrong-order"],
+    "reason": "because",
+    "source": "source",
+}
+
+
+def written(folder: Path, **changes: object) -> Path:
+    """A table with the one row, changed; a key that becomes None is left out."""
+    row = {key: value for key, value in (ROW | changes).items() if value is not None}
+    file = folder / "expectations.toml"
+    file.write_text("[[row]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in row.items()))
+    return file
+
+
+def test_all_rows_of_a_drivers_file_are_about_its_sidecar(tmp_path: Path) -> None:
+    (row,) = expectations.rows(written(tmp_path), sidecar="toy")
+    assert row.matches("stop.order", Cell("1.33", "toy", "native", "default", "lifecycle"))
+    assert not row.matches("stop.order", Cell("1.33", "envoy", "native", "default", "lifecycle"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sidecar": "envoy"},
+        {"expect": "perhaps"},
+        {"hazard": None},
+        {"expect": "holds"},
+        {"reason": None},
+        {"colour": "red"},
+    ],
+)
+def test_a_row_that_is_wrong_is_refused_with_its_file(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    file = written(tmp_path, **changes)
+    with pytest.raises(ValueError, match=str(file)):
+        expectations.rows(file, sidecar="toy")
+
+
+def test_a_drivers_rows_are_read_after_the_common_ones() -> None:
+    rows = expectations.table()
+    common = [row for row in rows if "sidecar" not in row.conditions]
+    assert list(rows[: len(common)]) == common
+    assert rows[len(common) :]
+
+
+def test_the_common_table_speaks_of_no_sidecar() -> None:
+    for row in expectations.rows(expectations.TABLE):
+        assert "sidecar" not in row.conditions, row

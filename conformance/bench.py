@@ -57,7 +57,7 @@ class Measured:
 
 def main(arguments: Sequence[str]) -> int:
     """Run twice and print; 0, or the exit code of the run that verified nothing."""
-    folder = paths.CHECKOUT / "results" / time.strftime("bench-%Y%m%d-%H%M%S")
+    folder = paths.results_dir() / time.strftime("bench-%Y%m%d-%H%M%S")
     measured = []
     for repeat in (1, 2):
         one = measure([*arguments, f"--results={folder}", f"--repeat={repeat}"], folder)

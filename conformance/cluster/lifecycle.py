@@ -144,7 +144,7 @@ def _mounts(handle: ClusterHandle, tools_root: Path, place: int) -> list[dict[st
     for plugin in plugins:
         if not plugin.is_file():
             raise EnvironmentProblem(
-                f"{plugin} is missing; the checkout is not whole: clone it again."
+                f"{plugin} is missing; the suite is not whole: clone or install it again."
             )
     chains = cni.folder_of(handle.kubeconfig, place)
     chains.mkdir(exist_ok=True)

@@ -1,13 +1,25 @@
-"""Where things live: the checkout, the user's cache, the results."""
+"""Where things live: what comes with the package, the user's cache, the results."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-FIXTURES = CHECKOUT / "fixtures"
-KIND_CONFIGS = CHECKOUT / "kind-configs"
+_PACKAGE = Path(__file__).resolve().parent.parent
+_INSTALLED = _PACKAGE / "data"
+"""Made by setup.py in a wheel; a checkout has none."""
+
+CHECKOUT = _PACKAGE.parent
+"""Where the package lies: the checkout, or the folder that a wheel was installed into."""
+DATA = _INSTALLED if _INSTALLED.is_dir() else CHECKOUT
+FIXTURES = DATA / "fixtures"
+KIND_CONFIGS = DATA / "kind-configs"
+
+
+def results_dir() -> Path:
+    """Where runs leave their results unless they are told: beside the checkout's package, or, where
+    a wheel was installed, in the current folder."""
+    return (Path.cwd() if DATA == _INSTALLED else CHECKOUT) / "results"
 
 
 def cache_dir() -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from conformance.errors import EnvironmentProblem, Problem
 from conformance.machine import locks
 from conformance.machine.interrupts import Interrupts, cleaning_up, interrupts, shielded
-from conformance.machine.paths import CHECKOUT, cache_dir
+from conformance.machine.paths import cache_dir, results_dir
 from conformance.machine.progress import board
 
 __all__ = [
@@ -36,8 +36,6 @@ __all__ = [
     "start",
     "sweep",
 ]
-
-RESULTS = CHECKOUT / "results"
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def start(results: Path | None = None, *, host: str = "", keep: bool = False) ->
     unless clusters are still registered: then they are kept, or swept by the next run.
     Raises EnvironmentProblem when the folders cannot be made.
     """
-    root = (results or RESULTS).expanduser().resolve()
+    root = (results or results_dir()).expanduser().resolve()
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     run = Run(run_id, root / run_id, host, keep)
     made = not root.exists()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.machine.paths import CHECKOUT
+from conformance.machine.paths import results_dir
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.sidecars import REGISTRY
@@ -69,7 +69,7 @@ class Options:
         plan.cells(selection)
         return cls(
             selection=selection,
-            results=Path(text.get("results") or CHECKOUT / "results").expanduser().resolve(),
+            results=Path(text.get("results") or results_dir()).expanduser().resolve(),
             images=choices.one_of("IMAGES", text.get("images") or "auto", choices.IMAGES),
             workers=choices.positive("WORKERS", text.get("workers")),
             take_away=choices.one_of("TAKE_AWAY", taken, choices.TAKE_AWAY) if taken else "",

@@ -74,6 +74,6 @@ def _fields(layer: Any) -> str:
     for field, value in layer.fields.items():
         if field in _PAYLOAD or value in (None, "", b""):
             continue
-        words = layer.get_field(field).i2repr(layer, value)
+        words = str(layer.get_field(field).i2repr(layer, value))  # a flag field's is no str
         shown.append(f"{field}={words[:_LONGEST_VALUE]}{'…' * (len(words) > _LONGEST_VALUE)}")
     return ", ".join(shown) or f"{len(layer)} bytes"

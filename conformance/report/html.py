@@ -1,101 +1,131 @@
-"""The report as one page that can be sent to someone: report.html, no scripts, nothing fetched."""
+"""The pages of a run: report.html, article.html, and cells/<id>.html for each cell's trace.
+
+report.html decides and points; what happened in a cell stands on the cell's own page. Nothing is
+fetched, and only the traces need a script. report.html keeps below 300 kB for one version and 1 MB
+for eight: reasons of what is well stand on the cells' pages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from conformance.model import Cell
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import PATTERNS
-from conformance.report import groups, picture, summary
-from conformance.report.table import SEEN, STYLE
+from conformance.report import answer, marks, matrix, summary, words
+from conformance.report.trace import page, perfetto
+from conformance.report.trace.build import build
+from conformance.report.trace.model import Trace
 
 Json = dict[str, Any]
 SIGNS = {"holds": "✓", "broken": "✗", "measured": "·", "inconclusive": "?", "not-verified": "-"}
-FEW = 3  # tables or cells that a page shows open
-LANES = 3  # fewer tell nothing: the pods of some scenarios are not one subject
+_TWIN = ("k8s", "sidecar", "mode", "scenario", "turn")
 
 
-def write(results: Path, report: Json) -> Path:
-    """Save the page of a report beside its report.json."""
-    environment = Environment(
+def write(results: Path, report: Json, *, pages: Path | None = None) -> Path:
+    """Save the pages of a report. results: where its bundles are; pages: where they are to stand,
+    beside its report.json by default."""
+    target = pages or results
+    _cells(results, report, target)
+    article = (
+        _environment()
+        .get_template("article.html.j2")
+        .render(
+            run=report["run"],
+            behaviours=behaviours(),
+            article=report["article"],
+            signs=SIGNS,
+            patterns=PATTERNS,
+        )
+    )
+    (target / "article.html").write_text(article)
+    return report_page(report, target)
+
+
+def report_page(report: Json, target: Path) -> Path:
+    """Save report.html alone."""
+    decision = report["decision"]
+    text = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=report["run"],
+            decision=decision,
+            behaviours=behaviours(),
+            summary=report["summary"],
+            broken=answer.broken(decision),
+            gaps=answer.gaps(decision),
+            other=[entry for entry in report["cells"] if _is_other(entry)],
+            parts=list(answer.parts(decision)),
+            bounds=[answer.bound_line(one) for one in decision["bounds"]],
+            apart=answer.apart(decision) if decision["rest"] != decision["word"] else "",
+            exit_line=answer.exit_line(report),
+            again=words.again(report),
+            entries={words.fragment(entry): entry for entry in report["cells"]},
+            controls=[one for one in report["cells"] if marks.letter(one) in "CX"],
+            grids=list(matrix.grids(report["cells"])),
+            letters=marks.LETTERS,
+            letter=marks.letter,
+            fragment=words.fragment,
+            trace=words.trace,
+            kubelets=summary.kubelets,
+        )
+    )
+    (target / "report.html").write_text(text)
+    return target / "report.html"
+
+
+def _is_other(entry: Json) -> bool:
+    """A failure that is no broken promise of the pattern: the run exits with 1 because of it."""
+    return (
+        entry["verdict"] in summary.BAD
+        and marks.letter(entry) in "BXI"
+        and (entry["pattern"] != "native" or entry["verdict"] == "not-reproduced")
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(("html", "j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    entries = report["cells"]
-    cells = list(_cells(results, entries))
-    settled = groups.settled(entries)
-    lines = list(groups.lines(settled))
-    page = environment.get_template("page.html.j2").render(
-        run=report["run"],
-        summary=report["summary"],
-        versions=groups.versions(entries),
-        differing=[line for line in lines if line.differs],
-        alike=[line for line in lines if not line.differs],
-        places=list(groups.places(settled)),
-        cells=cells,
-        sidecars=list(_sidecars(report["run"]["clusters"])),
-        pair=_pair(cells),
-        article=report["article"],
-        signs=SIGNS,
-        behaviours=behaviours(),
-        patterns=PATTERNS,
-        marks={outcome: mark for outcome, (mark, _) in STYLE.items()},
-        seen=SEEN,
-        kubelets=summary.kubelets,
-        bad=summary.BAD,
-        few=FEW,
-    )
-    target = results / "report.html"
-    target.write_text(page)
-    return target
 
 
-def _sidecars(clusters: Json) -> Iterator[tuple[tuple[str, str], Sequence[str]]]:
-    """What the installed sidecars say of themselves, and on which versions they say so."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, cluster in clusters.items():
-        for sidecar, told in ((cluster.get("versions") or {}).get("sidecars") or {}).items():
-            said = "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in told.items() if one)
-            if said:
-                found.setdefault((sidecar, said), []).append(name)
-    yield from found.items()
-
-
-def _cells(results: Path, entries: Sequence[Json]) -> Iterator[Json]:
-    names = ("k8s", "sidecar", "pattern", "mode", "scenario", "turn")
-    for played, group in groupby(entries, key=lambda entry: [entry[name] for name in names]):
-        cell = Cell(*played)
-        members = list(group)
-        bundle = next((entry["bundle"] for entry in members if entry["bundle"]), None)
-        drawn = picture.draw(results / bundle, members) if bundle else None
-        yield {
-            "id": cell.id,
-            "twins": replace(cell, pattern="classic"),
-            "pattern": cell.pattern,
-            "bundle": bundle,
-            "entries": members,
-            "hazards": sum(entry["observed"] == "broken" for entry in members),
-            "bad": any(entry["verdict"] in summary.BAD for entry in members),
-            "picture": drawn if drawn and len(drawn.lanes) >= LANES else None,
+def _cells(results: Path, report: Json, target: Path) -> None:
+    """A page and a trace-event file for each cell that has a bundle."""
+    folder = target / words.CELLS
+    folder.mkdir(exist_ok=True)
+    for cells in _twins(report["cells"]):
+        traces = {
+            id_: build(results / entries[0]["bundle"], entries, id_) for id_, entries in cells
         }
+        for id_, entries in cells:
+            twin = next((one for other, one in traces.items() if other != id_), None)
+            _page(folder, traces[id_], twin, entries)
 
 
-def _pair(cells: Sequence[Json]) -> tuple[Json, Json] | None:
-    """A classic cell and its native twin, to be shown first: those that differ the most."""
-    drawn = {(cell["twins"], cell["pattern"]): cell for cell in cells if cell["picture"]}
-    pairs = [
-        (classic, drawn[twins, "native"])
-        for (twins, pattern), classic in drawn.items()
-        if pattern == "classic" and (twins, "native") in drawn
-    ]
-    return max(pairs, key=lambda pair: pair[0]["hazards"] - pair[1]["hazards"], default=None)
+def _page(folder: Path, trace: Trace, twin: Trace | None, entries: Sequence[Json]) -> None:
+    told: Mapping[str, Any] = {"letters": marks.letter, "classes": marks.letter}
+    (folder / f"{trace.id}.html").write_text(page.render(trace, twin, entries, told))
+    perfetto.write(folder / f"{trace.id}{perfetto.SUFFIX}", trace)
+
+
+def _twins(entries: Sequence[Json]) -> Iterator[list[tuple[str, list[Json]]]]:
+    """The cells of a report that have bundles, a classic cell and its native twin together."""
+
+    def twin(entry: Json) -> tuple[Any, ...]:
+        return tuple(entry[name] for name in _TWIN)
+
+    kept = sorted((one for one in entries if one["bundle"]), key=twin)
+    for _, group in groupby(kept, key=twin):
+        cells: dict[str, list[Json]] = {}
+        for entry in group:
+            cells.setdefault(words.cell_id(entry), []).append(entry)
+        yield list(cells.items())

@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from conformance.evidence.capture import Capture, Packet
+from conformance.evidence import dissect
+from conformance.evidence.capture import Capture
 from conformance.model import NS
 from conformance.report.diary import lines
 
@@ -59,23 +60,19 @@ def timeline(bundle: Path) -> list[str]:
 
 
 def packets(bundle: Path, evidence: Sequence[Json]) -> Iterator[str]:
-    """The first packets that the evidence names, as their addresses and readable bytes."""
+    """The first packets that the evidence names: what scapy reads in them, and readable bytes."""
     named = [one for one in evidence if "frame" in one][:_PACKETS]
     for file in dict.fromkeys(one["file"] for one in named):
         wanted = {one["frame"] for one in named if one["file"] == file}
+        dissected = dissect.frames(bundle / file, wanted)
         for packet in Capture(bundle / file):
             if packet.frame in wanted:
-                yield f"{file}, frame {packet.frame}: {_ends(packet)}"
+                whole, *layers = dissected[packet.frame].summary
+                yield f"{file}, frame {packet.frame}: {whole}"
+                yield from (f"    {layer}" for layer in layers)
                 yield f"    {_readable(packet.payload)}"
             if packet.frame >= max(wanted):
                 break
-
-
-def _ends(packet: Packet) -> str:
-    return (
-        f"{packet.kind} {packet.src}:{packet.sport} > {packet.dst}:{packet.dport}, "
-        f"{len(packet.payload)} bytes"
-    )
 
 
 def _readable(payload: bytes) -> str:

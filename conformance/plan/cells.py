@@ -57,7 +57,8 @@ def cells(selection: Selection) -> Sequence[Cell]:
 
 def alone(cell: Cell) -> bool:
     """Whether no other cell of its cluster is to be observed meanwhile."""
-    return scenarios()[cell.scenario].alone or cell.scenario in REGISTRY[cell.sidecar].alone
+    wished = REGISTRY[cell.sidecar].alone
+    return scenarios()[cell.scenario].alone or cell.scenario in wished or cell.mode in wished
 
 
 def items(selection: Selection) -> Sequence[Item]:

@@ -41,8 +41,8 @@ class Registration:
     standard library only, too.
     oldest: "module:function" of the package that says the oldest minor of Kubernetes (31) that a
     version can run on; standard library only, too.
-    alone: scenarios that it plays with its one control plane, which every other cell of the
-    cluster would feel.
+    alone: scenarios and modes that need its one control plane to be set otherwise, or down, which
+    every other cell of the cluster would feel.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
     """
 

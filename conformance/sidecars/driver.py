@@ -158,6 +158,18 @@ class TellsRequests(Protocol):
 
 
 @runtime_checkable
+class ShowsCertificates(Protocol):
+    """What a driver has besides when its proxies do not record the certificates that they are
+    shown, and anybody may ask for them."""
+
+    def certificate(self, cluster: ClusterHandle, namespace: str, pod: str) -> str:
+        """The serial number (hex) of the certificate that a pod's sidecar shows now.
+
+        Raises EnvironmentProblem where it shows none."""
+        ...
+
+
+@runtime_checkable
 class TunesPlane(Protocol):
     """What a driver has besides when some scenarios need its one control plane to be set otherwise.
     Its registration has them to be played alone."""

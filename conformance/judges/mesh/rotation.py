@@ -1,12 +1,14 @@
 """plane.rotation: certificates are replaced while connections are in use, and nobody notices.
 
 That they were replaced is read from the other side: each proxy records the serial number of the
-certificate that a connection's client showed it.
+certificate that a connection's client showed it; or the observer asked for it, as any client may.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from conformance.evidence.access_log import Record, records
 from conformance.evidence.attempts import by_outcome
@@ -14,9 +16,10 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.judges import kept_connections as kept
 from conformance.judges.premise import require_premise
-from conformance.model import Finding, Value, Window
+from conformance.model import Evidence, Finding, Value, Window
 
 _BEHAVIOUR = "plane.rotation"
+CERTIFICATES = "certificates.jsonl"
 MIN_REQUESTS = 20
 
 
@@ -88,8 +91,19 @@ def _window(bundle: Bundle) -> Window:
     return Window("steady", begin.ns, end.ns)
 
 
-def _shown(bundle: Bundle, role: str) -> Sequence[Record]:
-    """The first record of each certificate that the other pod's proxy was shown, in order."""
+@dataclass(frozen=True)
+class _Look:
+    """The first look at a certificate."""
+
+    begin_ns: int
+    evidence: Evidence
+
+
+def _shown(bundle: Bundle, role: str) -> Sequence[Record | _Look]:
+    """The first record of each certificate that the other pod's proxy, or the observer, was shown,
+    in order."""
+    if bundle.has(CERTIFICATES):
+        return _asked(bundle, role)
     other = "peer" if role == SUBJECT_ROLE else SUBJECT_ROLE
     identity = bundle.index.identities[role]
     first: dict[str, Record] = {}
@@ -100,3 +114,15 @@ def _shown(bundle: Bundle, role: str) -> Sequence[Record]:
         if before is None or one.begin_ns < (before.begin_ns or 0):
             first[one.peer_serial] = one
     return sorted(first.values(), key=lambda one: one.begin_ns or 0)
+
+
+def _asked(bundle: Bundle, role: str) -> Sequence[_Look]:
+    """The observer's looks."""
+    first: dict[str, _Look] = {}
+    for number, text in bundle.lines(CERTIFICATES):
+        seen = json.loads(text)
+        if seen["role"] == role:
+            what = f"{role} shows the certificate {seen['serial']}"
+            evidence = Evidence(CERTIFICATES, line=number, ns=seen["ns"], text=what)
+            first.setdefault(seen["serial"], _Look(seen["ns"], evidence))
+    return list(first.values())

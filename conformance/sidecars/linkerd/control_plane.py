@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
 
 MANIFESTS = FIXTURES / "linkerd"
+# As openssl prints it: small ones as "7 (0x7)", others as "0a:1b:…".
+_SERIAL = re.compile(r"Serial Number:\s*(?:\d+ \(0x([0-9a-f]+)\)|((?:[0-9a-f]{2}:)+[0-9a-f]{2}))")
 INSTALL_WITHIN = 300  # seconds; measured: 48
 PATIENCE = 180.0  # seconds for anything that the control plane does by itself
 DEPLOYMENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
@@ -90,6 +92,21 @@ def check(cluster: ClusterHandle, release: Release) -> str:
     passed = len(re.findall(r"^√ ", said, re.MULTILINE))
     warned = re.findall(r"^‼ (.*)", said, re.MULTILINE)
     return f"{passed} passed" + (f"; warned: {'; '.join(warned)}" if warned else "")
+
+
+def serial_of(cluster: ClusterHandle, namespace: str, pod: str) -> str:
+    """The serial number (hex) of the certificate that a pod's proxy shows. Raises
+    EnvironmentProblem."""
+    said = _linkerd(
+        cluster,
+        loaded_release(cluster),
+        *("identity", "--namespace", namespace, pod),
+        what=f"linkerd identity of {pod}",
+    )
+    found = _SERIAL.search(said)
+    if found is None:
+        raise EnvironmentProblem(f"linkerd identity shows no certificate of {pod}: {said[:200]}")
+    return (found[1] or found[2]).replace(":", "")
 
 
 def prepare(namespace: str, client: Any) -> None:

@@ -12,6 +12,8 @@ are settings that people run, each set as they would set it, on the pod:
   flight; the native pattern keeps them, for its proxy is not told to end before the app has ended.
 - ``wait-before-exit``: proxy-wait-before-exit-seconds, the classic pattern's own workaround (a
   preStop hook that sleeps); the native pattern ignores it.
+- ``transparent``: outboundTransportMode of the whole mesh: between two proxies the wire shows the
+  app's own port, and not the proxy's (4143).
 - ``skip-ports``: the witness' mesh port is skipped by the redirection: it must leak, in both
   patterns, or the judges are blind.
 - ``proxy-uid``: the app runs as the proxy's own user (2102), whose traffic is not redirected: all
@@ -150,6 +152,8 @@ class Driver:
             # Without a setting a proxy that is told to end serves nothing new from then on.
             sidecar_drain_seconds=SHORT_DRAIN if cell.mode == "short-drain" else 0.0,
             egress_answered=cell.mode != "proxy-uid",
+            # Valid for 20 s more than it was asked for: clocks may differ (identity, -clock-skew).
+            certificate_seconds=CERTIFICATE + 20 if cell.scenario == ROTATED else 0,
             quit_url=f"http://127.0.0.1:{ADMIN_PORT}/shutdown",
             ready_path="/ready",
             server_name=identity(namespace, "subject"),
@@ -168,6 +172,12 @@ class Driver:
         from conformance.sidecars.linkerd import plane
 
         return plane.tuned(cluster, client, cell)
+
+    def certificate(self, cluster: ClusterHandle, namespace: str, pod: str) -> str:
+        """By linkerd identity, which is a TLS client without a certificate of its own."""
+        from conformance.sidecars.linkerd.control_plane import serial_of
+
+        return serial_of(cluster, namespace, pod)
 
     def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
         """As inject: there is one control plane."""

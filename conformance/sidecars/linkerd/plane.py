@@ -35,9 +35,13 @@ WEBHOOK = "linkerd-proxy-injector-webhook-config"
 NATIVE = "proxy.nativeSidecar=true"
 
 
-def settings(scenario: str, release: Release) -> tuple[str, str]:
-    """What a scenario needs to be set (as for --set), and what it is otherwise; "" for nothing."""
+def settings(cell: Cell, release: Release) -> tuple[str, str]:
+    """What a cell needs to be set (as for --set), and what it is otherwise; "" for nothing."""
     known: Mapping[str, tuple[str, str]] = {
+        "transparent": (
+            "proxy.outboundTransportMode=transparent",
+            "proxy.outboundTransportMode=transport-header",
+        ),
         "keepalive": (
             f"identity.issuer.issuanceLifetime={CERTIFICATE}s",
             "identity.issuer.issuanceLifetime=24h0m0s",
@@ -49,16 +53,16 @@ def settings(scenario: str, release: Release) -> tuple[str, str]:
             f"proxy.nativeSidecar={str(release.native_by_default).lower()}",
         ),
     }
-    return known.get(scenario, ("", ""))
+    return known.get(cell.scenario) or known.get(cell.mode) or ("", "")
 
 
 @contextlib.contextmanager
 def tuned(cluster: ClusterHandle, client: Any, cell: Cell) -> Iterator[None]:
-    """The control plane is as the cell's scenario needs it inside the block."""
-    during, otherwise = settings(cell.scenario, loaded_release(cluster))
-    if during:
-        change(cluster, client, during)
+    """The control plane is as the cell needs it inside the block."""
+    during, otherwise = settings(cell, loaded_release(cluster))
     try:
+        if during:
+            change(cluster, client, during)
         yield
     finally:
         if otherwise:

@@ -75,7 +75,7 @@ class TestAsked:
 
     def test_every_mode_is_registered(self) -> None:
         assert set(REGISTRY["linkerd"].modes) == {
-            *("default", "no-await", "short-drain", "wait-before-exit"),
+            *("default", "no-await", "short-drain", "wait-before-exit", "transparent"),
             *("skip-ports", "proxy-uid"),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle
 from conformance.engine.client import Client
+from conformance.machine import locks, waiting
 from conformance.machine.paths import CHECKOUT
 from conformance.model import Cell
 from conformance.observe import cell as cell_observer
@@ -26,20 +28,30 @@ def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.M
     handle = ClusterHandle("1.33", "c", tmp_path / "kubeconfig", "node", tmp_path / "evidence")
     present: list[str] = []
     seen: dict[str, list[str]] = {}
-    together = threading.Barrier(2)
+    together = threading.Barrier(2, timeout=60)
+    comes = threading.Event()
 
     def observe(cell: Cell, *_: object) -> Path:
         present.append(cell.scenario)
         if cell.scenario != "kubelet":
-            together.wait(10)
+            together.wait()
         seen[cell.scenario] = sorted(present)
         if cell.scenario != "kubelet":
-            together.wait(10)
-            time.sleep(0.2)  # the one that is alone comes to the lock meanwhile
+            together.wait()
+            assert comes.wait(60)
+            time.sleep(0.2)  # the one that is alone would begin now, if nothing held it
         present.remove(cell.scenario)
         return tmp_path
 
+    def exclusive(path: Path) -> locks.Lock:
+        comes.set()
+        return locked(path)
+
+    locked = locks.exclusive
+    monkeypatch.setattr(locks, "exclusive", exclusive)
     monkeypatch.setattr(cell_observer, "observe", observe)
+    # This machine may be as busy as it likes.
+    monkeypatch.setattr(observatory, "capacity", lambda _: nullcontext())
 
     def play(scenario: str) -> None:
         cell = Cell("1.33", "fixture", "native", "default", scenario)
@@ -48,8 +60,7 @@ def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.M
     others = [threading.Thread(target=play, args=[name]) for name in ("grace", "hooks")]
     for one in others:
         one.start()
-    while len(present) < 2:
-        time.sleep(0.01)
+    waiting.until("both of them", lambda: len(present) == 2, seconds=60, every=0.01)
     play("kubelet")
     for one in others:
         one.join()

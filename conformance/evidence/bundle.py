@@ -28,8 +28,9 @@ SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the p
 class Bundle:
     """The evidence of one cell."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, role: str = "") -> None:
         self.root = root
+        self._role = role  # of the pod that is looked at, where it is not the one under test
         self._intact: set[str] = set()
 
     @classmethod
@@ -42,7 +43,8 @@ class Bundle:
         """cell.json."""
         path = self.root / "cell.json"
         try:
-            return index_format.read(json.loads(path.read_bytes()))
+            found = index_format.read(json.loads(path.read_bytes()))
+            return found.seen_from(self._role) if self._role else found
         except FileNotFoundError:
             raise Unjudgeable(f"cell.json is missing in {self.root.name}") from None
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -54,6 +56,14 @@ class Bundle:
         if name not in self.index.pods:
             raise Unjudgeable(f"the pod {name} was never seen")
         return self.index.pods[name]
+
+    def seen_from(self, role: str) -> Bundle:
+        """The same evidence, with another of its pods as the one that is looked at.
+
+        Raises Unjudgeable when there is no such pod.
+        """
+        self.pod(role)
+        return Bundle(self.root, role)
 
     def path(self, name: str) -> Path:
         """The path of a file that is there and whole, as the index remembers it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conformance.evidence import envoy_log
@@ -72,6 +72,11 @@ class Index:
     def subject_pod(self) -> Pod:
         """The pod under test. Raises KeyError when it was never seen."""
         return self.pods[self.subject]
+
+    def seen_from(self, role: str) -> Index:
+        """The same, with another pod in the place of the one under test."""
+        pod = self.pods[role]
+        return replace(self, subject=pod.name, pods={**self.pods, pod.name: pod})
 
     @property
     def apps(self) -> tuple[Container, ...]:

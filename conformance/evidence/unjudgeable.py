@@ -16,10 +16,10 @@ class Unjudgeable(Exception):
     def __init__(
         self,
         reason: str,
+        measured: Measured | None = None,
+        evidence: Sequence[Evidence] = (),
         *,
         retry: bool = False,
-        evidence: Sequence[Evidence] = (),
-        measured: Measured | None = None,
     ) -> None:
         super().__init__(reason)
         self.retry = retry

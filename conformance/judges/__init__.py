@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from dataclasses import replace
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.premise import require_premise
+from conformance.judges.ruling import SHOWN, Judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
-
-Judge = Callable[[Bundle], Finding]
 
 
 def judge(behaviour: str, bundle: Bundle) -> Finding:
@@ -22,27 +22,22 @@ def judge(behaviour: str, bundle: Bundle) -> Finding:
     try:
         finding = resolve(behaviour)(bundle)
     except Unjudgeable as why:
-        return Finding(
-            behaviour,
-            "inconclusive",
-            f"{why}.",
-            measured=why.measured,
-            evidence=why.evidence,
-            retry=why.retry,
+        finding = Finding(
+            behaviour, "inconclusive", f"{why}.", "", why.measured, why.evidence, why.retry
         )
     except Exception as error:
-        return Finding(
-            behaviour, "inconclusive", f"The judge failed: {type(error).__name__}: {error}."
-        )
-    if finding.behaviour != behaviour:
-        return Finding(
-            behaviour, "inconclusive", f"The judge answered for {finding.behaviour} instead."
-        )
-    return finding
+        reason = f"The judge failed: {type(error).__name__}: {error}."
+        finding = Finding(behaviour, "inconclusive", reason)
+    return replace(finding, behaviour=behaviour, evidence=tuple(finding.evidence[:SHOWN]))
 
 
 def resolve(behaviour: str) -> Judge:
-    """The judge of a behaviour. Raises KeyError for an unknown behaviour."""
+    """The judge of a behaviour, which asks its premise first. Raises KeyError."""
     module, _, function = behaviours()[behaviour].judge.partition(":")
-    found: Judge = getattr(importlib.import_module(f"conformance.judges.{module}"), function)
-    return found
+    ask: Judge = getattr(importlib.import_module(f"conformance.judges.{module}"), function)
+
+    def premise_first(bundle: Bundle) -> Finding:
+        getattr(ask, "premise", require_premise)(bundle)
+        return ask(bundle)
+
+    return premise_first

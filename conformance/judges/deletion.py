@@ -10,16 +10,17 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
 from conformance.judges.lateness import blamable, sent_by
 from conformance.judges.ordering import pairs
+from conformance.judges.sources import at_step
 from conformance.model import NS, Evidence, Measured
 
 MIN_DRAINED = 3  # requests, as in stopping
-TOLD = 50  # pieces of evidence
 
 
 @dataclass(frozen=True)
-class Departure:
+class Deletion:
     """A pod that was told to go. asked: the step; from its moment on the grace period runs."""
 
     bundle: Bundle
@@ -62,7 +63,12 @@ class Departure:
             one.latest
             for name in self.lives
             for one in stamp_events(
-                self.bundle, name, "hook.begin", "app.sigterm", "sidecar.sigterm", role=self.role
+                self.bundle,
+                name,
+                Stamp.HOOK_BEGIN,
+                Stamp.APP_SIGTERM,
+                Stamp.SIDECAR_SIGTERM,
+                role=self.role,
             )
             if one.latest >= self.asked.ns
         ]
@@ -80,7 +86,7 @@ class Departure:
     @property
     def asked_evidence(self) -> Evidence:
         text = f"{self.role}: deletion asked for"
-        return Evidence("steps.jsonl", self.asked.number, ns=self.asked.ns, text=text)
+        return at_step(self.asked, text)
 
     def drained(self) -> Sequence[Attempt]:
         """What the app sent after its SIGTERM and saw the end of; what its own end cut is no
@@ -88,7 +94,7 @@ class Departure:
         return [
             one
             for one in attempts(self.bundle, self.role, self.bundle.index.app)
-            if one.kind == "drain" and one.begin_ns >= self.asked.ns and one.outcome != UNENDED
+            if one.kind == Kind.DRAIN and one.begin_ns >= self.asked.ns and one.outcome != UNENDED
         ]
 
     def lost(self) -> Sequence[Attempt]:
@@ -96,12 +102,12 @@ class Departure:
         return [one for one in self.drained() if one.outcome != OK or one.bypassed]
 
     def blamable(self, measured: Measured) -> Sequence[Attempt]:
-        """Of the lost those that cannot be a crowded machine's: see crowd.blamable."""
-        return blamable(self.lost(), sent_by(self.bundle, self.role, "peer"), measured)
+        """Of the lost those that cannot be a crowded machine's: see lateness.blamable."""
+        return blamable(self.lost(), sent_by(self.bundle, self.role, Role.PEER), measured)
 
     def app_last(self) -> int:
         """The app's own last instruction (ns). Raises Unjudgeable when it never came to it."""
-        found = stamp_events(self.bundle, self.bundle.index.app, "app.last", role=self.role)
+        found = stamp_events(self.bundle, self.bundle.index.app, Stamp.APP_LAST, role=self.role)
         if not found:
             raise Unjudgeable(f"the app of {self.role} never came to its last instruction")
         return found[-1].latest
@@ -128,12 +134,12 @@ class Departure:
         return "sidecar-gone" if crashed else "wrong-order"
 
 
-def departure(bundle: Bundle, role: str) -> Departure:
-    """The departure of a role's pod. Raises Unjudgeable when nobody asked for it."""
-    asked = bundle.step("delete.asked", role)
+def deletion_of(bundle: Bundle, role: str) -> Deletion:
+    """The deletion of a role's pod. Raises Unjudgeable when nobody asked for it."""
+    asked = bundle.step(Step.DELETE_ASKED, role)
     if asked is None or asked.get("grace") is None:
         raise Unjudgeable(f"no deletion of {role} is in steps.jsonl")
-    return Departure(bundle, role, asked, int(asked["grace"]) * NS, lives(bundle, bundle.pod(role)))
+    return Deletion(bundle, role, asked, int(asked["grace"]) * NS, lives(bundle, bundle.pod(role)))
 
 
 def removed(bundle: Bundle, role: str) -> Line:

@@ -16,10 +16,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life, lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import pattern_of, require_premise
+from conformance.evidence.vocabulary import Container, Step
+from conformance.judges.premise import pattern_of
+from conformance.judges.sources import at_step, in_watch
 from conformance.model import NS, Evidence
 
-MAIN = "app"
 Object = Mapping[str, Any]
 
 
@@ -89,13 +90,13 @@ class Job:
     def environment(self, name: str, default: str = "") -> str:
         """A variable of its main's environment."""
         containers = self.spec["template"]["spec"]["containers"]
-        (main,) = (one for one in containers if one["name"] == MAIN)
+        (main,) = (one for one in containers if one["name"] == Container.APP)
         found = {one["name"]: one.get("value", "") for one in main.get("env") or ()}
         return str(found.get(name, default))
 
     def line(self, line: Line, text: str) -> Evidence:
         """One of its versions, as evidence."""
-        return Evidence("watch.jsonl", line.number, ns=line.ns, text=f"Job {self.name} {text}")
+        return in_watch(line, f"Job {self.name} {text}")
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ class Held:
     def evidence(self) -> tuple[Evidence, ...]:
         return (
             *exits_of(self.job),
-            Evidence("steps.jsonl", self.bound.number, ns=self.bound.ns, text="bound"),
-            Evidence("steps.jsonl", self.quit.number, ns=self.quit.ns, text="sidecar told to quit"),
+            at_step(self.bound, "bound"),
+            at_step(self.quit, "sidecar told to quit"),
             self.job.line(self.moved, "moved on"),
         )
 
@@ -128,7 +129,6 @@ def read(bundle: Bundle) -> Mapping[str, Job]:
 
     Raises Unjudgeable unless every pod of every Job has its sidecar as the cell says.
     """
-    require_premise(bundle)
     jobs: dict[str, list[Line]] = {}
     pods: dict[str, list[Line]] = {}
     for line in bundle.watch():
@@ -166,7 +166,7 @@ def steps(bundle: Bundle, name: str, **fields: object) -> Iterator[Line]:
 def quit_asked(bundle: Bundle, job: Job) -> Line | None:
     """When a sidecar of the Job was first told to quit that the kubelet had not ended before."""
     pods = {one.name: one for one in job.tries}
-    for line in steps(bundle, "sidecar.quit-asked"):
+    for line in steps(bundle, Step.SIDECAR_QUIT_ASKED):
         if line["pod"] in pods and not _ended_by_kubelet(pods[line["pod"]], line.ns):
             return line
     return None
@@ -203,7 +203,9 @@ def require_beside(job: Job) -> None:
 
 def held(bundle: Bundle, job: Job) -> Held:
     """The proof that a Job's sidecars held it. Raises Unjudgeable where something is lacking."""
-    its = next((s for s in steps(bundle, "job.bound") if job.name in (s.get("jobs") or ())), None)
+    its = next(
+        (s for s in steps(bundle, Step.JOB_BOUND) if job.name in (s.get("jobs") or ())), None
+    )
     asked = quit_asked(bundle, job)
     if its is None or asked is None:
         raise Unjudgeable(
@@ -241,12 +243,12 @@ def _try(bundle: Bundle, name: str, versions: Sequence[Line]) -> Try:
             raise Unjudgeable(
                 f"sidecar never injected as {bundle.index.cell.pattern}: {sidecar} is {seen} in "
                 f"pod {name}",
-                evidence=(Evidence("watch.jsonl", versions[0].number, ns=versions[0].ns),),
+                evidence=(in_watch(versions[0]),),
             )
     pod = bundle.index.pods.get(name)
     found = lives(bundle, pod) if pod else {}
     sidecar = bundle.index.sidecars[-1]
-    return Try(name, versions, found.get(MAIN, ()), found.get(sidecar, ()))
+    return Try(name, versions, found.get(Container.APP, ()), found.get(sidecar, ()))
 
 
 def _held_since(one: Try, bound: Line, asked: Line) -> int:

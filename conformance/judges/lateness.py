@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, Kind, Role
+from conformance.judges.ruling import lines_of
 from conformance.model import NS, Measured
 
 # What is answered at once. It takes 2 to 20 ms on two quiet cores, and 100 to 700 at a load of 50,
 # when nothing times out (2 s, or 3).
-_QUICK = ("first", "steady", "drain", "quick", "job", "init", "pool", "raw", "touch")
+_QUICK = ("first", "steady", "drain", "quick", "job", "init", "pool", "raw", Kind.TOUCH)
 LATE_NS = NS
 # Seen: 2 to 37 % where requests timed out (a load of 130 on two cores); up to 1.4 % where none did.
 LATE_SHARE = 0.02
@@ -42,7 +44,7 @@ def sent_by(bundle: Bundle, *roles: str) -> Iterator[Attempt]:
 def by_both(bundle: Bundle) -> Iterator[Attempt]:
     """What both pods sent: they share a machine, and whose requests are lost has few late ones."""
     yield from attempts(bundle, SUBJECT_ROLE, bundle.index.app)
-    yield from attempts(bundle, "peer", "app")
+    yield from attempts(bundle, Role.PEER, Container.APP)
 
 
 def crowded(sent: Iterable[Attempt]) -> int:
@@ -77,7 +79,7 @@ def blamable(
         raise Unjudgeable(
             f"{len(lost)} requests timed out while {late} were answered after more than a second: "
             "the machine was too crowded to tell a loss from a late answer",
-            evidence=[one.evidence for one in lost[:50]],
-            measured=measured,
+            measured,
+            lines_of(lost),
         )
     return sure

@@ -8,6 +8,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import File, Stamp
 from conformance.model import NEVER, NS, Evidence
 
 # The app must go on for this long after its own SIGTERM. Two signals that are sent at once reach
@@ -78,14 +79,14 @@ def told(bundle: Bundle, its: Sequence[Life], since_ns: int, role: str = SUBJECT
     name = its[0].name
     felt = [
         one
-        for one in stamp_events(bundle, name, "sidecar.sigterm", "app.sigterm", role=role)
+        for one in stamp_events(bundle, name, Stamp.SIDECAR_SIGTERM, Stamp.APP_SIGTERM, role=role)
         if one.latest >= since_ns
     ]
     announced = [stop for life in its for stop in life.stops if stop.ns >= since_ns]
     exits = [life.exited for life in its if life.exited]
     gone = its[-1].exited_latest
     evidence = [
-        Evidence("containerd.log", one.number, ns=one.ns, text=f"{name}: signal {one.signal}")
+        Evidence(File.CONTAINERD, one.number, ns=one.ns, text=f"{name}: signal {one.signal}")
         for one in announced[:1]
     ] + [piece for one in felt[:1] for piece in one.evidence]
     if evidence:
@@ -97,7 +98,7 @@ def told(bundle: Bundle, its: Sequence[Life], since_ns: int, role: str = SUBJECT
         return Event(f"the signal to {name}", min(earliest, latest), latest, tuple(evidence))
     if gone is None:
         raise Unjudgeable(f"neither a signal to {name} nor its exit is recorded")
-    line = Evidence("runtime.log", exits[-1].number, ns=gone, text=f"{name} exited unsignalled")
+    line = Evidence(File.RUNTIME, exits[-1].number, ns=gone, text=f"{name} exited unsignalled")
     created = its[-1].created
     return Event(f"the {name}'s own exit", created.ns if created else 0, gone, (line,))
 
@@ -127,7 +128,7 @@ def require_meaning(
     """An order says something only if the app was alive at the deletion, and then took its time."""
     app = bundle.index.app
     signals = [stop.ns for life in found[app] for stop in life.stops if stop.ns >= deletion.ns] + [
-        one.latest for one in stamp_events(bundle, app, "app.sigterm", role=role)
+        one.latest for one in stamp_events(bundle, app, Stamp.APP_SIGTERM, role=role)
     ]
     gone = found[app][-1].exited_latest or 0
     if gone < deletion.ns:

@@ -22,25 +22,25 @@ from conformance.evidence.probes import first_success
 from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside, from_node, identity, require_watched
+from conformance.evidence.views import from_node, require_watched
+from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.judges.exceptions import Explained
 from conformance.judges.ordering import sidecars_end
-from conformance.judges.premise import require_premise
+from conformance.judges.packets import require_no_doubts, survey
+from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
 from conformance.judges.survey import Survey, Surveyor, unseen_in
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "plaintext-while-the-sidecar-lived"
 """The hazard: no control arm of a sidecar's absence expects it."""
-_TOLD = 200  # pieces of evidence in a finding; what is left out is counted in measured
 
 
 def startup(bundle: Bundle) -> Finding:
     """No plaintext leaves or enters the pod before app and sidecar are ready."""
-    require_premise(bundle)
     window = windows.startup(bundle)
     # Nothing of the pod runs before the window: what comes earlier is looked at with it.
     looked = replace(window, start=0)
-    finding = judge_window("start.no-plaintext", bundle, window, looked, to_the_end=False)
+    finding = judge_window(bundle, window, looked, to_the_end=False)
     if finding.observed == "broken":
         with suppress(Unjudgeable):
             ready, _ = first_success(bundle)
@@ -51,23 +51,22 @@ def startup(bundle: Bundle) -> Finding:
 
 def shutdown(bundle: Bundle) -> Finding:
     """No plaintext from the deletion on until the network namespace is gone."""
-    require_premise(bundle)
     try:
         window = windows.shutdown(bundle)
     except Unjudgeable as why:
-        deleted = bundle.step("delete.asked") or bundle.step("delete.accepted")
+        deleted = bundle.step(Step.DELETE_ASKED) or bundle.step(Step.DELETE_ACCEPTED)
         if deleted is None:
             raise
         # The end is not known: what was seen may still be a leak, but no absence counts.
         rest = Window("shutdown", deleted.ns, NEVER)
         found = _look(bundle, rest, rest)
         if found.leaks:
-            finding = _broken("stop.no-plaintext", found, rest)
+            finding = _broken(found, rest)
             return _beside(bundle, finding, replace(rest, start=sidecars_end(bundle)))
         raise why
-    # What comes behind the last beacon is looked at too.
+    # What comes after the last beacon is looked at too.
     looked = replace(window, end=NEVER)
-    finding = judge_window("stop.no-plaintext", bundle, window, looked, to_the_end=True)
+    finding = judge_window(bundle, window, looked, to_the_end=True)
     if finding.observed == "holds":
         _require_drain(bundle, window, finding.measured)
         return finding
@@ -88,7 +87,7 @@ def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:
         raise Unjudgeable(
             f"the app tried for {(last - window.start) / NS:.1f} s after the deletion; a sidecar "
             f"signalled at once would have lived as long (it drains for {least:.1f} s)",
-            measured=measured,
+            measured,
         )
 
 
@@ -112,7 +111,6 @@ class _Seen:
 
 
 def judge_window(
-    behaviour: str,
     bundle: Bundle,
     window: Window,
     looked: Window,
@@ -128,7 +126,7 @@ def judge_window(
     """
     seen = _look(bundle, window, looked, sender, also)
     if seen.leaks:
-        return _broken(behaviour, seen, window)
+        return _broken(seen, window)
     measured = _measured(seen, window)
     for lack in seen.lacks:
         raise lack
@@ -138,42 +136,33 @@ def judge_window(
         raise Unjudgeable(
             "judge blind: the deliberate plaintext canary was not found in the capture outside of "
             f"the {window.name} window",
-            measured=measured,
+            measured,
         )
-    if seen.inside.doubts.number:
-        first = seen.inside.doubts.told[0]
-        raise Unjudgeable(
-            f"{seen.inside.doubts.number} pieces of payload cannot be judged: first {first.what}, "
-            f"frame {first.frame}",
-            evidence=[one.evidence(bundle.capture_file) for one in seen.inside.doubts.told[:20]],
-            measured=measured,
-        )
+    require_no_doubts(seen.inside, bundle.capture_file, window.name, measured)
     if not seen.tried or not seen.inside.packets:
         raise Unjudgeable(
             f"nothing was tried in the {window.name} window ({len(seen.tried)} requests, "
             f"{seen.inside.packets} packets)",
-            measured=measured,
+            measured,
         )
     answered = sum(one.outcome == OK and (one.end_ns or 0) <= window.end for one in seen.tried)
     if answered and not seen.inside.tls_bytes:
         raise Unjudgeable(
             f"{answered} requests were answered in the {window.name} window and no TLS was seen on "
             "eth0: they went another way than the one that was watched",
-            measured=measured,
+            measured,
         )
     control = seen.inside.controls.told[0]
-    return Finding(
-        behaviour,
-        "holds",
+    return holds(
         f"No plaintext in {window.seconds:.2f} s of {window.name}: {len(seen.tried)} requests "
         f"tried, {seen.inside.tls_bytes} bytes of TLS in {seen.inside.tls_streams} connections "
-        f"watched; at 95 % fewer than {min(1, 3 / len(seen.tried)):.1%} of requests leak.",
-        measured=measured,
-        evidence=(control.evidence(bundle.capture_file),),
+        f"watched; {floor(len(seen.tried))} of requests leak.",
+        measured,
+        (control.evidence(bundle.capture_file),),
     )
 
 
-def _broken(behaviour: str, seen: _Seen, window: Window) -> Finding:
+def _broken(seen: _Seen, window: Window) -> Finding:
     survey = seen.inside
     parts = [
         f"{survey.tokens_leaked} requests and {survey.leaked_bytes} bytes in clear on eth0"
@@ -184,13 +173,11 @@ def _broken(behaviour: str, seen: _Seen, window: Window) -> Finding:
         parts.append(f"{len(seen.node_only)} leaks that only the node saw")
     if seen.witness_only:
         parts.append(f"{len(seen.witness_only)} leaks that only the witness saw")
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        "plaintext",
         f"Plaintext in the {window.name} window: {', '.join(parts)}; first: {seen.leaks[0].text}.",
-        hazard="plaintext",
-        measured=_measured(seen, window),
-        evidence=seen.leaks[:_TOLD],
+        _measured(seen, window),
+        seen.leaks,
     )
 
 
@@ -206,10 +193,7 @@ def _look(
     tried: list[Attempt] = []
     witnessed: list[Evidence] = []
     try:
-        own = identity(bundle)
-        surveyor = Surveyor(bundle.index, looked, own.local, own.mac, also)
-        watched = from_inside(bundle, surveyor.see)
-        inside = surveyor.finish()
+        inside, watched = survey(bundle, looked, also)
     except Unjudgeable as why:
         lacks.append(why)
     try:
@@ -249,11 +233,11 @@ def _look_from_node(
 
 def _look_from_witness(bundle: Bundle, looked: Window, inside: Survey) -> list[Evidence]:
     """Leaks that reached the listener outside the mesh, and are not in the pod's own capture."""
-    file = stamps_file("witness", "witness")
+    file = stamps_file(Role.WITNESS, "witness")
     ours = bundle.index.subject_pod.ips
     found: list[Evidence] = []
-    for line in bundle.stamps("witness", "witness"):
-        if line.event != "witness.connection" or not line.get("first_bytes"):
+    for line in bundle.stamps(Role.WITNESS, "witness"):
+        if line.event != Stamp.WITNESS_CONNECTION or not line.get("first_bytes"):
             continue
         first = bytes.fromhex(line["first_bytes"])
         tokens = [one for one in find(first) if one.kind != "control"]
@@ -280,14 +264,14 @@ def _measured(seen: _Seen, window: Window) -> Measured:
         "window_seconds": round(window.seconds, 3) if window.end < NEVER else None,
         "requests_tried": tried,
         "requests_by_outcome": outcomes,
-        "rate_bound_95": round(3 / tried, 6) if tried else None,
+        "rate_bound_95": rate_bound(tried),
         "leaked_requests": survey.tokens_leaked,
         "leaked_requests_by": owners,
         "leaked_connections": survey.leaked_streams,
         "leaked_bytes": survey.leaked_bytes,
         "leaks": len(seen.leaks),
         "leaks_by_family": dict(survey.leaks_by),
-        "leaks_not_listed": max(0, survey.leaks.number + len(seen.node_only) - _TOLD),
+        "leaks_not_listed": max(0, survey.leaks.number + len(seen.node_only) - SHOWN),
         "leaks_outside_window": survey.outside.number,
         "packets": survey.packets,
         "payload_bytes": survey.payload_bytes,

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.parse import Line
 from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import File
+from conformance.judges.sources import in_watch, versions
 from conformance.model import Evidence
 
-GAPS = "gaps.jsonl"
 
-
-def require_premise(bundle: Bundle, *, gaps: bool = False) -> None:
+def require_premise(bundle: Bundle) -> None:
     """Raises Unjudgeable unless the sidecar was injected as the cell says, the clock was steady and
-    the runtime's events were watched all the time.
+    the runtime's events were watched all the time."""
+    require_premise_but_gaps(bundle)
+    _require_watched(bundle)
+
+
+def require_premise_but_gaps(bundle: Bundle) -> None:
+    """The same, for a judge that knows of gaps in the runtime's events, and goes by other evidence.
 
     The index is not taken at its word: the pod as the watch received it must say the same.
-    gaps: the judge knows of gaps in the events, and goes by other evidence.
     """
     index = bundle.index
     if index.admitted != index.cell.pattern:
         raise Unjudgeable(
             f"sidecar never injected as {index.cell.pattern}: the admitted pod is "
             f"{index.admitted or 'none'} ({index.admitted_why})",
-            evidence=(Evidence("cell.json", text=index.admitted_why),),
+            evidence=(Evidence(File.CELL, text=index.admitted_why),),
         )
     if not index.sidecars:
         raise Unjudgeable("sidecar never injected: cell.json names none")
@@ -35,8 +39,6 @@ def require_premise(bundle: Bundle, *, gaps: bool = False) -> None:
         raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
     require_admitted(bundle, dict.fromkeys(index.sidecars, index.cell.pattern))
     _require_accepted(bundle)
-    if not gaps:
-        _require_watched(bundle)
     step = clock_step_ns(bundle)
     if step > CLOCK_STEP_NS:
         raise Unjudgeable(
@@ -44,22 +46,26 @@ def require_premise(bundle: Bundle, *, gaps: bool = False) -> None:
         )
 
 
+def no_premise(_: Bundle) -> None:
+    """For a judge of pods whose sidecar is not what it was sent as: that is what it judges."""
+
+
 def _require_watched(bundle: Bundle) -> None:
-    if not bundle.has(GAPS):
+    if not bundle.has(File.GAPS):
         return
-    for number, text in bundle.lines(GAPS):
+    for number, text in bundle.lines(File.GAPS):
         gap = json.loads(text)
         raise Unjudgeable(
             f"{gap['what']} was not watched for up to {(gap['until_ns'] - gap['ns']) / 1e9:.1f} s",
-            evidence=(Evidence(GAPS, line=number, ns=gap["ns"]),),
+            evidence=(Evidence(File.GAPS, line=number, ns=gap["ns"]),),
         )
 
 
 def _require_accepted(bundle: Bundle) -> None:
     """No proxy refused what its control plane sent: else it is not the proxy that was asked for."""
-    if not bundle.has("mesh/nacks.jsonl"):
+    if not bundle.has(File.NACKS):
         return
-    refused = [json.loads(text) for _, text in bundle.lines("mesh/nacks.jsonl")]
+    refused = [json.loads(text) for _, text in bundle.lines(File.NACKS)]
     if refused:
         raise Unjudgeable(
             f"configuration refused by a proxy, {len(refused)} times: {refused[0]['text'][:200]}",
@@ -82,20 +88,9 @@ def require_admitted(
             raise Unjudgeable(
                 f"sidecar never injected as {wanted}: {sidecar} is {seen} in the pod that the API "
                 "server sent",
-                evidence=(Evidence("watch.jsonl", line=line.number, ns=line.ns),),
+                evidence=(in_watch(line),),
             )
     return spec
-
-
-def versions(bundle: Bundle, role: str = SUBJECT_ROLE) -> Iterator[Line]:
-    """Every version of a pod that the watch brought, at least one. Raises Unjudgeable."""
-    pod, found = bundle.pod(role), False
-    for line in bundle.watch():
-        if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == pod.uid:
-            found = True
-            yield line
-    if not found:
-        raise Unjudgeable(f"the pod {pod.name} (uid {pod.uid}) is not in watch.jsonl")
 
 
 def pattern_of(spec: Mapping[str, Any], name: str) -> str:

@@ -233,7 +233,7 @@ class _StreamJudge:
         self._exception = exception
         self._scans = (TokenScan(), TokenScan())
         self._checks = (RecordCheck(opener=True), RecordCheck(opener=False))
-        self._blind = [False, False]  # behind a hole: where records begin is not known any more
+        self._blind = [False, False]  # after a hole: where records begin is not known any more
         self._told_clear = False
         self._counted = False
 
@@ -283,7 +283,7 @@ class _StreamJudge:
         if chunk.kind == "unplaced":
             return 0, "payload that fits nowhere in its connection"
         if self._blind[chunk.direction]:
-            return 0, "payload behind a hole in its connection"
+            return 0, "payload after a hole in its connection"
         check = self._checks[chunk.direction]
         at = check.feed(chunk.data)
         if at is None:

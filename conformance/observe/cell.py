@@ -19,6 +19,7 @@ from kubernetes import config as k8s_config
 
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle
+from conformance.evidence.vocabulary import File, Step
 from conformance.machine import files as atomic
 from conformance.model import Cell
 from conformance.observe.node import collectors as node
@@ -62,8 +63,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         try:
             subject = scenario.observe(stage)
         except Stuck as stuck:
-            stage.step("stuck", why=str(stuck))
-        ended = stage.step("end")
+            stage.step(Step.STUCK, why=str(stuck))
+        ended = stage.step(Step.END)
         if isinstance(driver, KeepsRecords):
             driver.keep_records(handle, client, namespace, started, bundle)
         stage.strike()
@@ -158,7 +159,7 @@ def _pod(stage: Stage, pod: Json) -> Json:
 
 def _versions_of(bundle: Path, uid: str) -> Sequence[Json]:
     found = []
-    with (bundle / "watch.jsonl").open() as lines:
+    with (bundle / File.WATCH).open() as lines:
         for line in lines:
             if uid in line:
                 event = json.loads(line)
@@ -220,7 +221,7 @@ def _write(bundle: Path, index: Json) -> None:
         for path in sorted(bundle.rglob("*"))
         if path.is_file()
     }
-    atomic.write_text(bundle / "cell.json", json.dumps(index, indent=1))
+    atomic.write_text(bundle / File.CELL, json.dumps(index, indent=1))
 
 
 def _seal(path: Path) -> Json:

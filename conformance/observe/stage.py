@@ -23,6 +23,7 @@ from kubernetes.utils import create_from_dict
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle
 from conformance.engine import client
+from conformance.evidence.vocabulary import File
 from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.model import Cell
@@ -121,13 +122,13 @@ class Stage:
     def step(self, name: str, **more: Any) -> int:
         """Write a line into the diary; returns its time in ns."""
         now = time.time_ns()
-        with (self.bundle / "steps.jsonl").open("a") as diary:
+        with (self.bundle / File.STEPS).open("a") as diary:
             diary.write(json.dumps({"ns": now, "step": name, **more}) + "\n")
         return now
 
     def diary(self) -> list[Json]:
         """The steps so far."""
-        return [json.loads(line) for line in (self.bundle / "steps.jsonl").open()]
+        return [json.loads(line) for line in (self.bundle / File.STEPS).open()]
 
     def without_capture(self, *pods: str) -> None:
         """No pod from now on is captured, or none of these: for what is judged without packets."""
@@ -266,7 +267,7 @@ class Stage:
             "out": out,
             "err": err,
         }
-        with (self.bundle / "commands.jsonl").open("a") as sink:
+        with (self.bundle / File.COMMANDS).open("a") as sink:
             sink.write(json.dumps(record) + "\n")
         return out
 

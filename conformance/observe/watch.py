@@ -18,6 +18,7 @@ from typing import IO, Any
 from kubernetes import client as k8s
 from urllib3.exceptions import HTTPError
 
+from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 
 Json = dict[str, Any]
@@ -39,7 +40,7 @@ class NamespaceWatch:
         self._namespace = namespace
         self._logs = bundle / "logs"
         self._role_of = role_of
-        self._sink: IO[str] = (bundle / "watch.jsonl").open("a")
+        self._sink: IO[str] = (bundle / File.WATCH).open("a")
         self._lock = threading.Lock()
         self._newest: dict[tuple[str, str], Json] = {}
         self._gone: set[tuple[str, str]] = set()

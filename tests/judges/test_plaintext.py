@@ -218,7 +218,7 @@ def missing(file: str) -> Break:
         (control_only_in_the_window, "judge blind", False),
         (control_of_another_cell, "judge blind", False),
         (headless, "SYN is not in the capture", False),
-        (a_hole, "behind a hole", False),
+        (a_hole, "after a hole", False),
         (hardly_tried, "would have lived as long", False),
         (nothing_tried, "nothing was tried", False),
         (another_way_out, "no TLS was seen", False),

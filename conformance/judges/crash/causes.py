@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.crashes import Crash, crashes, versions
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.evidence.windows import container_statuses
 from conformance.judges.crash.window import alone, course, measure, require_killed, waiting
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds, unverified
+from conformance.judges.sources import events, in_watch
 from conformance.model import NS, Evidence, Finding
 
-_LIVENESS, _BACKOFF, _OOM = "crash.liveness", "crash.backoff", "crash.oom"
 # The kubelet's first back-off is 10 s, and doubles (pkg/kubelet/kubelet.go). A wait that does not
 # grow by a tenth of that does not grow.
 GROWTH_NS = 1 * NS
@@ -28,10 +27,9 @@ _SAID = re.compile(r"back-off (\S+) restarting")
 def liveness(bundle: Bundle) -> Finding:
     """To hold: the kubelet tells of the sidecar's failed liveness probe, stops that container, and
     starts another, while the app's one container runs on."""
-    require_premise(bundle)
-    found = crashes(bundle)
+    found, uid = crashes(bundle), bundle.pod().uid
     (one,) = found
-    failed = next(_events(bundle, one.old.name, "Unhealthy", "Liveness probe failed"), None)
+    failed = next(events(bundle, "Unhealthy", "Liveness probe failed", uid, one.old.name), None)
     if failed is None:
         raise Unjudgeable("the kubelet told of no failed liveness probe of the sidecar")
     stop = next((each for each in one.old.stops if each.ns > one.asked.ns), None)
@@ -40,25 +38,23 @@ def liveness(bundle: Bundle) -> Finding:
             "the sidecar ended before the kubelet stopped it: its liveness probe cannot be blamed",
             evidence=one.died.evidence,
         )
-    broken = alone(_LIVENESS, bundle, found)
-    if broken:
-        return broken
+    otherwise = alone(bundle, found)
+    if otherwise:
+        return otherwise
     measured = measure(bundle, found)
     measured["signalled_after_seconds"] = round((stop.ns - one.asked.ns) / NS, 3)
     measured["ended_after_seconds"] = round((one.died.latest - stop.ns) / NS, 3)
     ahead = measured["status_ahead_seconds"][one.name]
     early = f" Its status called it ready {ahead:.2f} s too early." if ahead else ""
     text = failed["object"]["message"][:200]
-    return Finding(
-        _LIVENESS,
-        "holds",
+    return holds(
         f"The sidecar alone was restarted: signalled {measured['signalled_after_seconds']:.2f} s "
         "after it was made to fail its liveness probe, ready again "
         f"{measured['away_seconds'][one.name]:.2f} s after its end. The app was not.{early}",
-        measured=measured,
-        evidence=[
-            Evidence("watch.jsonl", line=failed.number, ns=failed.ns, text=text),
-            Evidence("containerd.log", line=stop.number, ns=stop.ns, text="the sidecar's stop"),
+        measured,
+        [
+            in_watch(failed, text),
+            Evidence(File.CONTAINERD, line=stop.number, ns=stop.ns, text="the sidecar's stop"),
             *course(one),
         ],
     )
@@ -67,32 +63,28 @@ def liveness(bundle: Bundle) -> Finding:
 def backoff(bundle: Bundle) -> Finding:
     """To hold: from the second crash on the kubelet says that it backs off, and each restart comes
     later after its crash than the one before."""
-    require_premise(bundle)
     found = crashes(bundle)
     require_killed(found)
-    broken = alone(_BACKOFF, bundle, found)
-    if broken:
-        return broken
+    otherwise = alone(bundle, found)
+    if otherwise:
+        return otherwise
     measured = measure(bundle, found)
     said = {one.name: _SAID.findall(" ".join(waiting(bundle, one).values())) for one in found}
     measured["back_off_said"] = {name: ", ".join(words) for name, words in said.items()}
     gaps = [one.gone.end - one.gone.start for one in found]
     told = ", ".join(f"{gap / NS:.2f} s" for gap in gaps)
     if len(found) < 2:
-        raise Unjudgeable("one crash is none that is repeated", measured=measured)
+        raise Unjudgeable("one crash is none that is repeated", measured)
     if gaps[-1] < gaps[0] + GROWTH_NS and min(gaps[1:]) < BACKOFF_NS:
-        return Finding(
-            _BACKOFF,
-            "broken",
+        return broken(
+            "no-back-off",
             f"The sidecar was restarted after {told}: repeated crashes do not lengthen the window.",
-            hazard="no-back-off",
-            measured=measured,
-            evidence=[each for one in found for each in course(one)],
+            measured,
+            [each for one in found for each in course(one)],
         )
     if any(later <= earlier for earlier, later in pairwise(gaps)):
         raise Unjudgeable(
-            f"the sidecar was restarted after {told}: not each time later than before",
-            measured=measured,
+            f"the sidecar was restarted after {told}: not each time later than before", measured
         )
     evidence: list[Evidence] = []
     for one in found[1:]:
@@ -101,22 +93,21 @@ def backoff(bundle: Bundle) -> Finding:
             raise Unjudgeable(
                 f"the kubelet did not say that it backs off after the {one.name}: it may have been "
                 "late, and not waiting",
-                measured=measured,
+                measured,
             )
-        evidence.append(Evidence("watch.jsonl", line=line.number, ns=line.ns, text="back-off"))
-    return Finding(
-        _BACKOFF,
-        "holds",
+        evidence.append(in_watch(line, "back-off"))
+    return holds(
         f"The sidecar was restarted {told} after its crashes, with the kubelet backing off, while "
         "the app went on without it.",
-        measured=measured,
-        evidence=[*evidence, *(each for one in found for each in course(one))],
+        measured,
+        [*evidence, *(each for one in found for each in course(one))],
     )
 
 
 def _backs_off(bundle: Bundle, one: Crash) -> Line | None:
     """The kubelet's Event, or the sidecar's status, that says so while it is away."""
-    for line in _events(bundle, one.old.name, "BackOff", "Back-off restarting"):
+    uid = bundle.pod().uid
+    for line in events(bundle, "BackOff", "Back-off restarting", uid, one.old.name):
         if line.ns in one.window:
             return line
     for line, status in versions(bundle):
@@ -137,29 +128,26 @@ def oom(bundle: Bundle) -> Finding:
 
     A node that lets it take the memory enforces no limit: then nothing can be verified on it.
     """
-    require_premise(bundle)
-    asked = next((line for line in bundle.steps() if line.event == "crash.asked"), None)
+    asked = next((line for line in bundle.steps() if line.event == Step.CRASH_ASKED), None)
     container = str(asked["container"]) if asked else bundle.index.sidecars[0]
-    taken = stamp_events(bundle, container, "sidecar.allocated")
+    taken = stamp_events(bundle, container, Stamp.SIDECAR_ALLOCATED)
     if taken and asked:
-        return Finding(
-            _OOM,
-            "not-verified",
+        return unverified(
             f"This node enforces no memory limit: the sidecar holds {asked['mebibytes']} MiB under "
             f"a limit of {asked['limit_mebibytes']} MiB.",
             evidence=taken[0].evidence,
         )
     found = crashes(bundle)
     (one,) = found
-    if not stamp_events(bundle, container, "sidecar.allocate"):
+    if not stamp_events(bundle, container, Stamp.SIDECAR_ALLOCATE):
         raise Unjudgeable(
             "the sidecar ended before it took any memory",
             evidence=(Evidence(stamps_file(SUBJECT_ROLE, container)), *one.died.evidence),
         )
     _require_killed_by_the_kernel(one)
-    broken = alone(_OOM, bundle, found)
-    if broken:
-        return broken
+    otherwise = alone(bundle, found)
+    if otherwise:
+        return otherwise
     measured = measure(bundle, found)
     line, reason = _ended_for(bundle, one)
     measured["reason"] = reason
@@ -167,23 +155,19 @@ def oom(bundle: Bundle) -> Finding:
         each.topic == "/tasks/oom" and each.container_id == one.old.container_id
         for each in bundle.runtime()
     )
-    evidence = [Evidence("watch.jsonl", line=line.number, ns=line.ns, text=reason), *course(one)]
+    evidence = [in_watch(line, reason), *course(one)]
     if reason != "OOMKilled":
-        return Finding(
-            _OOM,
-            "broken",
+        return broken(
+            "unnamed",
             f"The sidecar was killed for its memory, and its status says {reason}.",
-            hazard="unnamed",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
-    return Finding(
-        _OOM,
-        "holds",
+    return holds(
         "The sidecar alone was killed, its status says OOMKilled, and it was ready again "
         f"{measured['away_seconds'][one.name]:.2f} s after its end. The app went on.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -200,7 +184,7 @@ def _require_killed_by_the_kernel(one: Crash) -> None:
 
 def _ended_for(bundle: Bundle, one: Crash) -> tuple[Line, str]:
     """The version of the pod that says why the sidecar's container ended, and the reason: the first
-    that says OOMKilled, for the runtime may learn of that behind the exit; else the first."""
+    that says OOMKilled, for the runtime may learn of that after the exit; else the first."""
     found: list[tuple[Line, str]] = []
     for line, status in versions(bundle):
         for each in container_statuses(status):
@@ -211,19 +195,3 @@ def _ended_for(bundle: Bundle, one: Crash) -> tuple[Line, str]:
     if not found:
         raise Unjudgeable("no version of the pod says why the sidecar's container ended")
     return next((one for one in found if one[1] == "OOMKilled"), found[0])
-
-
-def _events(bundle: Bundle, container: str, reason: str, begins: str) -> Iterator[Line]:
-    """The kubelet's Events about a container of the pod under test."""
-    uid = bundle.index.subject_pod.uid
-    for line in bundle.watch():
-        its: Any = line["object"]
-        about = its.get("involvedObject") or {}
-        if (
-            line.get("kind") == "Event"
-            and about.get("uid") == uid
-            and str(about.get("fieldPath", "")).endswith(f"{{{container}}}")
-            and its.get("reason") == reason
-            and str(its.get("message", "")).startswith(begins)
-        ):
-            yield line

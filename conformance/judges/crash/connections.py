@@ -8,16 +8,15 @@ from conformance.evidence.attempts import OK
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.crashes import crashes
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges import kept_connections as kept
+from conformance.evidence.vocabulary import Kind, Step
+from conformance.judges import persistent
 from conformance.judges.crash.window import require_killed
-from conformance.judges.kept_connections import KINDS, MIN_USES, ROLES, Kept
-from conformance.judges.premise import require_premise
+from conformance.judges.persistent import KINDS, MIN_USES, ROLES, Persistent
+from conformance.judges.ruling import broken, holds, lines_of
 from conformance.model import NS, Evidence, Finding, Measured, Window
 
-_BEHAVIOUR = "crash.connections"
 # Raw TCP goes end to end: what a proxy does for HTTP (answer for the other side, and keep the
 # connection) it cannot do there.
-_CERTAIN = "raw"
 # Connections are tried anew five times a second. One that is not there by then does not come.
 NEVER_NS = 30 * NS
 
@@ -29,25 +28,24 @@ def dropped(bundle: Bundle) -> Finding:
     To be broken: a kind is not in use again, or what was sent while no sidecar was there was
     answered.
     """
-    require_premise(bundle)
     found = crashes(bundle)
     require_killed(found)
     (one,) = found
-    over = bundle.step("end")
+    over = bundle.step(Step.END)
     assert over is not None
-    connections = kept.connections(bundle)
-    before = kept.in_use_at(connections, one.asked.ns, "when the sidecar was killed")
+    connections = persistent.connections(bundle)
+    before = persistent.in_use_at(connections, one.asked.ns, "when the sidecar was killed")
     # Not streams: what the peer's own proxy says in the sidecar's place comes in pieces, too.
     past = [
         each
-        for each in kept.sent(bundle, one.gone)
-        if each.kind != "long" and each.outcome == OK and (each.end_ns or 0) in one.gone
+        for each in persistent.sent(bundle, one.gone)
+        if each.kind != Kind.LONG and each.outcome == OK and (each.end_ns or 0) in one.gone
     ]
     if past:
         return _broken(
             "bypassed",
             f"{len(past)} messages were answered while there was no sidecar.",
-            [each.evidence for each in past],
+            lines_of(past),
         )
     after = Window("after the return", one.window.end, over.ns)
     again = [
@@ -55,11 +53,11 @@ def dropped(bundle: Bundle) -> Finding:
     ]
     missing = _missing(again)
     ended = [each for each in before if each.ended_in(one.window)]
-    lost = kept.lost(kept.sent(bundle, one.window), one.window)
+    lost = persistent.lost(persistent.sent(bundle, one.window), one.window)
     measured: Measured = {
         "connections": len(before),
         "connections_dropped": len(ended),
-        "connections_dropped_how": kept.by_end(ended),
+        "connections_dropped_how": persistent.by_end(ended),
         "failed": len(lost),
         "away_seconds": round(one.away.seconds, 3),
         "in_use_again_after_seconds": _again_after(again, one.died.latest, after),
@@ -76,32 +74,30 @@ def dropped(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             f"not in use again {after.seconds:.1f} s after the sidecar's return: "
             f"{', '.join(missing)}",
-            measured=measured,
+            measured,
         )
     for role in ROLES:
-        if not any(each.role == role and each.kind == _CERTAIN for each in ended):
+        if not any(each.role == role and each.kind == Kind.RAW for each in ended):
             raise Unjudgeable(
-                f"the {_CERTAIN} connection of {role} did not end with the sidecar: it may not "
+                f"the {Kind.RAW} connection of {role} did not end with the sidecar: it may not "
                 "have gone through it",
-                measured=measured,
+                measured,
             )
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"{len(ended)} of {len(before)} connections were dropped when the sidecar was killed, and "
         f"{len(lost)} uses and new connections failed; every kind was in use again "
         f"{measured['in_use_again_after_seconds']} s after its end.",
-        measured=measured,
-        evidence=[*one.died.evidence, *(each.evidence for each in ended)],
+        measured,
+        [*one.died.evidence, *(each.evidence for each in ended)],
     )
 
 
-def _missing(found: Sequence[Kept]) -> list[str]:
+def _missing(found: Sequence[Persistent]) -> list[str]:
     there = {(each.role, each.kind) for each in found}
     return [f"{kind} of {role}" for role in ROLES for kind in KINDS if (role, kind) not in there]
 
 
-def _again_after(again: Sequence[Kept], died: int, after: Window) -> float | None:
+def _again_after(again: Sequence[Persistent], died: int, after: Window) -> float | None:
     """When the last kind was of use again, in seconds after the sidecar's end."""
     firsts: dict[tuple[str, str], int] = {}
     for one in again:
@@ -113,4 +109,4 @@ def _again_after(again: Sequence[Kept], died: int, after: Window) -> float | Non
 def _broken(
     hazard: str, reason: str, evidence: Sequence[Evidence], measured: Measured | None = None
 ) -> Finding:
-    return Finding(_BEHAVIOUR, "broken", reason, hazard, measured or {}, evidence)
+    return broken(hazard, reason, measured or {}, evidence)

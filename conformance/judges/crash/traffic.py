@@ -12,24 +12,22 @@ from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts, 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside, identity
+from conformance.evidence.vocabulary import Kind, Role, Step
 from conformance.judges.lateness import LATE_NS, crowded
+from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE, judge_window
-from conformance.judges.premise import require_premise
-from conformance.judges.survey import Surveyor
+from conformance.judges.ruling import broken, holds, lines_of, require_number
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
 # The app sends every 100 ms, and the quickest restart takes most of a second.
 MIN_AWAY = 3
-# Requests each way behind a crash: the scenario waits for more of them.
+# Requests each way after a crash: the scenario waits for more of them.
 MIN_AGAIN = 3
 # A client that tried to connect while the sidecar was away may still wait when it is back, and its
 # proxy has new requests wait with it: for 1 s, the reference mesh's connect timeout
 # (fixtures/envoy/config.py). Seen where the app took the connection itself, and did not know TLS.
 SETTLE_NS = 3 * NS // 2
-_CLEAR, _OUTCOME = "crash.no-plaintext", "crash.outcome"
-_EGRESS, _INGRESS, _LONG = ("steady",), ("quick",), ("inflight", "stream")
-_TOLD = 50
+_EGRESS, _INGRESS, _LONG = (Kind.STEADY,), (Kind.QUICK,), ("inflight", Kind.STREAM)
 
 
 def no_plaintext(bundle: Bundle) -> Finding:
@@ -37,7 +35,6 @@ def no_plaintext(bundle: Bundle) -> Finding:
 
     A leak that was seen in one window counts, whatever is in doubt in another.
     """
-    require_premise(bundle)
     findings: list[Finding] = []
     lacks: list[Unjudgeable] = []
     for one in crashes(bundle):
@@ -63,10 +60,10 @@ def _clear_in(bundle: Bundle, one: Crash) -> Finding:
     if one.back is None:  # then a leak counts, but no absence of one
         rest = Window(one.name, one.asked.ns, _over_ns(bundle))
         with suppress(Unjudgeable):
-            found = judge_window(_CLEAR, bundle, rest, rest, to_the_end=False)
+            found = judge_window(bundle, rest, rest, to_the_end=False)
             if found.observed == "broken":
                 return found
-    found = judge_window(_CLEAR, bundle, one.window, one.window, to_the_end=False)
+    found = judge_window(bundle, one.window, one.window, to_the_end=False)
     away = [each for each in _sent(bundle, SUBJECT_ROLE, _EGRESS) if each.begin_ns in one.away]
     measured: Measured = {
         **{f"{_word(one)}_{name}": value for name, value in found.measured.items()},
@@ -83,7 +80,6 @@ def outcome(bundle: Bundle) -> Finding:
 
     What is lost while it is away, and of what was under way when it ended, is counted.
     """
-    require_premise(bundle)
     found = crashes(bundle)
     sent = [
         *_sent(bundle, SUBJECT_ROLE, _EGRESS),
@@ -102,22 +98,22 @@ def outcome(bundle: Bundle) -> Finding:
     if past:
         why = f"{len(past)} requests were answered while there was no sidecar."
         return _broken("bypassed", why, past, measured)
-    behind = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
-    after = [each for each in behind if not any(each.begin_ns in _settling(one) for one in found)]
+    later = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
+    after = [each for each in later if not any(each.begin_ns in _settling(one) for one in found)]
     lost = [each for each in after if each.outcome != OK and not _late(each)]
     hanging = _hanging(bundle, found)
     late = [*(each for each in after if each.outcome != OK and _late(each)), *hanging]
     after += hanging
     measured["requests_after"] = dict(by_outcome(after))
     measured["late_after"] = len(late)
-    measured["lost_just_after"] = sum(one.outcome != OK for one in behind if one not in after)
+    measured["lost_just_after"] = sum(one.outcome != OK for one in later if one not in after)
     if late and not lost and crowded(_undisturbed(sent, found)):
         raise Unjudgeable(
             f"{len(late)} of {len(after)} requests after the sidecar's return came to no end in "
             "their time, and others were answered late: whether they hung or the machine was slow "
             "cannot be told",
-            evidence=[one.evidence for one in late[:_TOLD]],
-            measured=measured,
+            measured,
+            lines_of(late),
         )
     if lost or late:
         return _broken(
@@ -129,26 +125,24 @@ def outcome(bundle: Bundle) -> Finding:
         )
     for kinds in (_EGRESS, _INGRESS):
         number = sum(one.kind in kinds and one.outcome == OK for one in after)
-        if number < MIN_AGAIN * len(found):
-            raise Unjudgeable(
-                f"{number} requests ({', '.join(kinds)}) after the sidecar's return, and "
-                f"{MIN_AGAIN * len(found)} are needed",
-                measured=measured,
-            )
+        require_number(
+            number,
+            MIN_AGAIN * len(found),
+            f"requests ({', '.join(kinds)}) after the sidecar's return",
+            measured,
+        )
     for one in found:
         _require_away(one, [each for each in sent if each.begin_ns in one.away], measured)
-    return Finding(
-        _OUTCOME,
-        "holds",
+    return holds(
         f"{' '.join(said)} Of {len(after)} requests after its return none was turned away.",
-        measured=measured,
-        evidence=[each for one in found for each in one.died.evidence],
+        measured,
+        [each for one in found for each in one.died.evidence],
     )
 
 
 def _broken(hazard: str, reason: str, which: Sequence[Attempt], measured: Measured) -> Finding:
-    evidence = [one.evidence for one in which[:_TOLD]]
-    return Finding(_OUTCOME, "broken", reason, hazard, measured, evidence)
+    evidence = lines_of(which)
+    return broken(hazard, reason, measured, evidence)
 
 
 def _count(
@@ -189,10 +183,7 @@ def _under_way(bundle: Bundle, one: Crash, sent: Iterable[Attempt]) -> Iterator[
 
 def _leaked(bundle: Bundle, span: Window) -> frozenset[str]:
     """Tokens that were in clear on the pod's eth0 meanwhile."""
-    own = identity(bundle)
-    surveyor = Surveyor(bundle.index, span, own.local, own.mac)
-    from_inside(bundle, surveyor.see)
-    return frozenset(surveyor.finish().tokens)
+    return frozenset(survey(bundle, span)[0].tokens)
 
 
 def _afters(bundle: Bundle, found: Sequence[Crash]) -> Iterator[Window]:
@@ -203,7 +194,7 @@ def _afters(bundle: Bundle, found: Sequence[Crash]) -> Iterator[Window]:
 
 
 def _hanging(bundle: Bundle, found: Sequence[Crash]) -> list[Attempt]:
-    """What was begun well behind a return, and had waited for a second when the next thing came,
+    """What was begun well after a return, and had waited for a second when the next thing came,
     and in vain: a stretch is not much longer than what a sender waits for."""
     spans = list(_afters(bundle, found))
 
@@ -213,7 +204,7 @@ def _hanging(bundle: Bundle, found: Sequence[Crash]) -> list[Attempt]:
 
     every = chain(
         attempts(bundle, SUBJECT_ROLE, bundle.index.app),
-        attempts(bundle, "peer", bundle.index.app),
+        attempts(bundle, Role.PEER, bundle.index.app),
     )
     return [
         one
@@ -230,8 +221,8 @@ def _late(one: Attempt) -> bool:
 
 
 def _settling(one: Crash) -> Window:
-    """Right behind a return: what was begun before may still be waited for."""
-    return Window(f"behind the {one.name}", one.window.end, one.window.end + SETTLE_NS)
+    """Right after a return: what was begun before may still be waited for."""
+    return Window(f"after the {one.name}", one.window.end, one.window.end + SETTLE_NS)
 
 
 def _undisturbed(sent: Iterable[Attempt], found: Sequence[Crash]) -> Iterator[Attempt]:
@@ -246,11 +237,7 @@ def _within(one: Attempt, span: Window) -> bool:
 
 
 def _require_away(one: Crash, away: Sequence[Attempt], measured: Measured) -> None:
-    if len(away) < MIN_AWAY:
-        raise Unjudgeable(
-            f"{len(away)} requests without a sidecar ({one.name}), and {MIN_AWAY} are needed",
-            measured=measured,
-        )
+    require_number(away, MIN_AWAY, f"requests without a sidecar ({one.name})", measured)
 
 
 def _sent(bundle: Bundle, role: str, kinds: Sequence[str]) -> list[Attempt]:
@@ -262,7 +249,7 @@ def _sent(bundle: Bundle, role: str, kinds: Sequence[str]) -> list[Attempt]:
 
 
 def _over_ns(bundle: Bundle) -> int:
-    end = bundle.step("end")
+    end = bundle.step(Step.END)
     assert end is not None
     return end.ns
 

@@ -11,8 +11,10 @@ from conformance.evidence.parse import Line
 from conformance.evidence.probes import successes
 from conformance.evidence.timeline import Event, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.evidence.windows import container_statuses
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import in_watch
 from conformance.model import NEVER, NS, Evidence, Finding
 
 KILLED = 137  # 128 + SIGKILL
@@ -31,21 +33,18 @@ def window(bundle: Bundle) -> Finding:
 
     To be broken: the app ended or came anew, or no other sidecar came.
     """
-    require_premise(bundle)
     found = crashes(bundle)
     require_killed(found)
-    broken = alone("crash.window", bundle, found)
-    if broken:
-        return broken
+    otherwise = alone(bundle, found)
+    if otherwise:
+        return otherwise
     measured = measure(bundle, found)
     told = ", ".join(f"{away:.2f} s ({name})" for name, away in measured["away_seconds"].items())
-    return Finding(
-        "crash.window",
-        "holds",
+    return holds(
         f"The sidecar was restarted alone after each of {len(found)} crashes, and the app went on; "
         f"it had no ready sidecar for {told}.",
-        measured=measured,
-        evidence=[each for one in found for each in course(one)],
+        measured,
+        [each for one in found for each in course(one)],
     )
 
 
@@ -61,7 +60,7 @@ def require_killed(found: Sequence[Crash]) -> None:
             )
 
 
-def alone(behaviour: str, bundle: Bundle, found: Sequence[Crash]) -> Finding | None:
+def alone(bundle: Bundle, found: Sequence[Crash]) -> Finding | None:
     """What broke the promise that the sidecar is restarted alone; None when nothing did.
 
     Raises Unjudgeable when that cannot be told.
@@ -69,17 +68,17 @@ def alone(behaviour: str, bundle: Bundle, found: Sequence[Crash]) -> Finding | N
     other = _others_ended(bundle, found)
     if other is not None:
         evidence, said = other
-        return Finding(behaviour, "broken", said, hazard="app-restarted", evidence=(evidence,))
+        return broken("app-restarted", said, evidence=(evidence,))
     for one in found:
         if one.back is None:
-            return _never_back(behaviour, bundle, one)
+            return _never_back(bundle, one)
     _require_sign_of_life(bundle, found[-1])
     return None
 
 
 def _others_ended(bundle: Bundle, found: Sequence[Crash]) -> tuple[Evidence, str] | None:
     """What else of the pod ended or came anew between the first crash and the scenario's end."""
-    over, begin = bundle.step("end"), found[0].asked.ns
+    over, begin = bundle.step(Step.END), found[0].asked.ns
     assert over is not None
     its = lives(bundle)
     for app in bundle.index.apps:
@@ -95,7 +94,7 @@ def _others_ended(bundle: Bundle, found: Sequence[Crash]) -> tuple[Evidence, str
     main = bundle.index.app
     if not its[main] or its[main][0].created is None:
         raise Unjudgeable(f"no /tasks/create of {main} is in runtime.log")
-    started = stamp_events(bundle, main, "app.started")
+    started = stamp_events(bundle, main, Stamp.APP_STARTED)
     if len(its[main]) > 1 or len(started) > 1:
         file = stamps_file(SUBJECT_ROLE, main)
         return started[-1].evidence[0] if started else Evidence(file), "The app started anew."
@@ -109,12 +108,12 @@ def _others_ended(bundle: Bundle, found: Sequence[Crash]) -> tuple[Evidence, str
                 before[one["name"]] = count
             elif count > before.get(one["name"], 0):
                 text = f"{one['name']} was restarted {count} times"
-                return Evidence("watch.jsonl", line.number, ns=line.ns, text=text), f"{text}."
+                return in_watch(line, text), f"{text}."
     return None
 
 
-def _never_back(behaviour: str, bundle: Bundle, one: Crash) -> Finding:
-    over = bundle.step("end")
+def _never_back(bundle: Bundle, one: Crash) -> Finding:
+    over = bundle.step(Step.END)
     assert over is not None
     watched = over.ns - one.died.latest
     if watched < NEVER_NS:
@@ -123,11 +122,9 @@ def _never_back(behaviour: str, bundle: Bundle, one: Crash) -> Finding:
             f"{NEVER_NS / NS:.0f} s are needed to call it never",
             evidence=one.died.evidence,
         )
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        "not-restarted",
         f"No other sidecar was ready within {watched / NS:.1f} s of the {one.name}.",
-        hazard="not-restarted",
         evidence=one.died.evidence,
     )
 
@@ -192,9 +189,9 @@ def measure(bundle: Bundle, found: Sequence[Crash]) -> dict[str, Any]:
 
 
 def _ahead(one: Crash) -> float | None:
-    """How long before the sidecar's own word its status said that it was ready; None for behind.
+    """How long before the sidecar's own word its status said that it was ready; None for after.
 
-    Seen from 1.35 on, behind a liveness probe's restart: kubernetes#141155.
+    Seen from 1.35 on, after a liveness probe's restart: kubernetes#141155.
     """
     if one.ready is None or one.back is None or one.back.ns >= one.ready.earliest:
         return None
@@ -245,5 +242,5 @@ def course(one: Crash) -> tuple[Evidence, ...]:
     assert one.new is not None and one.new.created_event is not None and one.back is not None
     ready = one.ready.evidence if one.ready else ()
     text = f"ready again after the {one.name}"
-    back = Evidence("watch.jsonl", line=one.back.number, ns=one.back.ns, text=text)
+    back = in_watch(one.back, text)
     return (*one.died.evidence, *one.new.created_event.evidence, *ready, back)

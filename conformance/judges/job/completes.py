@@ -10,10 +10,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import require_premise
+from conformance.evidence.vocabulary import File, Stamp, Step
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import at_step, diary_end, in_watch
 from conformance.model import NS, Evidence, Finding, Measured
 
-_BEHAVIOUR = "job.completes"
 # "Within seconds": the sidecar's own drain (1.5 s in the fixtures), the job controller's batching
 # of status updates (1 s: pkg/controller/job, syncJobBatchPeriod) and its backoff after a conflict,
 # the kubelet's way to the pod's last phase (some 2 s), and a crowded machine.
@@ -52,7 +53,6 @@ def completes(bundle: Bundle) -> Finding:
     To be broken: it is still active at the bound, with the sidecar running and unsignalled; and
     completes once the sidecar is told to quit, which proves the cause.
     """
-    require_premise(bundle)
     course = _course(bundle)
     sidecar_gone = course.sidecar.exited_latest
     started = course.sidecar.created
@@ -78,8 +78,8 @@ def completes(bundle: Bundle) -> Finding:
         if course.sidecar_left:
             raise Unjudgeable(
                 "the sidecar ended by itself, and nobody had told it to: it may be why the Job did",
-                evidence=_exits(course),
-                measured=measured,
+                measured,
+                _exits(course),
             )
         return _completed(course, measured)
     return _blocked(bundle, course, measured)
@@ -90,20 +90,16 @@ def _completed(course: _Course, measured: Measured) -> Finding:
     after = course.complete.ns - course.exited
     evidence = (*_exits(course), _complete(course.complete))
     if after <= COMPLETE_WITHIN_NS:
-        return Finding(
-            _BEHAVIOUR,
-            "holds",
+        return holds(
             f"The Job was Complete {after / NS:.2f} s after its main container's exit.",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "late",
         f"The Job was Complete only {after / NS:.1f} s after its main container's exit.",
-        hazard="late",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -113,47 +109,45 @@ def _blocked(bundle: Bundle, course: _Course, measured: Measured) -> Finding:
         raise Unjudgeable(
             "the Job was not Complete, and the bound was not reached either: the scenario did not "
             "come to its end",
-            measured=measured,
+            measured,
         )
     if bound.ns - course.exited < bundle.index.job_bound_seconds * NS * 0.9:
         raise Unjudgeable(
             f"the bound was declared {(bound.ns - course.exited) / NS:.1f} s after the exit, too "
             "early",
-            measured=measured,
+            measured,
         )
     active, last = _active_at(bundle, bound.ns)
     if not active or last is None:
-        raise Unjudgeable("the watch does not show the Job active at the bound", measured=measured)
+        raise Unjudgeable("the watch does not show the Job active at the bound", measured)
     gone = course.sidecar.exited_latest
     if gone is not None and gone <= quit_.ns:
         raise Unjudgeable(
             "the sidecar had ended by itself before it was told to quit: it is not what the Job "
             "waited for",
-            evidence=_exits(course),
-            measured=measured,
+            measured,
+            _exits(course),
         )
     if course.asked_to_stop is not None and course.asked_to_stop < quit_.ns:
         raise Unjudgeable(
             "the kubelet had told the sidecar to stop before the scenario did: the Job was slow, "
             "not blocked",
-            measured=measured,
+            measured,
         )
     if course.complete is None or gone is None:
         raise Unjudgeable(
             "the Job did not complete when the sidecar was told to quit: the cause is not proven",
-            measured=measured,
+            measured,
         )
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "never-completes",
         f"The Job was still active {(bound.ns - course.exited) / NS:.1f} s after its main "
         f"container's exit, and completed {(course.complete.ns - quit_.ns) / NS:.1f} s after the "
         "sidecar was told to quit.",
-        hazard="never-completes",
-        measured=measured,
-        evidence=(
-            Evidence("watch.jsonl", line=last.number, ns=last.ns, text="Job active"),
-            Evidence("steps.jsonl", line=quit_.number, ns=quit_.ns, text="sidecar told to quit"),
+        measured,
+        (
+            in_watch(last, "Job active"),
+            at_step(quit_, "sidecar told to quit"),
             *_exits(course),
             _complete(course.complete),
         ),
@@ -172,21 +166,21 @@ def _course(bundle: Bundle) -> _Course:
     if app.exited.status:
         raise Unjudgeable(
             f"the Job's main container failed with {app.exited.status}: it had nothing to complete",
-            evidence=(Evidence("runtime.log", app.exited.number, ns=app.exited.ns),),
+            evidence=(Evidence(File.RUNTIME, app.exited.number, ns=app.exited.ns),),
         )
     return _Course(
         app=app,
         sidecar=sidecar,
         exited=app.exited_latest or app.exited.ns,
         complete=_first_complete(bundle),
-        bound=bundle.step("job.bound"),
-        quit=bundle.step("sidecar.quit-asked"),
+        bound=bundle.step(Step.JOB_BOUND),
+        quit=bundle.step(Step.SIDECAR_QUIT_ASKED),
         asked_to_stop=min((stop.ns for stop in sidecar.stops), default=None),
     )
 
 
 def _earliest_exit(bundle: Bundle, course: _Course) -> int:
-    last = stamp_events(bundle, bundle.index.app, "app.last")
+    last = stamp_events(bundle, bundle.index.app, Stamp.APP_LAST)
     return last[-1].earliest if last else course.exited
 
 
@@ -216,11 +210,11 @@ def _status(line: Line) -> Mapping[str, Any]:
 
 
 def _watched_until(bundle: Bundle) -> int:
-    return max((line.ns for line in bundle.steps()), default=0)
+    return diary_end(bundle)
 
 
 def _complete(line: Line) -> Evidence:
-    return Evidence("watch.jsonl", line=line.number, ns=line.ns, text="Job Complete")
+    return in_watch(line, "Job Complete")
 
 
 def _exits(course: _Course) -> tuple[Evidence, ...]:

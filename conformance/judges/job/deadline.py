@@ -5,13 +5,14 @@ from __future__ import annotations
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line, rfc3339_ns
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import JobName, Step
 from conformance.judges import jobs as batch
 from conformance.judges.jobs import Job
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import diary_end, in_watch
 from conformance.model import NEVER, NS, Evidence, Finding, Measured
 
-_BEHAVIOUR = "job.deadline"
-BOUNDED, UNBOUNDED = "bounded", "unbounded"
-# The controllers' own timers, and behind the deadline the end of the pod that waits (its grace
+# The controllers' own timers, and after the deadline the end of the pod that waits (its grace
 # period is 5 s, which a pod that is deleted while its sidecar starts may use up before 1.29.8).
 LATE_NS = 60 * NS
 _LIMITS = ("activeDeadlineSeconds", "ttlSecondsAfterFinished")
@@ -24,17 +25,17 @@ def deadline(bundle: Bundle) -> Finding:
     To be broken: the deadline or the time to live passes, and nothing happens.
     """
     read = batch.read(bundle)
-    bounded, unbounded = batch.job_of(read, BOUNDED), batch.job_of(read, UNBOUNDED)
+    bounded, unbounded = batch.job_of(read, JobName.BOUNDED), batch.job_of(read, JobName.UNBOUNDED)
     if not set(_LIMITS) <= set(bounded.spec) or set(_LIMITS) & set(unbounded.spec):
         raise Unjudgeable("the Jobs' limits are not as they should be")
     allowed, to_live = (int(bounded.spec[name]) * NS for name in _LIMITS)
-    waited, up = _waited(bundle, bounded, unbounded), bundle.step("mesh.up")
+    waited, up = _waited(bundle, bounded, unbounded), bundle.step(Step.MESH_UP)
     if bounded.tries[0].mains or _started(unbounded, before=up.ns if up else NEVER):
         raise Unjudgeable("an app started while the mesh was down: nothing was waiting for it")
     due = rfc3339_ns(bounded.status()["startTime"]) + allowed
     failed, gone = bounded.ended("Failed"), _removed(bundle)
     evidence: list[Evidence] = [waited]
-    last = max((line.ns for line in bundle.steps()), default=0)
+    last = diary_end(bundle)
     if failed is None:
         return _late(due, last, "not failed by its deadline", evidence)
     # The API's times are whole seconds, and no busy observer makes them late.
@@ -67,14 +68,12 @@ def deadline(bundle: Bundle) -> Finding:
         "other_waited_seconds": round((up.ns - began) / NS, 3),
         "other_completed_after_seconds": round((complete.ns - up.ns) / NS, 3),
     }
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"The Job with a deadline failed {(at - due) / NS:.0f} s after it, and was removed "
         f"{(gone.ns - at) / NS:.1f} s later. The other still waited in init after "
         f"{(up.ns - began) / NS:.1f} s, and completed when the mesh was back.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -84,7 +83,7 @@ def _late(due: int, until: int, what: str, evidence: list[Evidence]) -> Finding:
     if watched < LATE_NS:
         raise Unjudgeable(f"the Job was {what}, but watched for {watched / NS:.1f} s only")
     said = f"{watched / NS:.1f} s after it was due the Job was {what}."
-    return Finding(_BEHAVIOUR, "broken", said, "late", evidence=evidence)
+    return broken("late", said, evidence=evidence)
 
 
 def _waited(bundle: Bundle, *jobs: Job) -> Evidence:
@@ -96,10 +95,10 @@ def _waited(bundle: Bundle, *jobs: Job) -> Evidence:
                 waits = "running" in one.get("state", {}) and not one.get("started")
                 if one["name"] in bundle.index.sidecars and waits:
                     text = f"{job.name}: {one['name']} runs, has not passed its probe"
-                    seen[job.name] = Evidence("watch.jsonl", line.number, ns=line.ns, text=text)
+                    seen[job.name] = in_watch(line, text)
     if len(seen) < len(jobs):
         raise Unjudgeable("not every Job was seen to wait for its sidecar in init")
-    return seen[BOUNDED]
+    return seen[JobName.BOUNDED]
 
 
 def _started(job: Job, *, before: int) -> bool:
@@ -108,7 +107,7 @@ def _started(job: Job, *, before: int) -> bool:
 
 def _removed(bundle: Bundle) -> Line | None:
     for line in bundle.watch():
-        its = line["object"]["metadata"]["name"] == BOUNDED and line.get("kind") == "Job"
+        its = line["object"]["metadata"]["name"] == JobName.BOUNDED and line.get("kind") == "Job"
         if its and line["type"] == "DELETED":
             return line
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, File, JobName
 from conformance.judges import jobs as batch
-from conformance.judges.jobs import MAIN, Job
+from conformance.judges.jobs import Job
+from conformance.judges.ruling import broken, holds
 from conformance.model import NS, Evidence, Finding, Measured
 
 FAIL_UNDER_NEVER = ("fails", "fails-indexed", "fails-parallel")
-FAILS, COMPLETES = "restarts-and-fails", "restarts-and-completes"
-CRASHED, CRASHED_UNDER_NEVER = "crashed-on-failure", "crashed-never"
 _SPENT = "BackoffLimitExceeded"
 
 
@@ -21,7 +21,6 @@ def failure(bundle: Bundle) -> Finding:
 
     To be broken: Jobs whose mains have failed stay active, held by their sidecars.
     """
-    behaviour = "job.failure"
     read = batch.read(bundle)
     jobs = [batch.job_of(read, name) for name in FAIL_UNDER_NEVER]
     for job in jobs:
@@ -29,13 +28,11 @@ def failure(bundle: Bundle) -> Finding:
     held = [batch.held(bundle, job) for job in jobs if batch.ended_alone(bundle, job) is None]
     if held:
         names = " and ".join(one.job.name for one in held)
-        return Finding(
-            behaviour,
-            "broken",
+        return broken(
+            "never-fails",
             f"{len(held)} of {len(jobs)} Jobs with failing mains did not fail ({names}): they were "
             f"still active {min(one.seconds for one in held):.1f} s after the exits, and counted "
             "the failures when their sidecars were told to quit.",
-            "never-fails",
             {"held_seconds": {one.job.name: round(one.seconds, 3) for one in held}},
             tuple(piece for one in held for piece in one.evidence),
         )
@@ -49,10 +46,10 @@ def failure(bundle: Bundle) -> Finding:
         wrong = _wrong_end(job)
         if wrong:
             hazard = "wrong-tries" if "tries" in wrong else "wrong-code"
-            return Finding(behaviour, "broken", wrong, hazard, measured, evidence)
+            return broken(hazard, wrong, measured, evidence)
     tries = ", ".join(f"{job.name} after {len(_failures(job))} tries" for job in jobs)
     said = f"Each Job failed with its main's own exit code: {tries}."
-    return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
+    return holds(said, measured, evidence)
 
 
 def policies(bundle: Bundle) -> Finding:
@@ -61,16 +58,18 @@ def policies(bundle: Bundle) -> Finding:
 
     To be broken: one of them stays active, held by its sidecar.
     """
-    behaviour = "job.policies"
     read = batch.read(bundle)
-    fails, completes = batch.job_of(read, FAILS), batch.job_of(read, COMPLETES)
+    fails, completes = (
+        batch.job_of(read, JobName.RESTARTS_AND_FAILS),
+        batch.job_of(read, JobName.RESTARTS_AND_COMPLETES),
+    )
     for job in (fails, completes):
         if job.spec["template"]["spec"]["restartPolicy"] != "OnFailure":
             raise Unjudgeable(f"Job {job.name} is not under OnFailure")
     wanted = [int(completes.environment("SC_EXIT_CODE")), 0]
     if len(completes.tries) != 1 or completes.tries[0].codes != wanted:
         raise Unjudgeable(
-            f"the main of Job {COMPLETES} was not tried twice in one pod with {wanted}",
+            f"the main of Job {completes.name} was not tried twice in one pod with {wanted}",
             evidence=batch.exits_of(completes),
         )
     _require_own_codes(fails)
@@ -87,14 +86,12 @@ def policies(bundle: Bundle) -> Finding:
         names = " and ".join(one.job.name for one in held)
         never = held[-1].job is completes
         which = "whose main had done with 0" if never else "of a failing main"
-        return Finding(
-            behaviour,
-            "broken",
+        return broken(
+            "never-completes" if never else "never-fails",
             f"Under OnFailure a Job {which} was still active "
             f"{min(one.seconds for one in held):.1f} s later ({names}), and moved on when its "
             "sidecar was told to quit."
             + (" A main that goes on failing did fail its Job." if len(held) == never else ""),
-            "never-completes" if never else "never-fails",
             measured,
             tuple(piece for one in held for piece in one.evidence),
         )
@@ -102,13 +99,13 @@ def policies(bundle: Bundle) -> Finding:
         batch.require_beside(job)
     evidence = (*_end(fails, "Failed"), *_end(completes, "Complete"))
     if completes.ended("Complete") is None or fails.why("Failed") != _SPENT:
-        said = f"{COMPLETES} ended as {completes.status()}, {FAILS} as {fails.status()}."
-        return Finding(behaviour, "broken", said[:400], "wrong-end", measured, evidence)
+        said = f"{completes.name} ended as {completes.status()}, {fails.name} as {fails.status()}."
+        return broken("wrong-end", said[:400], measured, evidence)
     said = (
         "Under OnFailure the main that succeeded at its second try completed its Job, and the one "
         f"that went on failing failed it after {len(_failures(fails))} exits."
     )
-    return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
+    return holds(said, measured, evidence)
 
 
 def sidecar_restarts(bundle: Bundle) -> Finding:
@@ -117,9 +114,11 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
     To be broken: it is failed for its backoffLimit while its main was well and had never been
     restarted; the same main with the same crash completes its Job under Never.
     """
-    behaviour = "job.sidecar-restarts"
     read = batch.read(bundle)
-    job, control = batch.job_of(read, CRASHED), batch.job_of(read, CRASHED_UNDER_NEVER)
+    job, control = (
+        batch.job_of(read, JobName.CRASHED_ON_FAILURE),
+        batch.job_of(read, JobName.CRASHED_NEVER),
+    )
     for one in (job, control):
         _require_crash(one)
     if control.ended("Complete") is None or control.tries[0].codes != [0]:
@@ -131,32 +130,31 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
     (its,) = job.tries
     end = job.ended()
     if end is None:
-        raise Unjudgeable(f"Job {CRASHED} did not end")
+        raise Unjudgeable(f"Job {job.name} did not end")
     restarts = _restarts(job, end.ns)
     measured: Measured = {
         "backoff_limit": job.spec["backoffLimit"],
         "sidecar_restarts": restarts.get(bundle.index.sidecars[-1], 0),
-        "main_restarts": restarts.get(MAIN, 0),
+        "main_restarts": restarts.get(Container.APP, 0),
         "completed_under_never": True,
     }
     evidence = (*_crashes(job), *_end(job, "Complete", "Failed"), *_end(control, "Complete"))
     if job.ended("Complete"):
         said = "The Job completed although its sidecar had crashed and been restarted."
-        return Finding(behaviour, "holds", said, measured=measured, evidence=evidence)
-    if job.why("Failed") != _SPENT or its.codes or restarts.get(MAIN, 0):
+        return holds(said, measured, evidence)
+    if job.why("Failed") != _SPENT or its.codes or restarts.get(Container.APP, 0):
         raise Unjudgeable(
             f"the Job failed for {job.why('Failed')}, after {len(its.codes)} exits and "
-            f"{restarts.get(MAIN, 0)} restarts of its own main: the sidecar is not the only cause",
-            evidence=batch.exits_of(job),
-            measured=measured,
+            f"{restarts.get(Container.APP, 0)} restarts of its own main: the sidecar is not "
+            "the only cause",
+            measured,
+            batch.exits_of(job),
         )
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        "failed-by-sidecar",
         f"{measured['sidecar_restarts']} restart of the sidecar used up the Job's backoffLimit of "
         f"{measured['backoff_limit']}: a main that was well was stopped. Under Never the same main "
         "completed its Job.",
-        "failed-by-sidecar",
         measured,
         evidence,
     )
@@ -199,7 +197,7 @@ def _wrong_end(job: Job) -> str:
 def _told_code(pod: batch.Object) -> int | None:
     """The main's exit code in a pod's status."""
     for one in pod.get("status", {}).get("containerStatuses") or ():
-        if one["name"] == MAIN and "terminated" in one.get("state", {}):
+        if one["name"] == Container.APP and "terminated" in one.get("state", {}):
             found: int = one["state"]["terminated"]["exitCode"]
             return found
     return None
@@ -235,7 +233,7 @@ def _require_crash(job: Job) -> None:
 def _crashes(job: Job) -> list[Evidence]:
     return [
         Evidence(
-            "runtime.log",
+            File.RUNTIME,
             life.exited.number,
             ns=life.exited_latest,
             text=f"{one.name}: {life.name} crashed with {life.exited.status}",

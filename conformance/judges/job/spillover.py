@@ -5,11 +5,12 @@ from __future__ import annotations
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line, rfc3339_ns
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import JobName, Step
 from conformance.judges import jobs as batch
 from conformance.judges.jobs import Job
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import events, in_watch
 from conformance.model import NS, Evidence, Finding, Measured
-
-FIRST, SECOND, THIRD = "first", "second", "third"
 
 
 def cronjob(bundle: Bundle) -> Finding:
@@ -18,7 +19,6 @@ def cronjob(bundle: Bundle) -> Finding:
     To be broken: after the first run's main had exited, the controller refused the tick because
     that run was active; the second run came when its sidecar was told to quit.
     """
-    behaviour = "job.cronjob"
     read = batch.read(bundle)
     runs = [job for job in read.values() if batch.owner_of(_newest(job), "CronJob")]
     if not runs:
@@ -44,13 +44,11 @@ def cronjob(bundle: Bundle) -> Finding:
             raise Unjudgeable("the second run came before the first had ended: Forbid does nothing")
         if first.ended("Complete") is None:
             raise Unjudgeable("the first run failed")
-        return Finding(
-            behaviour,
-            "holds",
+        return holds(
             f"The first run was Complete {(ended.ns - exited) / NS:.1f} s after its main's exit, "
             f"and the next tick ran {(came.ns - exited) / NS:.1f} s after it.",
-            measured=measured,
-            evidence=(
+            measured,
+            (
                 *batch.exits_of(first),
                 first.line(ended, "Complete"),
                 second.line(came, "created"),
@@ -62,13 +60,11 @@ def cronjob(bundle: Bundle) -> Finding:
         raise Unjudgeable("no tick was refused between the bound and the quitting: it was not due")
     if came.ns < held.quit.ns:
         raise Unjudgeable("the second run came while the first was active: Forbid does nothing")
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        "never-ticks",
         f"The tick {(refusal.ns - exited) / NS:.1f} s after the main's exit was refused because "
         f"the first run was still active; the second run came {(came.ns - held.quit.ns) / NS:.1f} "
         "s after that run's sidecar was told to quit.",
-        "never-ticks",
         measured,
         (*held.evidence, _event(refusal), second.line(came, "created")),
     )
@@ -81,21 +77,20 @@ def spillover(bundle: Bundle) -> Finding:
     To be broken: the third is refused for want of room while the mains of the others have long
     exited, and gets its pod when their sidecars are told to quit.
     """
-    behaviour = "job.spillover"
     read = batch.read(bundle)
-    before = [batch.job_of(read, name) for name in (FIRST, SECOND)]
+    before = [batch.job_of(read, name) for name in (JobName.FIRST, JobName.SECOND)]
     room = _room(bundle)
     if room != len(before):
         raise Unjudgeable(f"no quota for {len(before)} pods was seen to count any (room: {room})")
     exits = [_main_done(job) for job in before]
-    submitted = next(iter(batch.steps(bundle, "job.create", job=THIRD)), None)
+    submitted = next(iter(batch.steps(bundle, Step.JOB_CREATE, job=JobName.THIRD)), None)
     if submitted is None:
-        raise Unjudgeable(f"Job {THIRD} was never submitted")
-    third = read.get(THIRD)
+        raise Unjudgeable(f"Job {JobName.THIRD} was never submitted")
+    third = read.get(JobName.THIRD)
     came = third.tries[0].versions[0] if third and third.tries else None
-    refusals = _refused(bundle, THIRD, submitted.ns)
+    refusals = _refused(bundle, JobName.THIRD, submitted.ns)
     if came is None:
-        raise Unjudgeable(f"Job {THIRD} never got its pod, whatever was done")
+        raise Unjudgeable(f"Job {JobName.THIRD} never got its pod, whatever was done")
     measured: Measured = {
         "refusals": len(refusals),
         "pod_after_seconds": round((came.ns - submitted.ns) / NS, 3),
@@ -107,34 +102,32 @@ def spillover(bundle: Bundle) -> Finding:
         for job in before:
             batch.require_beside(job)
         if any(end.ns > came.ns for end in ends if end):
-            raise Unjudgeable(f"Job {THIRD} got its pod before the others had left: no quota held")
-        return Finding(
-            behaviour,
-            "holds",
+            raise Unjudgeable(
+                f"Job {JobName.THIRD} got its pod before the others had left: no quota held"
+            )
+        return holds(
             f"Two Jobs had left a quota of {room} pods when the third came; its pod was there "
             f"{(came.ns - submitted.ns) / NS:.1f} s later.",
-            measured=measured,
-            evidence=(
+            measured,
+            (
                 *(job.line(end, "ended") for job, end in zip(before, ends, strict=True) if end),
-                Evidence("watch.jsonl", came.number, ns=came.ns, text=f"pod of {THIRD}"),
+                in_watch(came, f"pod of {JobName.THIRD}"),
             ),
         )
     held = [batch.held(bundle, job) for job in before]
     asked, refusal = max(one.quit.ns for one in held), refusals[0]
     if refusal.ns > min(one.quit.ns for one in held) or came.ns < asked:
         raise Unjudgeable("the refusal, the quitting and the pod did not come in this order")
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        "quota-full",
         f"The third Job was refused (quota of {room} pods) {(refusal.ns - max(exits)) / NS:.1f} s "
         "after the mains of the two before it had exited; it got its pod "
         f"{(came.ns - asked) / NS:.1f} s after their sidecars were told to quit.",
-        "quota-full",
         measured,
         (
             _event(refusal),
             *(piece for one in held for piece in one.evidence),
-            Evidence("watch.jsonl", came.number, ns=came.ns, text=f"pod of {THIRD}"),
+            in_watch(came, f"pod of {JobName.THIRD}"),
         ),
     )
 
@@ -171,7 +164,7 @@ def _ticks_apart(first: Job, second: Job) -> float | None:
 
 
 def _refusal(bundle: Bundle, held: batch.Held) -> Line | None:
-    for line in _events(bundle, "JobAlreadyActive"):
+    for line in events(bundle, "JobAlreadyActive"):
         if held.bound.ns < line.ns < held.quit.ns:
             return line
     return None
@@ -180,25 +173,17 @@ def _refusal(bundle: Bundle, held: batch.Held) -> Line | None:
 def _refused(bundle: Bundle, job: str, since: int) -> list[Line]:
     return [
         line
-        for line in _events(bundle, "FailedCreate")
+        for line in events(bundle, "FailedCreate")
         if line.ns > since
         and line["object"]["involvedObject"]["name"] == job
         and "exceeded quota" in str(line["object"].get("message"))
     ]
 
 
-def _events(bundle: Bundle, reason: str) -> list[Line]:
-    return [
-        line
-        for line in bundle.watch()
-        if line.get("kind") == "Event" and line["object"].get("reason") == reason
-    ]
-
-
 def _event(line: Line) -> Evidence:
     told = line["object"]
     text = f"{told['reason']}: {told.get('message', '')}"
-    return Evidence("watch.jsonl", line.number, ns=line.ns, text=text[:300])
+    return in_watch(line, text[:300])
 
 
 def _room(bundle: Bundle) -> int:

@@ -8,13 +8,13 @@ from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life
 from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, JobName, Kind, Role, Stamp, Step
 from conformance.judges import jobs as batch
-from conformance.judges.jobs import MAIN, Job
+from conformance.judges.jobs import Job
+from conformance.judges.ruling import broken, holds
 from conformance.model import NS, Evidence, Finding, Value
 
-_BEHAVIOUR = "job.workarounds"
 WAYS = ("quit", "marker", "kill")
-CRASH = "crash"
 
 
 def completes(bundle: Bundle) -> Finding:
@@ -22,10 +22,10 @@ def completes(bundle: Bundle) -> Finding:
     at the main's word and not before.
 
     To be broken: one of them is held by its sidecar all the same, or fails. Measured besides: what
-    became of what the mains sent behind it, and of a Job whose main crashed before it came to it.
+    became of what the mains sent after it, and of a Job whose main crashed before it came to it.
     """
     read = batch.read(bundle)
-    submitted = {line.get("job") for line in batch.steps(bundle, "job.create")}
+    submitted = {line.get("job") for line in batch.steps(bundle, Step.JOB_CREATE)}
     jobs = [batch.job_of(read, way) for way in WAYS if way in read or way in submitted]
     if not jobs:
         raise Unjudgeable("no Job with a workaround was seen")
@@ -36,23 +36,19 @@ def completes(bundle: Bundle) -> Finding:
         begin = _begin(bundle, job)
         if batch.ended_alone(bundle, job) is None:
             held = batch.held(bundle, job)
-            return Finding(
-                _BEHAVIOUR,
-                "broken",
+            return broken(
+                "never-completes",
                 f"The Job was still active {held.seconds:.1f} s after its main's exit, although "
                 f"that had done all that {job.name} takes.",
-                "never-completes",
                 evidence=held.evidence,
             )
         main, sidecar = _ends(job, begin)
         end = job.ended("Complete")
         if end is None:
-            return Finding(
-                _BEHAVIOUR,
-                "broken",
+            return broken(
+                "failed-by-sidecar",
                 f"The Job failed, although its main ended with 0: {job.name} ended the sidecar "
                 f"with {sidecar.exited.status if sidecar.exited else None}.",
-                "failed-by-sidecar",
                 evidence=(*batch.exits_of(job), *_exit_of(sidecar)),
             )
         assert main.exited_latest is not None
@@ -68,22 +64,20 @@ def completes(bundle: Bundle) -> Finding:
         told += f" and {cost['late_leaked']} in clear"
         said.append(f"{job.name} ({alone:.1f} s alone{told if cost['late_requests'] else ''})")
         evidence += (begin, *batch.exits_of(job), *_exit_of(sidecar), job.line(end, "Complete"))
-    crashed, words, proof = _crashed(bundle, batch.job_of(read, CRASH))
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    crashed, words, proof = _crashed(bundle, batch.job_of(read, JobName.CRASH))
+    return holds(
         f"These completed a classic Job: {', '.join(said)}. A main that crashed before: {words}.",
-        measured={**measured, CRASH: crashed},
-        evidence=(*evidence, *proof),
+        {**measured, JobName.CRASH: crashed},
+        (*evidence, *proof),
     )
 
 
 def _begin(bundle: Bundle, job: Job) -> Evidence:
     """When its main set about its workaround."""
-    file = stamps_file(job.tries[0].name, MAIN)
+    file = stamps_file(job.tries[0].name, Container.APP)
     if bundle.has(file):
-        for line in bundle.stamps(job.tries[0].name, MAIN):
-            if line.event == "workaround.begin":
+        for line in bundle.stamps(job.tries[0].name, Container.APP):
+            if line.event == Stamp.WORKAROUND_BEGIN:
                 return Evidence(file, line.number, ns=line.ns, text=f"{job.name}: {line['how']}")
     raise Unjudgeable(f"the main of Job {job.name} never came to its workaround")
 
@@ -107,8 +101,10 @@ def _ends(job: Job, begin: Evidence) -> tuple[Life, Life]:
 
 
 def _cost(bundle: Bundle, job: Job) -> dict[str, Value]:
-    """What became of what its main sent behind its workaround."""
-    late = [one for one in attempts(bundle, job.tries[0].name, MAIN) if one.kind == "late"]
+    """What became of what its main sent after its workaround."""
+    late = [
+        one for one in attempts(bundle, job.tries[0].name, Container.APP) if one.kind == Kind.LATE
+    ]
     to_peer = [one for one in late if not _of_witness(bundle, one)]
     heard = _heard(bundle)
     return {
@@ -125,15 +121,15 @@ def _of_witness(bundle: Bundle, one: Attempt) -> bool:
 
 def _heard(bundle: Bundle) -> set[str]:
     """The tokens that reached the listener outside the mesh in clear."""
-    if not bundle.has(stamps_file("witness", "witness")):
+    if not bundle.has(stamps_file(Role.WITNESS, "witness")):
         return set()
-    lines = bundle.stamps("witness", "witness")
+    lines = bundle.stamps(Role.WITNESS, "witness")
     first = (bytes.fromhex(line["first_bytes"]) for line in lines if _is_connection(line))
     return {token.text for data in first for token in find(data)}
 
 
 def _is_connection(line: Line) -> bool:
-    return line.event == "witness.connection" and bool(line.get("first_bytes"))
+    return line.event == Stamp.WITNESS_CONNECTION and bool(line.get("first_bytes"))
 
 
 def _crashed(bundle: Bundle, job: Job) -> tuple[dict[str, Value], str, tuple[Evidence, ...]]:

@@ -11,13 +11,12 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
 from conformance.judges.plaintext import judge_window
-from conformance.judges.premise import require_premise, versions
+from conformance.judges.ruling import lines_of, require_number
+from conformance.judges.sources import versions
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
-_BEHAVIOUR = "leak.ephemeral"
-VISITOR = "visitor"
-KIND = "visit"
 # It sends ten a second, and stays for seconds after the proxy's end (observe/ephemeral.py).
 MIN_CARRIED = 5
 MIN_AFTER = 10
@@ -42,10 +41,11 @@ class _Ends:
 def outlives(bundle: Bundle) -> Finding:
     """To hold: what the ephemeral container sends once app and proxy have ended is not in clear.
     To be broken: it is (plaintext), or it was already while the proxy was there (bypassed)."""
-    require_premise(bundle)
     ends = _ends(bundle)
     life = windows.shutdown(bundle)
-    visits = [one for one in attempts(bundle, SUBJECT_ROLE, VISITOR) if one.kind == KIND]
+    visits = [
+        one for one in attempts(bundle, SUBJECT_ROLE, Container.VISITOR) if one.kind == Kind.VISIT
+    ]
     carried = [one for one in visits if one.end_ns is not None and one.end_ns < life.start]
     before = _before(bundle, carried, life.start)
     if before.observed == "broken":
@@ -58,14 +58,14 @@ def outlives(bundle: Bundle) -> Finding:
     alone = Window("alone", ends.alone_ns, life.end)
     after = [one for one in visits if one.begin_ns in alone]
     measured = _measured(ends, carried, after, life)
-    if len(after) < MIN_AFTER:
-        raise Unjudgeable(
-            f"the ephemeral container sent {len(after)} requests after the end of app and proxy, "
-            f"and {MIN_AFTER} are needed",
-            measured=measured,
-        )
+    require_number(
+        after,
+        MIN_AFTER,
+        "requests of the ephemeral container after the end of app and proxy",
+        measured,
+    )
     looked = replace(alone, end=NEVER)
-    clear = judge_window(_BEHAVIOUR, bundle, alone, looked, to_the_end=True, sender=VISITOR)
+    clear = judge_window(bundle, alone, looked, to_the_end=True, sender=Container.VISITOR)
     measured = {**clear.measured, **measured}
     said = (
         f"An ephemeral container was told to end {_seconds(measured, 'told')} s after the deletion "
@@ -76,14 +76,14 @@ def outlives(bundle: Bundle) -> Finding:
     )
     evidence = [ends.visitor.exit_evidence(), ends.proxy.exit_evidence(), *clear.evidence]
     if clear.observed != "broken":
-        refused = [one.evidence for one in after[:5]]
+        refused = lines_of(after)
         reason = f"{said} {clear.reason}"
         return replace(clear, reason=reason, measured=measured, evidence=[*evidence, *refused])
     owners = clear.measured["leaked_requests_by"]
     assert isinstance(owners, Mapping)
     return replace(
         clear,
-        hazard=clear.hazard if owners.get(VISITOR) else "unowned",
+        hazard=clear.hazard if owners.get(Container.VISITOR) else "unowned",
         reason=f"{said} {clear.reason}",
         measured=measured,
         evidence=evidence,
@@ -93,7 +93,7 @@ def outlives(bundle: Bundle) -> Finding:
 def _ends(bundle: Bundle) -> _Ends:
     """Raises Unjudgeable when one of them did not end, or the container is no ephemeral one."""
     if not any(_ephemeral(line["object"]["spec"]) for line in versions(bundle)):
-        raise Unjudgeable(f"no ephemeral container {VISITOR} was ever in the pod")
+        raise Unjudgeable(f"no ephemeral container {Container.VISITOR} was ever in the pod")
     (sidecar,) = bundle.index.sidecars
     its = lives(bundle)
 
@@ -103,10 +103,10 @@ def _ends(bundle: Bundle) -> _Ends:
             raise Unjudgeable(f"no exit of {name} is in runtime.log")
         return found
 
-    told = stamp_events(bundle, VISITOR, "app.sigterm")
-    proxy_told = stamp_events(bundle, sidecar, "sidecar.sigterm")
+    told = stamp_events(bundle, Container.VISITOR, Stamp.APP_SIGTERM)
+    proxy_told = stamp_events(bundle, sidecar, Stamp.SIDECAR_SIGTERM)
     return _Ends(
-        last(VISITOR),
+        last(Container.VISITOR),
         last(sidecar),
         last(bundle.index.app),
         told[0].earliest if told else None,
@@ -115,7 +115,7 @@ def _ends(bundle: Bundle) -> _Ends:
 
 
 def _ephemeral(spec: Mapping[str, Any]) -> bool:
-    return any(one["name"] == VISITOR for one in spec.get("ephemeralContainers") or ())
+    return any(one["name"] == Container.VISITOR for one in spec.get("ephemeralContainers") or ())
 
 
 def _before(bundle: Bundle, carried: Sequence[Attempt], deleted_ns: int) -> Finding:
@@ -123,18 +123,19 @@ def _before(bundle: Bundle, carried: Sequence[Attempt], deleted_ns: int) -> Find
     if not carried:
         raise Unjudgeable("the ephemeral container sent nothing before the deletion")
     steady = Window("steady", min(one.begin_ns for one in carried), deleted_ns)
-    return judge_window(_BEHAVIOUR, bundle, steady, steady, to_the_end=False, sender=VISITOR)
+    return judge_window(bundle, steady, steady, to_the_end=False, sender=Container.VISITOR)
 
 
 def _require_carried(bundle: Bundle, carried: Iterable[Attempt]) -> None:
     """The mesh carried what it sent, as long as there was a proxy: else its end changed nothing."""
-    answered = served(bundle, "peer", "app", (KIND,))
+    answered = served(bundle, Role.PEER, Container.APP, (Kind.VISIT,))
     good = [one for one in carried if one.outcome == OK and one.token in answered]
-    if len(good) < MIN_CARRIED:
-        raise Unjudgeable(
-            f"{len(good)} requests of the ephemeral container were answered before the deletion by "
-            f"a peer that takes mutual TLS only, and {MIN_CARRIED} are needed"
-        )
+    require_number(
+        good,
+        MIN_CARRIED,
+        "requests of the container were answered before the deletion by a peer that takes "
+        "mutual TLS only",
+    )
 
 
 def _measured(

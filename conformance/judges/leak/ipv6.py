@@ -8,16 +8,14 @@ from dataclasses import replace
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, Kind, Role, Step
 from conformance.judges.lateness import blamable, by_both
 from conformance.judges.plaintext import judge_window
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import lines_of
 from conformance.model import Finding, Measured, Value, Window
 
-_BEHAVIOUR = "leak.ipv6"
-KIND = "steady"
 MIN_REQUESTS = 20  # by each family; the scenario waits for more (observe/ipv6.py)
 _FAMILIES = ("ipv4", "ipv6")
-_TOLD = 50
 
 
 def ipv6(bundle: Bundle) -> Finding:
@@ -25,20 +23,19 @@ def ipv6(bundle: Bundle) -> Finding:
     only, and nothing of the pod's is in clear.
     To be broken: in clear by IPv6 alone (plaintext-ipv6), in clear by IPv4 too (plaintext), or not
     in clear, and lost."""
-    require_premise(bundle)
-    _require_dual(bundle)
+    _require_both_families(bundle)
     window = _window(bundle)
     sent = [
         one
         for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app)
-        if one.kind == KIND and one.begin_ns in window
+        if one.kind == Kind.STEADY and one.begin_ns in window
     ]
     tried = {name: [one for one in sent if _family(one) == name] for name in _FAMILIES}
     few = {name: len(its) for name, its in tried.items() if len(its) < MIN_REQUESTS}
     if few:
         counts = ", ".join(f"{number} by {name}" for name, number in few.items())
         raise Unjudgeable(f"the app sent too few requests: {counts}, not {MIN_REQUESTS}")
-    clear = judge_window(_BEHAVIOUR, bundle, window, window, to_the_end=False)
+    clear = judge_window(bundle, window, window, to_the_end=False)
     measured: Measured = {**clear.measured, **_outcomes(tried)}
     if clear.observed == "broken":
         return _in_clear(clear, measured, tried)
@@ -53,15 +50,15 @@ def ipv6(bundle: Bundle) -> Finding:
             reason=f"Nothing was in clear, and {len(lost)} of {len(sent)} requests were lost: "
             f"{_told(tried)}.",
             measured=measured,
-            evidence=[one.evidence for one in lost[:_TOLD]],
+            evidence=lines_of(lost),
         )
-    answered = served(bundle, "peer", "app", (KIND,))
+    answered = served(bundle, Role.PEER, Container.APP, (Kind.STEADY,))
     unknown = [one for one in sent if one.token not in answered]
     if unknown:
         raise Unjudgeable(
             f"{len(unknown)} requests were answered, and the peer never served them",
-            evidence=[one.evidence for one in unknown[:_TOLD]],
-            measured=measured,
+            measured,
+            lines_of(unknown),
         )
     firsts = [its[0].evidence for its in tried.values()]
     return replace(
@@ -72,7 +69,7 @@ def ipv6(bundle: Bundle) -> Finding:
     )
 
 
-def _require_dual(bundle: Bundle) -> None:
+def _require_both_families(bundle: Bundle) -> None:
     """The pod has an address of each family: else IPv6 was never tried."""
     ips = bundle.index.subject_pod.ips
     if {":" in one for one in ips} != {True, False}:
@@ -83,7 +80,7 @@ def _require_dual(bundle: Bundle) -> None:
 
 def _window(bundle: Bundle) -> Window:
     """The pod's steady life, from readiness until enough had been seen of it."""
-    ready, enough = bundle.step("subject.ready"), bundle.step("enough")
+    ready, enough = bundle.step(Step.SUBJECT_READY), bundle.step(Step.ENOUGH)
     if ready is None or enough is None:
         raise Unjudgeable("the pod was never ready, or did not send enough")
     return Window("steady", ready.ns, enough.ns)
@@ -119,7 +116,7 @@ def _require_tls(measured: Measured, tried: Mapping[str, Sequence[Attempt]]) -> 
             raise Unjudgeable(
                 f"requests by {name} were answered, and no TLS by {name} was seen on eth0: they "
                 "went another way than the one that was watched",
-                measured=measured,
+                measured,
             )
 
 

@@ -17,12 +17,13 @@ from conformance.evidence.parse import Line
 from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity, require_watched
+from conformance.evidence.vocabulary import Container, Stamp, Step
 from conformance.judges.exceptions import Explained
 from conformance.judges.plaintext import judge_window
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import measures, rate_bound, require_number
 from conformance.model import Evidence, Finding, Measured, Value, Window
 
-_MEASURED, _BESIDE = "leak.dns-udp", "leak.beside-udp"
+_BESIDE = "leak.beside-udp"
 # The scenario waits for more of each (observe/datagrams.py): they bound what may have been missed.
 MIN_DATAGRAMS = 20
 MIN_LOOKUPS = 10
@@ -97,7 +98,6 @@ def dns_udp(bundle: Bundle) -> Finding:
     Inconclusive when something is not accounted for: a datagram that the app's own record calls
     sent, or a name that it was answered, and that is not in the capture.
     """
-    require_premise(bundle)
     window = _window(bundle)
     own = identity(bundle)
     seen = _Seen(own.local, window)
@@ -110,17 +110,15 @@ def dns_udp(bundle: Bundle) -> Finding:
     in_clear = [one for one in datagrams if one.token in seen.sent]
     back = sum(one.token in seen.came for one in in_clear)
     asked = {name: number for name, number in seen.queries.items() if number}
-    return Finding(
-        _MEASURED,
-        "measured",
+    return measures(
         f"Not carried by the mesh, in {window.seconds:.1f} s: {len(asked)} names were looked up in "
         f"clear by {sum(asked.values())} queries ({_listed(asked)}); {len(in_clear)} of "
         f"{len(datagrams)} datagrams left in clear with the app's own tokens, and {back} came "
         f"back so; {len(seen.others)} other datagrams. Each one sent is accounted for: at 95 % "
         f"fewer than {3 / len(datagrams):.1%} go another way. TCP is no part of this "
         f"({_BESIDE}).",
-        measured=measured,
-        evidence=[
+        measured,
+        [
             *(_frame(bundle, seen.names[name], f"a query for {name}") for name in _most(asked)),
             *(_frame(bundle, seen.sent[one.token], f"{one.token} in UDP") for one in in_clear[:5]),
             *(_frame(bundle, one, "another datagram") for one in seen.others[:5]),
@@ -131,16 +129,15 @@ def dns_udp(bundle: Bundle) -> Finding:
 
 def beside_udp(bundle: Bundle) -> Finding:
     """To hold: while names and datagrams crossed in clear, nothing else of the pod did."""
-    require_premise(bundle)
     window = _window(bundle)
     _datagrams(bundle, window)
     _lookups(bundle, window)
-    return judge_window(_BESIDE, bundle, window, window, to_the_end=False, also=(DATAGRAMS,))
+    return judge_window(bundle, window, window, to_the_end=False, also=(DATAGRAMS,))
 
 
 def _window(bundle: Bundle) -> Window:
     """The pod's steady life, from readiness until enough had been seen of it."""
-    ready, enough = bundle.step("subject.ready"), bundle.step("enough")
+    ready, enough = bundle.step(Step.SUBJECT_READY), bundle.step(Step.ENOUGH)
     if ready is None or enough is None:
         raise Unjudgeable("the pod was never ready, or did not send enough")
     return Window("steady", ready.ns, enough.ns)
@@ -151,12 +148,11 @@ def _datagrams(bundle: Bundle, window: Window) -> Sequence[_Datagram]:
     begun: dict[str, Line] = {}
     found = []
     for line in bundle.stamps(SUBJECT_ROLE, bundle.index.app):
-        if line.event == "datagram.begin" and line.ns in window:
+        if line.event == Stamp.DATAGRAM_BEGIN and line.ns in window:
             begun[line["token"]] = line
-        elif line.event == "datagram.end" and line["token"] in begun:
+        elif line.event == Stamp.DATAGRAM_END and line["token"] in begun:
             found.append(_Datagram(line["token"], begun.pop(line["token"]), line))
-    if len(found) < MIN_DATAGRAMS:
-        raise Unjudgeable(f"the app sent {len(found)} datagrams, and {MIN_DATAGRAMS} are needed")
+    require_number(found, MIN_DATAGRAMS, "datagrams were sent by the app")
     return found
 
 
@@ -165,10 +161,9 @@ def _lookups(bundle: Bundle, window: Window) -> Sequence[Line]:
     found = [
         line
         for line in bundle.stamps(SUBJECT_ROLE, bundle.index.app)
-        if line.event == "lookup.end" and line.ns in window
+        if line.event == Stamp.LOOKUP_END and line.ns in window
     ]
-    if len(found) < MIN_LOOKUPS:
-        raise Unjudgeable(f"the app looked {len(found)} names up, and {MIN_LOOKUPS} are needed")
+    require_number(found, MIN_LOOKUPS, "names were looked up by the app")
     return found
 
 
@@ -183,24 +178,24 @@ def _require_all(
     if seen.unread:
         raise Unjudgeable(
             f"{len(seen.unread)} datagrams of DNS cannot be read",
-            evidence=[_frame(bundle, one, "no DNS message") for one in seen.unread[:5]],
-            measured=measured,
+            measured,
+            [_frame(bundle, one, "no DNS message") for one in seen.unread[:5]],
         )
     lost = [one for one in datagrams if one.sent and one.token not in seen.sent]
     if lost:
         raise Unjudgeable(
             f"{len(lost)} of {len(datagrams)} datagrams were sent, and are not in clear in the "
             "capture: where they went is not known",
-            evidence=[_stamp(one.end, one.token) for one in lost[:_TOLD]],
-            measured=measured,
+            measured,
+            [_stamp(one.end, one.token) for one in lost[:_TOLD]],
         )
     within = [one for one in lookups if one["outcome"] == "ok" and not _asked(one["name"], seen)]
     if within:
         raise Unjudgeable(
             f"{len(within)} lookups of {within[0]['name']} were answered, and no query for it is "
             "in the capture: it was answered within the pod, or by a way that was not watched",
-            evidence=[_stamp(one, one["name"]) for one in within[:_TOLD]],
-            measured=measured,
+            measured,
+            [_stamp(one, one["name"]) for one in within[:_TOLD]],
         )
 
 
@@ -223,7 +218,7 @@ def _measure(
         "answers_in_clear": sum(one.token in seen.came for one in datagrams),
         "tokens_in_clear_by_owner": dict(owners),
         "other_datagrams": len(seen.others),
-        "rate_bound_95": round(3 / len(datagrams), 6),
+        "rate_bound_95": rate_bound(len(datagrams)),
         "lookups": len(lookups),
         "lookups_by_outcome": dict(Counter(str(one["outcome"]) for one in lookups)),
         "names_in_clear": names,
@@ -249,5 +244,5 @@ def _frame(bundle: Bundle, packet: Packet, what: str) -> Evidence:
 
 
 def _stamp(line: Line, what: str) -> Evidence:
-    file = stamps_file(SUBJECT_ROLE, "app")
+    file = stamps_file(SUBJECT_ROLE, Container.APP)
     return Evidence(file, line=line.number, ns=line.ns, text=f"{what}: {line['outcome']}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from conformance.evidence.bundle import Bundle, stamps_file
 from conformance.evidence.log_lines import SINK, size
-from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.judges.logs.lines import look, shipper_of
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import step
 from conformance.model import NS, Evidence, Finding, Measured
 
-_BEHAVIOUR = "logs.crash"
 _KILLED = 137
-_TOLD = 20
 
 
 def resumes(bundle: Bundle) -> Finding:
@@ -19,10 +19,10 @@ def resumes(bundle: Bundle) -> Finding:
     or not. To be broken: some never came, and later ones did. From the first line on that the sink
     had refused before the crash that is its doing (lost-lines), else not (lost-elsewhere)."""
     killed, restarted, resumed = (
-        _step(bundle, name)
-        for name in ("sidecar.kill-asked", "sidecar.restarted", "sidecar.resumed")
+        step(bundle, name)
+        for name in (Step.SIDECAR_KILL_ASKED, Step.SIDECAR_RESTARTED, Step.SIDECAR_RESUMED)
     )
-    wrote, got = look(bundle, end=(bundle.step("crash.bound") or resumed).ns)
+    wrote, got = look(bundle, end=(bundle.step(Step.CRASH_BOUND) or resumed).ns)
     lives = shipper_of(bundle)
     if len(lives) < 2 or lives[1].created is None:
         raise Unjudgeable("the shipper was not started a second time")
@@ -44,36 +44,31 @@ def resumes(bundle: Bundle) -> Finding:
     }
     if got.held[-1][1] < until:
         raise Unjudgeable(
-            "nothing that was written behind the crash arrived: the shipper did not go on",
-            measured=measured,
+            "nothing that was written after the crash arrived: the shipper did not go on", measured
         )
     if not refused[0]:
         raise Unjudgeable(
-            "the sink had refused no line before the crash: nothing was at stake", measured=measured
+            "the sink had refused no line before the crash: nothing was at stake", measured
         )
     evidence = (
-        Evidence("runtime.log", exited.number, ns=exited.ns, text="the shipper, killed"),
+        Evidence(File.RUNTIME, exited.number, ns=exited.ns, text="the shipper, killed"),
         refused[1],
     )
     if lost:
         first, end = _first_refused(bundle, killed.ns), wrote.before(killed.ns)
         at_stake = any(run[0] < end and run[1] >= first for run in lost)
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "lost-lines" if at_stake else "lost-elsewhere",
             f"{size(lost)} of {until} lines were lost by a crash, lines {lost[0][0]} to "
             f"{lost[-1][1]}; the shipper was away for {window:.2f} s.",
-            hazard="lost-lines" if at_stake else "lost-elsewhere",
-            measured=measured,
-            evidence=(*evidence, *(wrote.evidence(run[0]) for run in lost[:_TOLD])),
+            measured,
+            (*evidence, *(wrote.evidence(run[0]) for run in lost)),
         )
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"All {until} lines arrived across a crash of {window:.2f} s; {got.lines - got.count} came "
         "twice.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -82,7 +77,7 @@ def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
     found = [
         line
         for line in bundle.stamps(*SINK)
-        if line.event == "sink.refused" and line["runs"] and line.ns < ns
+        if line.event == Stamp.SINK_REFUSED and line["runs"] and line.ns < ns
     ]
     number = sum(size(map(tuple, runs)) for line in found for runs in line["runs"].values())
     first = found[0] if found else None
@@ -99,14 +94,7 @@ def _first_refused(bundle: Bundle, ns: int) -> int:
     return min(
         int(first)
         for line in bundle.stamps(*SINK)
-        if line.event == "sink.refused" and line.ns < ns
+        if line.event == Stamp.SINK_REFUSED and line.ns < ns
         for runs in line["runs"].values()
         for first, _ in runs
     )
-
-
-def _step(bundle: Bundle, name: str) -> Line:
-    found = bundle.step(name)
-    if found is None:
-        raise Unjudgeable(f"the scenario did not come to {name}")
-    return found

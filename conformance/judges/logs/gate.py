@@ -11,11 +11,12 @@ from conformance.evidence.probes import answers as answers_to
 from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.evidence.windows import container_statuses
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds, require_number
+from conformance.judges.sources import at_step, events, in_watch, times
 from conformance.model import NS, Evidence, Finding, Measured
 
-DEAF = "deaf"
 # Probes come every second: so many must have failed on the endpoint as it comes.
 MIN_FAILED = 3
 
@@ -23,9 +24,8 @@ MIN_FAILED = 3
 def waits(bundle: Bundle) -> Finding:
     """To hold: the app was created only when the sink listened, though its shipper had run for long
     before. To be broken: the app's own first stamp comes before (gate-open)."""
-    require_premise(bundle)
     listening = next(
-        (line for line in bundle.stamps(*SINK) if line.event == "sink.listening"), None
+        (line for line in bundle.stamps(*SINK) if line.event == Stamp.SINK_LISTENING), None
     )
     if listening is None:
         raise Unjudgeable("the sink never listened")
@@ -53,27 +53,23 @@ def waits(bundle: Bundle) -> Finding:
     if started.ns < listening.ns:
         if probe.latest >= created.earliest:
             raise Unjudgeable("the app did not wait for the probe: no gate was tried")
-        return Finding(
-            "logs.health-gate",
-            "broken",
+        return broken(
+            "gate-open",
             f"The shipper called itself healthy, and the app began {ahead:.1f} s before the sink "
             f"listened; {lost} of {wrote.count} lines were lost in the end.",
-            hazard="gate-open",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
     if created.earliest <= listening.ns:
-        raise Unjudgeable("the app began as the sink did", measured=measured)
-    if bundle.step("subject.bound") is None:
-        raise Unjudgeable("nobody waited for the app before the sink listened", measured=measured)
+        raise Unjudgeable("the app began as the sink did", measured)
+    if bundle.step(Step.SUBJECT_BOUND) is None:
+        raise Unjudgeable("nobody waited for the app before the sink listened", measured)
     if not any(one.latest < listening.ns for one in answers_to(bundle)):
         raise Unjudgeable("the shipper answered no probe before: it may not have been up yet")
-    return Finding(
-        "logs.health-gate",
-        "holds",
+    return holds(
         f"The app began {(created.earliest - listening.ns) / NS:.1f} s after the sink listened.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -81,46 +77,43 @@ def answers(bundle: Bundle) -> Finding:
     """To hold: the app beside the shipper with its health endpoint as it comes was started. To be
     broken: it was not, while that shipper ran and the kubelet's probes of it failed, and its twin
     with an endpoint that can be reached did start (never-answered)."""
-    require_premise(bundle)
     twin = _first_stamp(bundle)
     if twin is None:
         raise Unjudgeable("the twin's app did not start either: the endpoint is not to blame")
-    runs, bound = bundle.step(f"{DEAF}.sidecar-runs"), bundle.step(f"{DEAF}.bound")
-    pod = bundle.index.pods.get(DEAF)
+    runs, bound = bundle.step(f"{Role.DEAF}.sidecar-runs"), bundle.step(f"{Role.DEAF}.bound")
+    pod = bundle.index.pods.get(Role.DEAF)
     if runs is None or pod is None:
         raise Unjudgeable("there was no pod with the endpoint as it comes")
     if bound is None:
-        if bundle.step(f"{DEAF}.app-runs") is None:
+        if bundle.step(f"{Role.DEAF}.app-runs") is None:
             raise Unjudgeable("nobody waited for the app")
-        (stamp,) = [next(iter(bundle.stamps(DEAF, bundle.index.app)))]
-        return Finding(
-            "logs.health-default",
-            "holds",
+        (stamp,) = [next(iter(bundle.stamps(Role.DEAF, bundle.index.app)))]
+        return holds(
             f"The app began {(stamp.ns - runs.ns) / NS:.1f} s after its shipper was seen to run.",
-            evidence=(Evidence(stamps_file(DEAF, bundle.index.app), stamp.number, ns=stamp.ns),),
+            evidence=(
+                Evidence(stamps_file(Role.DEAF, bundle.index.app), stamp.number, ns=stamp.ns),
+            ),
         )
     shipper = bundle.index.sidecars[-1]
     seen = _status(bundle, pod.uid, shipper, bound.ns)
-    failed = _failed_probes(bundle, pod.uid, bound.ns)
-    if seen is None or bundle.has(stamps_file(DEAF, bundle.index.app)):
+    told = events(bundle, "Unhealthy", "Startup probe", pod.uid)
+    failed = [one for one in told if one.ns <= bound.ns]
+    if seen is None or bundle.has(stamps_file(Role.DEAF, bundle.index.app)):
         raise Unjudgeable("whether its app started is not clear")
     if "running" not in seen["state"] or seen["restartCount"]:
         raise Unjudgeable("its shipper did not run all the time")
-    number = sum(int(line["object"].get("count") or 1) for line in failed[-1:])
-    if number < MIN_FAILED:
-        raise Unjudgeable(f"{number} failed probes are recorded, and {MIN_FAILED} are needed")
+    number = sum(map(times, failed[-1:]))
+    require_number(number, MIN_FAILED, "failed probes are recorded")
     said = str(failed[-1]["object"].get("message", "")).strip()
     waited = (bound.ns - runs.ns) / NS
-    return Finding(
-        "logs.health-default",
-        "broken",
+    return broken(
+        "never-answered",
         f"The app was not started in {waited:.0f} s beside a running shipper; {number} probes "
         f"failed: {said}.",
-        hazard="never-answered",
-        measured={"failed_probes": number, "waited_seconds": round(waited, 3), "said": said},
-        evidence=(
-            Evidence("watch.jsonl", failed[-1].number, ns=failed[-1].ns, text=said),
-            Evidence("steps.jsonl", bound.number, ns=bound.ns, text="the app does not run"),
+        {"failed_probes": number, "waited_seconds": round(waited, 3), "said": said},
+        (
+            in_watch(failed[-1], said),
+            at_step(bound, "the app does not run"),
         ),
     )
 
@@ -140,16 +133,3 @@ def _status(bundle: Bundle, uid: str, container: str, ns: int) -> dict[str, Any]
                 if one["name"] == container:
                     found = dict(one)
     return found
-
-
-def _failed_probes(bundle: Bundle, uid: str, ns: int) -> list[Line]:
-    """The Events that tell of failed startup probes of a pod, received before a moment."""
-    return [
-        line
-        for line in bundle.watch()
-        if line.get("kind") == "Event"
-        and line.ns <= ns
-        and line["object"].get("reason") == "Unhealthy"
-        and line["object"].get("involvedObject", {}).get("uid") == uid
-        and "tartup probe" in str(line["object"].get("message"))
-    ]

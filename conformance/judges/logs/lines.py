@@ -20,17 +20,17 @@ from conformance.evidence.log_lines import (
 )
 from conformance.evidence.timeline import Life, lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import require_premise
+from conformance.evidence.vocabulary import File, Step
+from conformance.judges.ruling import broken, holds, require_number
 from conformance.model import NS, Evidence, Finding, Measured
 
 # A second of ten lines, and the first and last one.
 MIN_LINES = 20
-# The app goes on writing for so long behind its own SIGTERM: a shipper that is signalled beside it
+# The app goes on writing for so long after its own SIGTERM: a shipper that is signalled beside it
 # cannot have delivered the last lines by chance.
 MIN_DRAIN_NS = 1 * NS
 # Of the lines a second that were asked for. Less, and the machine was too slow for the claim.
 MIN_RATE = 0.9
-_TOLD = 20
 
 
 def first(bundle: Bundle) -> Finding:
@@ -42,23 +42,19 @@ def first(bundle: Bundle) -> Finding:
     arrival = got.arrival_of(line)
     assert arrival is not None
     if line:
-        return Finding(
-            "logs.first",
-            "broken",
+        return broken(
+            "lost-lines" if _crashed_before(bundle, arrival.ns) else "lost-first",
             f"The first {line} lines of {wrote.count} never arrived: line {line} is the first that "
             "the sink holds.",
-            hazard="lost-lines" if _crashed_before(bundle, arrival.ns) else "lost-first",
-            measured=measured,
-            evidence=(wrote.evidence(0), wrote.evidence(line - 1), arrival.evidence),
+            measured,
+            (wrote.evidence(0), wrote.evidence(line - 1), arrival.evidence),
         )
     took = (arrival.ns - wrote.batches[0].ns) / NS
-    return Finding(
-        "logs.first",
-        "holds",
+    return holds(
         f"The app's first line was at the sink {took:.2f} s after it was written; {wrote.count} "
         f"lines at {wrote.count / max(wrote.seconds, 0.001):.0f} a second.",
-        measured={**measured, "first_line_delay_seconds": round(took, 3)},
-        evidence=(wrote.evidence(0), arrival.evidence),
+        {**measured, "first_line_delay_seconds": round(took, 3)},
+        (wrote.evidence(0), arrival.evidence),
     )
 
 
@@ -70,20 +66,18 @@ def last(bundle: Bundle) -> Finding:
     lost = got.missing(begin, wrote.count)
     measured = measure(bundle, wrote, got)
     if wrote.ended is None or wrote.ended["lines"] != wrote.count:
-        raise Unjudgeable("the app did not come to its last line", measured=measured)
+        raise Unjudgeable("the app did not come to its last line", measured)
     _require_drain(bundle, wrote, measured)
     if lost:
         return _lost(bundle, wrote, lost, measured)
     final = got.arrival_of(wrote.count - 1)
     assert final is not None
     took = (final.ns - wrote.batches[-1].ns) / NS
-    return Finding(
-        "logs.last",
-        "holds",
+    return holds(
         f"All {wrote.count - begin} lines arrived, the last one {took:.2f} s after it was written; "
         f"{got.lines - got.count} came twice.",
-        measured={**measured, "last_line_delay_seconds": round(took, 3)},
-        evidence=(wrote.evidence(wrote.count - 1), final.evidence),
+        {**measured, "last_line_delay_seconds": round(took, 3)},
+        (wrote.evidence(wrote.count - 1), final.evidence),
     )
 
 
@@ -98,15 +92,13 @@ def _lost(bundle: Bundle, wrote: Written, lost: Sequence[Run], measured: Measure
             f"; the first of them was written {abs(ahead):.2f} s "
             f"{'after' if ahead > 0 else 'before'} the shipper was told to end"
         )
-    return Finding(
-        "logs.last",
-        "broken",
+    return broken(
+        "lost-last" if tail and ran_until_told(bundle) else "lost-lines",
         f"{size(lost)} of {wrote.count} lines never arrived"
         f"{', all at the end' if tail else f', in {len(lost)} pieces'}{when}.",
-        hazard="lost-last" if tail and ran_until_told(bundle) else "lost-lines",
-        measured=measured,
-        evidence=[
-            *(wrote.evidence(run[0]) for run in lost[:_TOLD]),
+        measured,
+        [
+            *(wrote.evidence(run[0]) for run in lost),
             *([told] if told is not None else []),
         ],
     )
@@ -121,12 +113,10 @@ def look(
     end: until when what was written had time to arrive (ns); by default the shipper's own end.
     Raises Unjudgeable.
     """
-    require_premise(bundle)
     wrote = written(bundle, role, bundle.index.app)
     got = received(bundle, role)
     require_sink(bundle, wrote.batches[0].ns, _ended_ns(bundle) if end is None else end)
-    if wrote.count < MIN_LINES:
-        raise Unjudgeable(f"{wrote.count} lines were written, and {MIN_LINES} are needed")
+    require_number(wrote.count, MIN_LINES, "lines were written")
     if got.held and got.held[-1][1] >= wrote.count + _unrecorded(wrote):
         raise Unjudgeable("the sink holds lines that nobody wrote")
     if not got.held:
@@ -177,7 +167,7 @@ def signal_to_shipper(bundle: Bundle) -> Evidence | None:
         return None
     told = min(stops, key=lambda one: one.ns)
     text = f"the shipper: signal {told.signal}"
-    return Evidence("containerd.log", told.number, ns=told.ns, text=text)
+    return Evidence(File.CONTAINERD, told.number, ns=told.ns, text=text)
 
 
 def ran_until_told(bundle: Bundle) -> bool:
@@ -211,13 +201,13 @@ def _unrecorded(wrote: Written) -> int:
 
 def _require_drain(bundle: Bundle, wrote: Written, measured: Measured) -> None:
     """A deleted app must have gone on writing; a Job's main ends by itself."""
-    if bundle.step("delete.accepted") is None and wrote.sigterm is None:
+    if bundle.step(Step.DELETE_ACCEPTED) is None and wrote.sigterm is None:
         return
     if wrote.sigterm is None:
-        raise Unjudgeable("the app never said that it got SIGTERM", measured=measured)
+        raise Unjudgeable("the app never said that it got SIGTERM", measured)
     if wrote.batches[-1].ns - wrote.sigterm.ns < MIN_DRAIN_NS:
         raise Unjudgeable(
-            "the app wrote for less than a second behind its SIGTERM: a shipper signalled beside "
+            "the app wrote for less than a second after its SIGTERM: a shipper signalled beside "
             "it could have delivered everything by chance",
-            measured=measured,
+            measured,
         )

@@ -7,30 +7,28 @@ from typing import Any
 
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.coverage import Blind, Coverage
+from conformance.evidence.coverage import Coverage
 from conformance.evidence.log_lines import Received, received, require_sink, size, written
 from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside, identity
+from conformance.evidence.views import require_watched
 from conformance.judges.logs.lines import MIN_LINES, ran_until_told, shipper_of
 from conformance.judges.ordering import ENDS_WITHIN_NS
+from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE
-from conformance.judges.premise import require_premise
-from conformance.judges.survey import Survey, Surveyor
+from conformance.judges.ruling import broken, holds
+from conformance.judges.survey import Survey
 from conformance.model import NEVER, NS, Finding, Measured, Window
 
-_BEHAVIOUR = "logs.behind-mesh"
 PROXY = "envoy"
 MESH_FIRST = {"logs-behind-mesh": True, "logs-before-mesh": False}
-_TOLD = 50
 
 
 def encrypted(bundle: Bundle) -> Finding:
     """To hold: every line is at the sink, and from the deletion on the pod sent nothing in clear.
     To be broken: something left in clear (plaintext), or lines are missing at the end (lost-last)
     or elsewhere (lost-lines)."""
-    require_premise(bundle)
     _require_order(bundle)
     wrote = written(bundle, SUBJECT_ROLE, bundle.index.app)
     got = received(bundle, SUBJECT_ROLE)
@@ -41,45 +39,39 @@ def encrypted(bundle: Bundle) -> Finding:
     if wrote.count < MIN_LINES or wrote.ended is None:
         raise Unjudgeable(f"the app wrote {wrote.count} lines and did not come to its end")
     window = windows.shutdown(bundle)
-    survey, watched = _survey(bundle, window)
+    found, watched = survey(bundle, replace(window, end=NEVER))
     lost = got.missing(0, wrote.count)
     outlived = (proxy[-1].exited_latest - shipper.exited_latest) / NS
-    measured = _measured(wrote.count, got, survey, outlived)
+    measured = _measured(wrote.count, got, found, outlived)
     who = (
         f"the proxy ended {abs(outlived):.1f} s {'after' if outlived > 0 else 'before'} the shipper"
     )
-    if survey.leaks.number:
-        sights = [one.evidence(bundle.capture_file) for one in survey.leaks.told[:_TOLD]]
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
-            f"{survey.leaked_bytes} bytes left the pod in clear while it ended, and {size(lost)} "
+    if found.leaks.number:
+        sights = [one.evidence(bundle.capture_file) for one in found.leaks.told]
+        return broken(
+            "plaintext" if _after_its_end(bundle, proxy[-1].exited_latest) else BESIDE,
+            f"{found.leaked_bytes} bytes left the pod in clear while it ended, and {size(lost)} "
             f"of {wrote.count} lines were lost: {who}; first: {sights[0].text}.",
-            hazard="plaintext" if _behind(bundle, proxy[-1].exited_latest) else BESIDE,
-            measured=measured,
-            evidence=sights,
+            measured,
+            sights,
         )
     exits = [one.exit_evidence() for one in (shipper, proxy[-1])]
     if lost:
         last = lost[-1][1] == wrote.count - 1 and ran_until_told(bundle)
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "lost-last" if last else "lost-lines",
             f"{size(lost)} of {wrote.count} lines were lost: {who}.",
-            hazard="lost-last" if last else "lost-lines",
-            measured=measured,
-            evidence=[*exits, wrote.evidence(lost[0][0])],
+            measured,
+            [*exits, wrote.evidence(lost[0][0])],
         )
-    _require_sight(bundle, survey, watched, window, measured)
+    _require_sight(bundle, found, watched, window, measured)
     final = got.arrival_of(wrote.count - 1)
     assert final is not None
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
-        f"All {wrote.count} lines arrived, and nothing of {survey.tls_bytes} bytes was in clear: "
+    return holds(
+        f"All {wrote.count} lines arrived, and nothing of {found.tls_bytes} bytes was in clear: "
         f"{who}.",
-        measured=measured,
-        evidence=[*exits, final.evidence],
+        measured,
+        [*exits, final.evidence],
     )
 
 
@@ -98,51 +90,36 @@ def _require_order(bundle: Bundle) -> None:
             return
 
 
-def _survey(bundle: Bundle, window: Window) -> tuple[Survey, Coverage]:
-    own = identity(bundle)
-    surveyor = Surveyor(bundle.index, replace(window, end=NEVER), own.local, own.mac)
-    watched = from_inside(bundle, surveyor.see)
-    return surveyor.finish(), watched
-
-
-def _behind(bundle: Bundle, gone: int) -> bool:
+def _after_its_end(bundle: Bundle, gone: int) -> bool:
     """Whether anything was in clear from the proxy's end on."""
-    survey, _ = _survey(bundle, Window("behind the proxy", gone - ENDS_WITHIN_NS, NEVER))
-    return bool(survey.leaks.number)
+    found, _ = survey(bundle, Window("after the proxy", gone - ENDS_WITHIN_NS, NEVER))
+    return bool(found.leaks.number)
 
 
 def _require_sight(
-    bundle: Bundle, survey: Survey, watched: Coverage, window: Window, measured: Measured
+    bundle: Bundle, found: Survey, watched: Coverage, window: Window, measured: Measured
 ) -> None:
     """That nothing was seen means something: the capture watched, the judge can read what is in
     clear in it (the kubelet's probe of the proxy), and the lines went by."""
-    problems = watched.problems(window, to_the_end=True)
-    if problems:
-        words = [one.why if isinstance(one, Blind) else one for one in problems]
-        raise Unjudgeable(
-            f"capture blind while the pod ended: {'; '.join(words[:5])}",
-            retry=any(isinstance(one, Blind) for one in problems),
-            evidence=[one.evidence for one in problems if isinstance(one, Blind)],
-            measured=measured,
-        )
+    require_watched(watched, window, to_the_end=True, measured=measured)
     probe, _ = first_success(bundle)
     if probe is None:
         raise Unjudgeable("judge blind: the kubelet's probe is not in the capture")
-    if survey.doubts.number or not survey.tls_bytes:
+    if found.doubts.number or not found.tls_bytes:
         raise Unjudgeable(
-            f"{survey.doubts.number} pieces of payload cannot be judged, and {survey.tls_bytes} "
+            f"{found.doubts.number} pieces of payload cannot be judged, and {found.tls_bytes} "
             "bytes of TLS were seen while the pod ended",
-            measured=measured,
+            measured,
         )
 
 
-def _measured(count: int, got: Received, survey: Survey, outlived: float) -> Measured:
+def _measured(count: int, got: Received, found: Survey, outlived: float) -> Measured:
     return {
         "written": count,
         "lost": size(got.missing(0, count)),
         "came_twice": got.lines - got.count,
         "proxy_outlived_shipper_seconds": round(outlived, 3),
-        "bytes_in_clear": survey.leaked_bytes,
-        "connections_in_clear": survey.leaked_streams,
-        "tls_bytes": survey.tls_bytes,
+        "bytes_in_clear": found.leaked_bytes,
+        "connections_in_clear": found.leaked_streams,
+        "tls_bytes": found.tls_bytes,
     }

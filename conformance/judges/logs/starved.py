@@ -6,16 +6,16 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.log_lines import Received, Run, Written, received, size, written
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Role, Step
 from conformance.judges.logs.lines import look, ran_until_told, shipper_of, signal_to_shipper
 from conformance.judges.premise import pattern_of
+from conformance.judges.ruling import broken, holds
 from conformance.model import NS, Finding, Measured
 
-_BEHAVIOUR = "logs.starved"
 _KILLED = 137
 # What the kubelet gives at least (minimumGracePeriodInSeconds): killed long before, and it was
 # somebody else.
 LEAST_SECONDS = 2
-PATIENT = "patient"
 
 
 def delivers(bundle: Bundle) -> Finding:
@@ -26,7 +26,7 @@ def delivers(bundle: Bundle) -> Finding:
     The app was killed too: what it wrote and had not yet recorded, a batch at most, is not asked
     for.
     """
-    gone = bundle.step("patient.gone")
+    gone = bundle.step(Step.PATIENT_GONE)
     if gone is None:
         raise Unjudgeable("the scenario did not come to the end of the patient pod")
     wrote, got = look(bundle, end=gone.ns)
@@ -51,25 +51,21 @@ def delivers(bundle: Bundle) -> Finding:
         "came_twice": got.lines - got.count,
     }
     if not lost:
-        return Finding(
-            _BEHAVIOUR,
-            "holds",
+        return holds(
             f"All {wrote.count} lines arrived; the shipper had {had:.1f} s.",
-            measured=measured,
-            evidence=(shipper.exit_evidence(), wrote.evidence(wrote.count - 1)),
+            measured,
+            (shipper.exit_evidence(), wrote.evidence(wrote.count - 1)),
         )
     last = _tail(lost, wrote) and ran_until_told(bundle)
     killed = shipper.exited.status == _KILLED and had > LEAST_SECONDS / 2
     starved = last and not patient_lost and killed
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "starved" if starved else "lost-last" if last else "lost-lines",
         f"{size(lost)} of {wrote.count} lines were lost: the shipper had {had:.1f} s, and ended "
         f"with {shipper.exited.status}. With time enough {size(patient_lost)} of {patient.count} "
         "were.",
-        hazard="starved" if starved else "lost-last" if last else "lost-lines",
-        measured=measured,
-        evidence=(shipper.exit_evidence(), told, wrote.evidence(lost[0][0])),
+        measured,
+        (shipper.exit_evidence(), told, wrote.evidence(lost[0][0])),
     )
 
 
@@ -79,7 +75,7 @@ def _tail(lost: list[Run], wrote: Written) -> bool:
 
 def _patient(bundle: Bundle) -> tuple[Written, Received]:
     """The records of the pod whose app ended in time. Raises Unjudgeable."""
-    pod = bundle.index.pods.get(PATIENT)
+    pod = bundle.index.pods.get(Role.PATIENT)
     spec = next(
         (
             line["object"]["spec"]
@@ -91,7 +87,7 @@ def _patient(bundle: Bundle) -> tuple[Written, Received]:
     shipper = bundle.index.sidecars[-1]
     if spec is None or pattern_of(spec, shipper) != bundle.index.cell.pattern:
         raise Unjudgeable(f"there was no patient pod with a {bundle.index.cell.pattern} {shipper}")
-    wrote = written(bundle, PATIENT, bundle.index.app)
+    wrote = written(bundle, Role.PATIENT, bundle.index.app)
     if wrote.ended is None:
         raise Unjudgeable("the patient pod's app did not come to its end")
-    return wrote, received(bundle, PATIENT)
+    return wrote, received(bundle, Role.PATIENT)

@@ -16,18 +16,17 @@ from conformance.evidence.attempts import DENIED, OK, Attempt, attempts, by_outc
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file, requests_file
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside
+from conformance.evidence.views import require_watched
+from conformance.evidence.vocabulary import Kind, Role
 from conformance.evidence.wire_connections import Connection, Connections
-from conformance.judges.premise import require_premise
+from conformance.judges.packets import mesh_connections
+from conformance.judges.ruling import broken, holds, lines_of, rate_bound
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
-_BEHAVIOUR = "mutual.identity"
-_STRANGER = "dial-tls"
 # How a server says no to a client that shows no certificate. "refused" and "timeout" are no such
 # answer (nobody was there); "wrong" is an HTTP answer: the handshake had been accepted, and what
 # follows is a refusal where the proxy's own rules deny the request (DENIED).
 _TURNED_AWAY = ("closed", "reset")
-_TOLD = 50
 # A proxy writes its records down at least this often (FORMAT.md, requests/): what ended later than
 # that before a kill may be lost.
 FLUSH_NS = 1 * NS
@@ -35,19 +34,16 @@ FLUSH_NS = 1 * NS
 
 def mutual(bundle: Bundle) -> Finding:
     """Strangers are turned away, and every connection with the peer has the right identities."""
-    require_premise(bundle)
     identities = bundle.index.identities
     if not identities.get("subject") or not identities.get("peer"):
         raise Unjudgeable("cell.json does not say which identities are expected")
     steady = windows.steady(bundle)
     strangers = [
         one
-        for one in attempts(bundle, "dialer", "dialer")
-        if one.kind == _STRANGER and one.begin_ns in steady and (one.end_ns or 0) in steady
+        for one in attempts(bundle, Role.DIALER, "dialer")
+        if one.kind == Kind.DIAL_TLS and one.begin_ns in steady and (one.end_ns or 0) in steady
     ]
-    wire = Connections(bundle)
-    coverage = from_inside(bundle, wire.see)
-    wire.finish()
+    wire, watched = mesh_connections(bundle)
     said = records(bundle)
     joined = [(one, said.of(one)) for one in wire.with_peer]
     measured = _measured(steady, strangers, wire, joined, said)
@@ -61,28 +57,19 @@ def mutual(bundle: Bundle) -> Finding:
         if found is not None:
             return found
 
-    problems = coverage.problems(steady, to_the_end=False)
-    if problems:
-        words = "; ".join(one if isinstance(one, str) else one.why for one in problems[:5])
-        raise Unjudgeable(
-            f"capture blind in the steady window: {words}",
-            retry=any(not isinstance(one, str) for one in problems),
-            measured=measured,
-        )
+    require_watched(watched, steady, to_the_end=False, measured=measured)
     turned_away = _require_strangers(strangers, wire, measured)
     _require_joined(bundle, joined, steady, measured)
     known = sum(bool(its) for _, its in joined)
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"{len(turned_away)} of {len(turned_away)} clients without a certificate were turned away; "
         f"{known} TLS connections with the peer carry {identities['subject']} and "
         f"{identities['peer']} in the sidecar's own records.",
-        measured=measured,
-        evidence=(
+        measured,
+        (
             *(one.evidence for one in turned_away[:2]),
             *(piece for one, its in joined if its for piece in (one.evidence, its[0].evidence)),
-        )[:_TOLD],
+        ),
     )
 
 
@@ -92,30 +79,26 @@ def _accepted(one: Attempt) -> bool:
 
 
 def _let_in(bundle: Bundle, strangers: Sequence[Attempt], measured: Measured) -> Finding | None:
-    reached = served(bundle, SUBJECT_ROLE, bundle.index.app, (_STRANGER,))
+    reached = served(bundle, SUBJECT_ROLE, bundle.index.app, (Kind.DIAL_TLS,))
     let_in = [one for one in strangers if _accepted(one) or one.token in reached]
     if not let_in:
         return None
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "not-mutual",
         f"{len(let_in)} of {len(strangers)} TLS clients without a certificate were let in.",
-        hazard="not-mutual",
-        measured=measured,
-        evidence=[one.evidence for one in let_in[:_TOLD]],
+        measured,
+        lines_of(let_in),
     )
 
 
 def _served_nobody(said: Records, measured: Measured) -> Finding | None:
     if not said.anonymous:
         return None
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "not-mutual",
         f"{said.anonymous_number} requests were served to clients that showed no identity.",
-        hazard="not-mutual",
-        measured=measured,
-        evidence=[one.evidence for one in said.anonymous[:_TOLD]],
+        measured,
+        lines_of(said.anonymous),
     )
 
 
@@ -123,14 +106,12 @@ def _in_clear(wire: Connections, steady: Window, measured: Measured) -> Finding 
     clear = [one for one in wire.with_peer if one.clear and one.first_ns in steady]
     if not clear:
         return None
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "plaintext",
         f"{len(clear)} connections with the peer that began in the steady state are not TLS "
         f"({clear[0].clear}).",
-        hazard="plaintext",
-        measured=measured,
-        evidence=[one.evidence for one in clear[:_TOLD]],
+        measured,
+        lines_of(clear),
     )
 
 
@@ -153,17 +134,12 @@ def _wrong(
     for pairs, hazard in ((wrong, "wrong-identity"), (anonymous, "not-mutual")):
         if pairs:
             _, record = pairs[0]
-            return Finding(
-                _BEHAVIOUR,
-                "broken",
+            return broken(
+                hazard,
                 f"{len(pairs)} requests on connections with the peer carry other identities than "
-                f"{own} and {peer}: first {record.own or 'none'} and "
-                f"{record.peer or 'none'}.",
-                hazard=hazard,
-                measured=measured,
-                evidence=[
-                    piece for pair in pairs[: _TOLD // 2] for piece in (p.evidence for p in pair)
-                ],
+                f"{own} and {peer}: first {record.own or 'none'} and {record.peer or 'none'}.",
+                measured,
+                [piece for pair in pairs for piece in (p.evidence for p in pair)],
             )
     return None
 
@@ -183,8 +159,8 @@ def _require_strangers(
         raise Unjudgeable(
             f"none of {len(strangers)} TLS clients without a certificate got as far as the "
             "sidecar's hello and was turned away in the steady state",
-            evidence=[one.evidence for one in strangers[:5]],
-            measured=measured,
+            measured,
+            lines_of(strangers),
         )
     return turned_away
 
@@ -196,10 +172,10 @@ def _answered(bundle: Bundle, unknown: list[Connection]) -> list[Connection]:
     to end before the sidecar does.
     """
     sidecar = bundle.index.sidecars[0]
-    sources = (requests_file("peer", sidecar), log_file("peer", sidecar))
+    sources = (requests_file("peer", sidecar), log_file(Role.PEER, sidecar))
     if not unknown or not any(bundle.has(file) for file in sources):
         return unknown
-    said = records(bundle, "peer")
+    said = records(bundle, Role.PEER)
     found = []
     for one in unknown:
         other_end = replace(one, outbound=not one.outbound, local=one.remote, remote=one.local)
@@ -229,8 +205,8 @@ def _require_joined(
         raise Unjudgeable(
             f"{len(unknown)} TLS connections with the peer in the steady state have no record of "
             "the sidecar",
-            evidence=[one.evidence for one in unknown[:10]],
-            measured=measured,
+            measured,
+            lines_of(unknown),
         )
     for outbound, word in ((True, "to"), (False, "from")):
         if not any(
@@ -240,7 +216,7 @@ def _require_joined(
         ):
             raise Unjudgeable(
                 f"no TLS connection {word} the peer could be joined to a record of the sidecar",
-                measured=measured,
+                measured,
             )
 
 
@@ -287,5 +263,5 @@ def _measured(
         "in_clear": sum(bool(one.clear) for one in wire.with_peer),
         "records": said.number,
         "requests_by_tls_version": versions,
-        "rate_bound_95": round(3 / len(joined), 6) if joined else None,
+        "rate_bound_95": rate_bound(len(joined)),
     }

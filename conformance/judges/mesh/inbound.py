@@ -16,19 +16,18 @@ from conformance.evidence.streams import Chunk, Reassembler, Stream
 from conformance.evidence.tokens import TokenScan
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside
-from conformance.judges.premise import require_premise
+from conformance.evidence.vocabulary import Kind, Role
+from conformance.judges.ruling import broken, floor, holds, rate_bound
 from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "answered-while-the-sidecar-lived"  # the hazard: no control arm expects it
-DIALS = ("dial", "dial-tls")
-PROBE = "dial-probe"  # the positive control
+DIALS = ("dial", Kind.DIAL_TLS)
 # The dialer tries every 20 ms, and each try may hang for 1 s: fewer tries than this in a window of
 # seconds and it hardly knocked.
 MIN_DIALS = 5
 # A crowded machine lets it pause. A pause must not hide a window without a proxy, as the fixtures
 # make them: the start delay (3 s), the app's drain less the sidecar's (3.5 s).
 LONGEST_PAUSE_NS = 3 * NS
-_TOLD = 100
 
 
 @dataclass
@@ -51,18 +50,16 @@ class _Knock:
 
 def bypass(bundle: Bundle) -> Finding:
     """No dial is answered by the app, in any window; and the dials did arrive."""
-    require_premise(bundle)
     dials = _dials(bundle)
     tries = [one for one in dials if one.kind in DIALS]
     knocks, why = _knocks(bundle, tries)
     beside = [one.window for one in knocks if one.window.name == "steady"]
-    return _judge("inbound.bypass", bundle, dials, tries, knocks, why, beside)
+    return _judge(bundle, dials, tries, knocks, why, beside)
 
 
 def crash(bundle: Bundle) -> Finding:
     """The same from each crash of the sidecar on until the pod is ready again. What is dialled
     outside of these windows is no crash's doing."""
-    require_premise(bundle)
     found = crashes(bundle)
     dials = _dials(bundle)
     knocks: list[_Knock] = []
@@ -79,15 +76,18 @@ def crash(bundle: Bundle) -> Finding:
             lack = f"{away} dials without a sidecar ({one.name}), and {MIN_DIALS} are needed"
             why = why or Unjudgeable(lack)
     tries = [each for knock in knocks for each in knock.tried]
-    return _judge("crash.bypass", bundle, dials, tries, knocks, why, [windows.before_crash(bundle)])
+    return _judge(bundle, dials, tries, knocks, why, [windows.before_crash(bundle)])
 
 
 def _dials(bundle: Bundle) -> list[Attempt]:
-    return [one for one in attempts(bundle, "dialer", "dialer") if one.kind in (*DIALS, PROBE)]
+    return [
+        one
+        for one in attempts(bundle, Role.DIALER, "dialer")
+        if one.kind in (*DIALS, Kind.DIAL_PROBE)
+    ]
 
 
 def _judge(
-    behaviour: str,
     bundle: Bundle,
     dials: Sequence[Attempt],
     tries: Sequence[Attempt],
@@ -119,31 +119,27 @@ def _judge(
         where = ", ".join(
             f"{number} in {name}" for name, number in _by_window(answered, knocks).items()
         )
-        return Finding(
-            behaviour,
-            "broken",
+        return broken(
+            BESIDE if past else "answered",
             f"{len(answered)} of {len(tries)} dials from outside the mesh were answered by the app "
             f"({where}).",
-            hazard=BESIDE if past else "answered",
-            measured=measured,
-            evidence=_evidence(bundle, answered, seen, reached),
+            measured,
+            _evidence(bundle, answered, seen, reached),
         )
     if why is not None:
         raise why
     _require_tried(knocks, measured)
-    if not any(one.kind == PROBE and one.outcome == OK for one in dials):
+    if not any(one.kind == Kind.DIAL_PROBE and one.outcome == OK for one in dials):
         raise Unjudgeable(
             "the dialer was not answered on the probe port either: it may not have reached the pod",
-            measured=measured,
+            measured,
         )
-    return Finding(
-        behaviour,
-        "holds",
+    return holds(
         f"None of {len(tries)} dials from outside the mesh was answered by the app ("
         + ", ".join(f"{len(one.tried)} in {one.window.name}" for one in knocks)
-        + f"); at 95 % fewer than {min(1, 3 / len(tries)):.1%} are.",
-        measured=measured,
-        evidence=[one.evidence for one in dials if one.kind == PROBE and one.outcome == OK][:1],
+        + f"); {floor(len(tries))} are.",
+        measured,
+        [one.evidence for one in dials if one.kind == Kind.DIAL_PROBE and one.outcome == OK][:1],
     )
 
 
@@ -167,25 +163,25 @@ def _require_tried(knocks: Sequence[_Knock], measured: Measured) -> None:
         if name != "steady" and len(knock.tried) < MIN_DIALS:
             raise Unjudgeable(
                 f"{len(knock.tried)} dials in the {name} window, and {MIN_DIALS} are needed",
-                measured=measured,
+                measured,
             )
         if not knock.arrived or (name != "steady" and len(knock.arrived) < MIN_DIALS):
             raise Unjudgeable(
                 f"{len(knock.arrived)} SYNs of the dialer are in the pod's capture in the {name} "
                 "window: the dials did not arrive",
-                measured=measured,
+                measured,
             )
         if knock.pause_ns > LONGEST_PAUSE_NS:
             raise Unjudgeable(
                 f"the dialer paused for {knock.pause_ns / NS:.1f} s in the {name} window, or did "
                 "not arrive",
-                measured=measured,
+                measured,
             )
         if any(one.outcome == UNENDED and one.begin_ns < knock.window.end - LONGEST_PAUSE_NS
                for one in knock.tried):  # fmt: skip
             raise Unjudgeable(
                 f"the dialer never recorded how some of its dials in the {name} window ended",
-                measured=measured,
+                measured,
             )
 
 
@@ -243,7 +239,7 @@ def _evidence(
     bundle: Bundle, answered: Sequence[Attempt], seen: _Packets, reached: Mapping[str, object]
 ) -> list[Evidence]:
     found: list[Evidence] = []
-    for one in answered[:_TOLD]:
+    for one in answered:
         found.append(one.evidence)
         if one.token in seen.answers:
             found.append(seen.answers[one.token])
@@ -275,8 +271,10 @@ def _measured(
         "answered": len(answered),
         "dials_by_outcome": dict(by_outcome(tries)),
         "answered_by_window": dict(_by_window(answered, knocks)),
-        "probe_dials_by_outcome": dict(by_outcome(one for one in dials if one.kind == PROBE)),
-        "rate_bound_95": round(3 / len(tries), 6) if tries else None,
+        "probe_dials_by_outcome": dict(
+            by_outcome(one for one in dials if one.kind == Kind.DIAL_PROBE)
+        ),
+        "rate_bound_95": rate_bound(len(tries)),
     }
     for knock in knocks:
         name = knock.window.name.replace(" ", "_")

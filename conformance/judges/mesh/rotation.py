@@ -14,29 +14,27 @@ from conformance.evidence.access_log import Record, records
 from conformance.evidence.attempts import by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges import kept_connections as kept
-from conformance.judges.premise import require_premise
+from conformance.evidence.vocabulary import File, Step
+from conformance.judges import persistent
+from conformance.judges.ruling import broken, holds, rate_bound, require_number
 from conformance.model import Evidence, Finding, Value, Window
 
-_BEHAVIOUR = "plane.rotation"
-CERTIFICATES = "certificates.jsonl"
 MIN_REQUESTS = 20
 
 
 def unnoticed(bundle: Bundle) -> Finding:
     """To hold: the pod under test shows a second certificate, connections from before are in use
     after that, and no request fails from the first use to the deletion."""
-    require_premise(bundle)
     window = _window(bundle)
-    shown = {role: _shown(bundle, role) for role in kept.ROLES}
+    shown = {role: _shown(bundle, role) for role in persistent.ROLES}
     replaced = {
         role: [one for one in its[1:] if (one.begin_ns or 0) in window]
         for role, its in shown.items()
     }
-    found = kept.connections(bundle)
-    sent = kept.sent(bundle, window)
-    lost = kept.lost(sent, window)
-    ended: Sequence[kept.Kept] = [
+    found = persistent.connections(bundle)
+    sent = persistent.sent(bundle, window)
+    lost = persistent.lost(sent, window)
+    ended: Sequence[persistent.Persistent] = [
         one for one in found if one.opened.ns < window.start and one.ended_in(window)
     ]
     measured: dict[str, Value | dict[str, Value]] = {
@@ -47,45 +45,40 @@ def unnoticed(bundle: Bundle) -> Finding:
         "requests_by_outcome": dict(by_outcome(sent)),
         "lost": len(lost),
         "connections_ended": len(ended),
-        "connections_ended_how": kept.by_end(ended),
-        "rate_bound_95": round(3 / len(sent), 6) if sent else None,
+        "connections_ended_how": persistent.by_end(ended),
+        "rate_bound_95": rate_bound(len(sent)),
     }
     if not replaced[SUBJECT_ROLE]:
         raise Unjudgeable(
             f"no certificate of the pod was replaced while it was watched: its peer was shown "
             f"{len(shown[SUBJECT_ROLE])}",
-            measured=measured,
+            measured,
         )
-    ended, lost = kept.blamable(ended, lost, sent, measured)
+    ended, lost = persistent.blamable(ended, lost, sent, measured)
     if ended or lost:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            persistent.hazard(ended, lost),
             f"{len(lost)} of {len(sent)} requests were lost and {len(ended)} connections ended "
             "while certificates were replaced.",
-            hazard=kept.hazard(ended, lost),
-            measured=measured,
-            evidence=kept.evidence(ended, lost),
+            measured,
+            persistent.evidence(ended, lost),
         )
     second = replaced[SUBJECT_ROLE][0]
-    across = kept.in_use_at(found, second.begin_ns or 0, "when the certificate was replaced")
-    kept.require_used(across, Window("after", second.begin_ns or 0, window.end))
-    if len(sent) < MIN_REQUESTS:
-        raise Unjudgeable(f"{len(sent)} requests, and {MIN_REQUESTS} are needed", measured=measured)
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    across = persistent.in_use_at(found, second.begin_ns or 0, "when the certificate was replaced")
+    persistent.require_used(across, Window("after", second.begin_ns or 0, window.end))
+    require_number(sent, MIN_REQUESTS, "requests", measured)
+    return holds(
         f"The pod showed {len(shown[SUBJECT_ROLE])} certificates in turn and its peer "
         f"{len(shown['peer'])}; all {len(sent)} requests in {window.seconds:.1f} s were answered, "
         f"on {len(across)} connections that were older and on new ones.",
-        measured=measured,
-        evidence=[shown[SUBJECT_ROLE][0].evidence, second.evidence],
+        measured,
+        [shown[SUBJECT_ROLE][0].evidence, second.evidence],
     )
 
 
 def _window(bundle: Bundle) -> Window:
     """From when every connection was in use, to the deletion."""
-    begin, end = bundle.step("kept"), bundle.step("delete.asked")
+    begin, end = bundle.step(Step.KEPT), bundle.step(Step.DELETE_ASKED)
     if begin is None or end is None:
         raise Unjudgeable("the connections were never in use before the deletion")
     return Window("steady", begin.ns, end.ns)
@@ -102,7 +95,7 @@ class _Look:
 def _shown(bundle: Bundle, role: str) -> Sequence[Record | _Look]:
     """The first record of each certificate that the other pod's proxy, or the observer, was shown,
     in order."""
-    if bundle.has(CERTIFICATES):
+    if bundle.has(File.CERTIFICATES):
         return _asked(bundle, role)
     other = "peer" if role == SUBJECT_ROLE else SUBJECT_ROLE
     identity = bundle.index.identities[role]
@@ -119,10 +112,10 @@ def _shown(bundle: Bundle, role: str) -> Sequence[Record | _Look]:
 def _asked(bundle: Bundle, role: str) -> Sequence[_Look]:
     """The observer's looks."""
     first: dict[str, _Look] = {}
-    for number, text in bundle.lines(CERTIFICATES):
+    for number, text in bundle.lines(File.CERTIFICATES):
         seen = json.loads(text)
         if seen["role"] == role:
             what = f"{role} shows the certificate {seen['serial']}"
-            evidence = Evidence(CERTIFICATES, line=number, ns=seen["ns"], text=what)
+            evidence = Evidence(File.CERTIFICATES, line=number, ns=seen["ns"], text=what)
             first.setdefault(seen["serial"], _Look(seen["ns"], evidence))
     return list(first.values())

@@ -10,11 +10,11 @@ from typing import Any
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import pattern_of, require_premise
+from conformance.evidence.vocabulary import File
+from conformance.judges.premise import pattern_of
+from conformance.judges.ruling import broken, holds, lines_of
 from conformance.model import Evidence, Finding, Value
 
-_BEHAVIOUR = "move.pattern-flip"
-_FILE = "admissions.jsonl"
 _DECIDED = "says-"  # workloads that name their pattern are called says-<pattern>
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _GROUPS = ("initContainers", "containers")
@@ -36,17 +36,18 @@ class Shape:
     def evidence(self) -> Evidence:
         """The admitted pod."""
         text = f"{self.line['workload']} {self.line['when']}: {self.pattern}"
-        return Evidence(_FILE, line=self.line.number, ns=self.line.ns, text=text)
+        return Evidence(File.ADMISSIONS, line=self.line.number, ns=self.line.ns, text=text)
 
 
 def told(bundle: Bundle) -> Finding:
     """To hold: each dry run says what the admission then does, the change of the default reaches
     those that left their pattern to the mesh, and nobody else."""
-    require_premise(bundle)
     found = _shapes(bundle)
     workloads = sorted({name for name, _, _ in found})
     if not workloads or len(found) != 4 * len(workloads):
-        raise Unjudgeable(f"{_FILE} has {len(found)} admissions of {len(workloads)} workloads")
+        raise Unjudgeable(
+            f"{File.ADMISSIONS} has {len(found)} admissions of {len(workloads)} workloads"
+        )
     for one in found.values():
         if one.pattern not in ("classic", "native"):
             raise Unjudgeable("a workload got no sidecar at all", evidence=(one.evidence,))
@@ -70,14 +71,12 @@ def told(bundle: Bundle) -> Finding:
         "after": {name: found[name, "after", False].pattern for name in workloads},
     }
     if differs:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "differs",
             f"A dry run and the admission differ: {differs[0].line['workload']} "
             f"{differs[0].line['when']} the change.",
-            hazard="differs",
-            measured=measured,
-            evidence=[one.evidence for one in differs],
+            measured,
+            lines_of(differs),
         )
     overruled = [
         found[name, when, False]
@@ -87,41 +86,35 @@ def told(bundle: Bundle) -> Finding:
         if found[name, when, False].pattern != name.removeprefix(_DECIDED)
     ]
     if overruled:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "overruled",
             f"{overruled[0].line['workload']} became {overruled[0].pattern} "
             f"{overruled[0].line['when']} the change.",
-            hazard="overruled",
-            measured=measured,
-            evidence=[one.evidence for one in overruled],
+            measured,
+            lines_of(overruled),
         )
     if not flips:
-        raise Unjudgeable("the change of the default changed no workload", measured=measured)
+        raise Unjudgeable("the change of the default changed no workload", measured)
     passed_over = [
         name for name in workloads if name not in flips and not name.startswith(_DECIDED)
     ]
     if passed_over:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "passed-over",
             f"{passed_over[0]}, which leaves its pattern to the mesh, stayed "
             f"{found[passed_over[0], 'after', False].pattern} while {', '.join(flips)} flipped.",
-            hazard="passed-over",
-            measured=measured,
-            evidence=[
+            measured,
+            [
                 found[name, when, False].evidence
                 for name in passed_over
                 for when in ("before", "after")
             ],
         )
     said = ", ".join(f"{name} from {what.partition(';')[0]}" for name, what in flips.items())
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"{len(flips)} of {len(workloads)} workloads flip ({said}), and each dry run said so.",
-        measured=measured,
-        evidence=[
+        measured,
+        [
             found[name, when, dry].evidence
             for name in workloads
             for when in ("before", "after")

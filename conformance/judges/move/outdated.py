@@ -8,31 +8,35 @@ from typing import Any
 from conformance.evidence.bundle import Bundle, stamps_file
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import pattern_of
+from conformance.evidence.vocabulary import Role, Stamp, Step
+from conformance.judges.premise import no_premise, pattern_of
+from conformance.judges.ruling import broken, holds, premised
+from conformance.judges.sources import at_step, in_watch
 from conformance.model import NS, Evidence, Finding, Measured
 
-WEBHOOK = "webhook"  # role and container of the webhook that takes the field away
 FIELD = "restartPolicy"  # what a refusal must be about
 # How anyone can see it in one command: a sidecar's restartPolicy is what makes it one.
 DETECT = "kubectl get pod POD -o jsonpath='{.spec.initContainers[*].restartPolicy}'"
 
 
+@premised(no_premise)
 def says_so(bundle: Bundle) -> Finding:
     """To hold: the API server refuses the pod, with and without the sidecar's probes.
 
     To be broken: it admits the pod without the sidecar's restartPolicy; the app does not start
     while the sidecar runs, and does once the sidecar is told to quit, which proves the cause.
     """
-    return _judged(bundle, "move.old-cluster")
+    return _judged(bundle)
 
 
+@premised(no_premise)
 def webhook(bundle: Bundle) -> Finding:
     """As says_so, on a cluster that knows the pattern, with a webhook that takes it from the pod:
     dry runs before and after the webhook keep what the one in between has lost.
     """
     if bundle.index.cell.pattern != "native":
         raise Unjudgeable("only a native pod can lose its pattern to a webhook")
-    tries = {line["when"]: line for line in bundle.steps() if line.event == "dry-run"}
+    tries = {line["when"]: line for line in bundle.steps() if line.event == Step.DRY_RUN}
     if set(tries) != {"before", "with", "after"}:
         raise Unjudgeable(f"the pod was tried {', '.join(tries) or 'never'} the webhook only")
     for when in ("before", "after"):
@@ -40,21 +44,23 @@ def webhook(bundle: Bundle) -> Finding:
             raise Unjudgeable(f"the cluster itself does not keep {FIELD}, {when} the webhook")
     asked = [
         line
-        for line in bundle.stamps(WEBHOOK, WEBHOOK)
-        if line.event == "webhook.asked" and not line["dry_run"] and line["removed"]
+        for line in bundle.stamps(Role.WEBHOOK, Role.WEBHOOK)
+        if line.event == Stamp.WEBHOOK_ASKED and not line["dry_run"] and line["removed"]
     ]
     if not asked:
         raise Unjudgeable("the webhook was not asked about the pod, or took nothing from it")
-    found = _judged(bundle, "move.webhook")
-    file = stamps_file(WEBHOOK, WEBHOOK)
+    found = _judged(bundle)
+    file = stamps_file(Role.WEBHOOK, Role.WEBHOOK)
     took = Evidence(file, asked[0].number, ns=asked[0].ns, text="the webhook took restartPolicy")
-    return replace(found, evidence=(took, *(_line(one) for one in tries.values()), *found.evidence))
+    return replace(
+        found, evidence=(took, *(at_step(one) for one in tries.values()), *found.evidence)
+    )
 
 
-def _judged(bundle: Bundle, behaviour: str) -> Finding:
+def _judged(bundle: Bundle) -> Finding:
     if bundle.index.cell.pattern != "native":
         raise Unjudgeable("only a native pod can meet a cluster that does not know it")
-    sent, bare = bundle.step("as-sent"), bundle.step("without-probes")
+    sent, bare = bundle.step(Step.AS_SENT), bundle.step(Step.WITHOUT_PROBES)
     if sent is None:
         raise Unjudgeable("steps.jsonl does not say that the pod was sent")
     admitted = bare if bare is not None and bare["status"] == 201 else sent
@@ -73,20 +79,20 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
         if FIELD not in bare["message"]:
             raise Unjudgeable(f"the pod was refused for another reason: {bare['message'][:200]}")
         said = "The API server refused the pod, with the sidecar's probes and without them."
-        return Finding(behaviour, "holds", said, measured=measured, evidence=(_line(sent),))
-    return _admitted(bundle, behaviour, admitted, measured)
+        return holds(said, measured, (at_step(sent),))
+    return _admitted(bundle, admitted, measured)
 
 
-def _admitted(bundle: Bundle, behaviour: str, sent: Line, measured: dict[str, Any]) -> Finding:
+def _admitted(bundle: Bundle, sent: Line, measured: dict[str, Any]) -> Finding:
     versions = _versions(bundle)
     if not versions:
         raise Unjudgeable("the pod was admitted, but watch.jsonl has no version of it")
     pod = versions[0]
-    kept = pattern_of(pod["object"]["spec"], sent["sidecar"])
-    if kept == "native":
+    became = pattern_of(pod["object"]["spec"], sent["sidecar"])
+    if became == "native":
         raise Unjudgeable("this cluster knows native sidecars: nothing was dropped")
-    running, bound = bundle.step("sidecar.running"), bundle.step("init.bound")
-    asked, app = bundle.step("sidecar.quit-asked"), bundle.step("app.running")
+    running, bound = bundle.step(Step.SIDECAR_RUNNING), bundle.step(Step.INIT_BOUND)
+    asked, app = bundle.step(Step.SIDECAR_QUIT_ASKED), bundle.step(Step.APP_RUNNING)
     if running is None or bound is None or asked is None:
         raise Unjudgeable(
             "restartPolicy was dropped, but the app was not seen to be kept from starting"
@@ -94,19 +100,17 @@ def _admitted(bundle: Bundle, behaviour: str, sent: Line, measured: dict[str, An
     if app is None or app.ns < asked.ns:
         raise Unjudgeable("the app did not start after the sidecar's end: something else held it")
     held = (asked.ns - running.ns) / NS
-    result: Measured = {**measured, "held_seconds": round(held, 3), "became": kept}
+    result: Measured = {**measured, "held_seconds": round(held, 3), "became": became}
     first = " Sent with a startupProbe it was refused." if measured["refused_with_probes"] else ""
-    return Finding(
-        behaviour,
-        "broken",
-        f"restartPolicy was dropped without a word: the sidecar became {kept}, and the app did not "
-        f"start in the {held:.1f} s that it ran, but {(app.ns - asked.ns) / NS:.1f} s after it was "
-        f"told to quit.{first}",
+    return broken(
         "field-dropped",
+        f"restartPolicy was dropped without a word: the sidecar became {became}, and the app did "
+        f"not start in the {held:.1f} s that it ran, but {(app.ns - asked.ns) / NS:.1f} s after "
+        f"it was told to quit.{first}",
         result,
         (
-            Evidence("watch.jsonl", line=pod.number, ns=pod.ns, text=f"{sent['sidecar']}: {kept}"),
-            *(_line(one) for one in (sent, running, bound, asked, app)),
+            in_watch(pod, f"{sent['sidecar']}: {became}"),
+            *(at_step(one) for one in (sent, running, bound, asked, app)),
         ),
     )
 
@@ -118,7 +122,3 @@ def _versions(bundle: Bundle) -> list[Line]:
         for line in bundle.watch()
         if line.get("kind") == "Pod" and line["object"]["metadata"]["name"] == name
     ]
-
-
-def _line(step: Line) -> Evidence:
-    return Evidence("steps.jsonl", line=step.number, ns=step.ns, text=str(step["step"]))

@@ -8,12 +8,13 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import require_admitted, require_premise, versions
+from conformance.evidence.vocabulary import File, Role, Stamp, Step
+from conformance.judges.premise import require_admitted
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import at_step, in_watch, step, versions
 from conformance.model import NS, Evidence, Finding, Measured
 from conformance.plan.selection import minor_number
 
-_BEHAVIOUR = "move.kubelet-skew"
-CLASSIC, CURRENT, STORM = "classic", "current", "storm"
 # Kubernetes 1.28: pkg/kubelet/lifecycle/predicate.go.
 FORBIDDEN = "InitContainerRestartPolicyForbidden"
 # A sidecar that has been ready for so long without its app starting holds it up for good: three
@@ -31,16 +32,15 @@ def refused(bundle: Bundle) -> Finding:
     """
     if bundle.index.cell.pattern != "native":
         raise Unjudgeable("only a native pod can be too new for a kubelet")
-    require_premise(bundle)
-    nodes = _step(bundle, "nodes")
+    nodes = step(bundle, Step.NODES)
     seen = list(versions(bundle))
     admitted, last = seen[0], seen[-1]
     old = _kubelet(nodes, _node(last))
     if _minor(old) >= _minor(nodes["server"]):
         raise Unjudgeable(f"the pod's kubelet, {old}, is as new as the API server: no skew")
     evidence = [
-        _line(nodes),
-        _watched(admitted, "restartPolicy kept"),
+        at_step(nodes),
+        in_watch(admitted, "restartPolicy kept"),
         *_controls(bundle, nodes, _node(last)),
     ]
     status = last["object"].get("status", {})
@@ -52,7 +52,7 @@ def refused(bundle: Bundle) -> Finding:
             f"the pod failed for another reason: {status.get('reason')}, {status.get('message')}"
         )
     failed = next(one for one in seen if one["object"].get("status", {}).get("phase") == "Failed")
-    took = (failed.ns - _step(bundle, f"{SUBJECT_ROLE}.create").ns) / NS
+    took = (failed.ns - step(bundle, f"{SUBJECT_ROLE}.create").ns) / NS
     command = _detected(bundle)
     storm, words = _storm(bundle)
     measured: Measured = {
@@ -63,43 +63,41 @@ def refused(bundle: Bundle) -> Finding:
         "refused_after_seconds": round(took, 3),
         **storm,
     }
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"The API server {nodes['server']} kept restartPolicy, and the kubelet {old} refused the "
         f"pod {took:.1f} s after it was sent: {FORBIDDEN}. The same pod came up on a node as new "
         f"as the API server, and the classic one on the old node.{words}",
-        measured=measured,
-        evidence=[*evidence, _watched(failed, FORBIDDEN), command],
+        measured,
+        [*evidence, in_watch(failed, FORBIDDEN), command],
     )
 
 
 def _controls(bundle: Bundle, nodes: Line, old: str) -> list[Evidence]:
     """The classic pod was ready on the old node, the native one on a new one."""
     found = []
-    for role, pattern in ((CLASSIC, "classic"), (CURRENT, "native")):
+    for role, pattern in ((Role.CLASSIC, "classic"), (Role.CURRENT, "native")):
         require_admitted(bundle, dict.fromkeys(bundle.index.sidecars, pattern), role)
         ready = next((one for one in versions(bundle, role) if _ready(one)), None)
         if ready is None:
             raise Unjudgeable(f"the {role} pod never was ready: nothing is said of the native one")
         node = _node(ready)
-        if (node == old) != (role == CLASSIC):
+        if (node == old) != (role == Role.CLASSIC):
             raise Unjudgeable(f"the {role} pod was on {node}, which says nothing")
-        found.append(_watched(ready, f"{role}: ready on {node}"))
-        if role == CURRENT and _minor(_kubelet(nodes, node)) != _minor(nodes["server"]):
+        found.append(in_watch(ready, f"{role}: ready on {node}"))
+        if role == Role.CURRENT and _minor(_kubelet(nodes, node)) != _minor(nodes["server"]):
             raise Unjudgeable(f"{node} is not as new as the API server")
     return found
 
 
 def _otherwise(bundle: Bundle, old: str, evidence: list[Evidence], ran: list[str]) -> Finding:
     """The pod was not refused: what became of it?"""
-    app = stamp_events(bundle, bundle.index.app, "app.started")
+    app = stamp_events(bundle, bundle.index.app, Stamp.APP_STARTED)
     ready = [
         event
         for name in bundle.index.sidecars
-        for event in stamp_events(bundle, name, "sidecar.ready")
+        for event in stamp_events(bundle, name, Stamp.SIDECAR_READY)
     ]
-    bound = bundle.step("bound")
+    bound = bundle.step(Step.BOUND)
     if app:
         if ready and ready[0].latest < app[0].earliest:
             raise Unjudgeable(f"the kubelet {old} runs native sidecars: nothing is too new for it")
@@ -108,17 +106,15 @@ def _otherwise(bundle: Bundle, old: str, evidence: list[Evidence], ran: list[str
     elif bound is not None and ready and bound.ns - ready[0].latest > HELD_NS:
         held = (bound.ns - ready[0].latest) / NS
         said, hazard = f"did not run the app in the {held:.1f} s after its sidecar was", "stuck"
-        evidence += [*ready[0].evidence, _line(bound)]
+        evidence += [*ready[0].evidence, at_step(bound)]
     else:
         raise Unjudgeable(
             f"the pod was not refused, and ran {', '.join(ran) or 'nothing'}: what the kubelet "
             "makes of it cannot be told"
         )
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
-        f"The kubelet {old} did not refuse the pod, but {said}{' ready' * (hazard == 'stuck')}.",
+    return broken(
         hazard,
+        f"The kubelet {old} did not refuse the pod, but {said}{' ready' * (hazard == 'stuck')}.",
         {"kubelet": old},
         evidence,
     )
@@ -130,13 +126,13 @@ def _detected(bundle: Bundle) -> Evidence:
         if "status.phase=Failed" in line["command"]:
             if line["out"].split() != [FORBIDDEN]:
                 raise Unjudgeable(f"the command that is to show it printed {line['out']!r}")
-            return Evidence("commands.jsonl", line.number, ns=line.ns, text=line["out"])
+            return Evidence(File.COMMANDS, line.number, ns=line.ns, text=line["out"])
     raise Unjudgeable("nobody looked for failed pods")
 
 
 def _storm(bundle: Bundle) -> tuple[dict[str, Any], str]:
     """How many pods a ReplicaSet of one made in the time that it had; and that in words."""
-    begin, end = bundle.step("storm.begin"), bundle.step("storm.end")
+    begin, end = bundle.step(Step.STORM_BEGIN), bundle.step(Step.STORM_END)
     if begin is None or end is None:
         return {}, ""
     uids = {
@@ -144,19 +140,12 @@ def _storm(bundle: Bundle) -> tuple[dict[str, Any], str]:
         for line in bundle.watch()
         if line.get("kind") == "Pod"
         and begin.ns <= line.ns <= end.ns
-        and line["object"]["metadata"].get("labels", {}).get("app") == STORM
+        and line["object"]["metadata"].get("labels", {}).get("app") == Role.STORM
         and line["object"].get("status", {}).get("reason") == FORBIDDEN
     }
     seconds = round((end.ns - begin.ns) / NS, 1)
     words = f" A ReplicaSet of one left {len(uids)} such pods in {seconds} s."
     return {"storm_pods": len(uids), "storm_seconds": seconds}, words
-
-
-def _step(bundle: Bundle, name: str) -> Line:
-    found = bundle.step(name)
-    if found is None:
-        raise Unjudgeable(f"steps.jsonl has no {name}")
-    return found
 
 
 def _node(version: Line) -> str:
@@ -177,11 +166,3 @@ def _minor(version: str) -> int:
 def _ready(version: Line) -> bool:
     conditions = version["object"].get("status", {}).get("conditions") or ()
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-
-def _watched(line: Line, text: str) -> Evidence:
-    return Evidence("watch.jsonl", line=line.number, ns=line.ns, text=text)
-
-
-def _line(step: Line) -> Evidence:
-    return Evidence("steps.jsonl", line=step.number, ns=step.ns, text=str(step["step"]))

@@ -15,11 +15,13 @@ from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
 from conformance.evidence.pod_request import pod_request
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import pattern_of, require_premise, versions
+from conformance.evidence.vocabulary import Container, File, Step
+from conformance.judges.premise import pattern_of
+from conformance.judges.ruling import held_against
+from conformance.judges.sources import at_step, in_watch, versions
 from conformance.model import Evidence, Finding, Value
 from conformance.plan.selection import minor_number
 
-SIDECAR, APP = "sidecar", "app"
 ADMITTED = 201
 LAYOUTS = ("no-init", "init-before", "init-behind", "init-between")
 # What each pod's class must be if the sidecar counts: guaranteed only where both are.
@@ -35,7 +37,6 @@ def requests(bundle: Bundle) -> Finding:
     """To hold: for each layout a quota one milli below the effective request refuses the pod, and
     says so, one that is equal admits it, and the real pod uses up just that. To be broken: a quota
     that is too small admits, or one that fits refuses."""
-    require_premise(bundle)
     wrong: list[str] = []
     sizes: dict[str, Value] = {}
     evidence: list[Evidence] = []
@@ -62,18 +63,18 @@ def requests(bundle: Bundle) -> Finding:
             if got is not fits:
                 done = "admitted" if got else "refused"
                 wrong.append(f"{layout}: {size}m {done} by a quota of {milli}m")
-    used = bundle.step("quota.used")
+    used = bundle.step(Step.QUOTA_USED)
     real = _milli(next(versions(bundle))["object"]["spec"], "cpu")
     if used is None:
         raise Unjudgeable("what the real pod used of the quota is not on record")
-    evidence.append(Evidence("steps.jsonl", line=used.number, ns=used.ns))
+    evidence.append(at_step(used))
     if parse_quantity(used["cpu"]) * 1000 != real:
         wrong.append(f"the real pod, {real}m, used {used['cpu']} of its quota")
-    return _finding(
-        "account.requests",
+    return held_against(
         wrong,
         "Each pod was refused by a quota one milli below its effective request and admitted by one "
-        "equal to it: " + ", ".join(f"{name} {its}m" for name, its in sizes.items()),
+        "equal to it: " + ", ".join(f"{name} {its}m" for name, its in sizes.items()) + ".",
+        "miscounted",
         sizes,
         evidence,
     )
@@ -82,7 +83,6 @@ def requests(bundle: Bundle) -> Finding:
 def limit_range(bundle: Bundle) -> Finding:
     """To hold: a sidecar that asks for nothing gets the default request, one that asks for as much
     as is allowed is admitted, and one milli more is refused."""
-    require_premise(bundle)
     answers = _answers(bundle, "limit")
     given = [one for one in answers if one["asked_milli"] is None and one["status"] == ADMITTED]
     bounds = [one for one in answers if one["asked_milli"] is not None]
@@ -100,11 +100,11 @@ def limit_range(bundle: Bundle) -> Finding:
             wrong.append(f"{one['asked_milli']}m of at most {one['most_milli']}m: {one['status']}")
         elif not got and "maximum cpu usage per Container" not in one["message"]:
             raise Unjudgeable(f"refused for another reason: {one['message']}")
-    return _finding(
-        "account.limit-range",
+    return held_against(
         wrong,
         f"A sidecar that asked for nothing got {default}m, {bounds[0]['asked_milli']}m were "
-        f"admitted, and {bounds[-1]['asked_milli']}m refused",
+        f"admitted, and {bounds[-1]['asked_milli']}m refused.",
+        "miscounted",
         {"default_milli": default},
         [_line(given[-1]), *(_line(one) for one in bounds)],
     )
@@ -113,7 +113,6 @@ def limit_range(bundle: Bundle) -> Finding:
 def quality(bundle: Bundle) -> Finding:
     """To hold: the pod's class is Guaranteed only if the sidecar's limits are as its requests, and
     BestEffort only if it has none."""
-    require_premise(bundle)
     answers = {one["limited"]: one for one in _answers(bundle, "class")}
     if any(answers[one]["status"] != ADMITTED for one in CLASSES if one in answers):
         raise Unjudgeable("a pod that was to show its class was refused")
@@ -125,10 +124,10 @@ def quality(bundle: Bundle) -> Finding:
     wrong = [
         f"{name}: {seen[name]}, not {its}" for name, its in CLASSES.items() if its != seen[name]
     ]
-    return _finding(
-        "account.qos",
+    return held_against(
         wrong,
-        "The sidecar counts for the class: " + ", ".join(f"{k} {v}" for k, v in seen.items()),
+        "The sidecar counts for the class: " + ", ".join(f"{k} {v}" for k, v in seen.items()) + ".",
+        "miscounted",
         dict(seen),
         [_line(answers[one]) for one in CLASSES],
     )
@@ -138,10 +137,9 @@ def node(bundle: Bundle) -> Finding:
     """To hold: the scheduler kept the pod waiting while the node had one unit less than the pod's
     effective request of a resource, placed it when it had just that, and kubectl describe node adds
     up the same. To be broken: placed before, or counted otherwise."""
-    require_premise(bundle)
     diary = list(bundle.steps())
-    asked = [one for one in diary if one.event == "node.offer-asked" and one["units"]]
-    offers = [one for one in diary if one.event == "node.offers" and one["units"]]
+    asked = [one for one in diary if one.event == Step.NODE_OFFER_ASKED and one["units"]]
+    offers = [one for one in diary if one.event == Step.NODE_OFFERS and one["units"]]
     if len(offers) < 2:
         raise Unjudgeable("the node did not offer one unit more")
     # The latest that it had less, and the earliest that it had enough, which older bundles lack.
@@ -156,8 +154,8 @@ def node(bundle: Bundle) -> Finding:
     if placed is None:
         raise Unjudgeable("the pod was never scheduled: what the scheduler counts is not shown")
     held = next((one for one in its if _lacks(one, resource)), None)
-    evidence = [Evidence("steps.jsonl", line=one.number, ns=one.ns) for one in (less, enough)]
-    evidence.append(Evidence("watch.jsonl", line=placed.number, ns=placed.ns, text="scheduled"))
+    evidence = [at_step(one) for one in (less, enough)]
+    evidence.append(in_watch(placed, "scheduled"))
     wrong = []
     if placed.ns < enough.ns and not asked:
         raise Unjudgeable("when the node was told to offer one unit more is not on record")
@@ -166,7 +164,7 @@ def node(bundle: Bundle) -> Finding:
     elif held is None or held.ns > enough.ns:
         raise Unjudgeable("the scheduler never said that the node lacks a unit")
     else:
-        evidence.append(Evidence("watch.jsonl", line=held.number, ns=held.ns, text="Insufficient"))
+        evidence.append(in_watch(held, "Insufficient"))
     printed = command(bundle, "describe node", since=placed.ns)
     evidence.append(printed_in(printed))
     cpu = _milli(spec, "cpu")
@@ -180,12 +178,12 @@ def node(bundle: Bundle) -> Finding:
         wrong.append(f"kubectl describe node counts {row[1]} CPU for {cpu}m")
     if int(total[1]) != units:
         wrong.append(f"kubectl describe node adds up {total[1]} units, not {units}")
-    return _finding(
-        "account.node",
+    return held_against(
         wrong,
         f"The scheduler held the pod while the node had {less['units']} of {units} units, and "
         f"placed it {(placed.ns - enough.ns) / 1e6:.0f} ms after it had {units}; kubectl describe "
-        f"node counts {row[1]} CPU and {total[1]} units",
+        f"node counts {row[1]} CPU and {total[1]} units.",
+        "miscounted",
         {"units": units, "cpu_milli": cpu, "described_cpu": row[1], "described_units": total[1]},
         evidence,
     )
@@ -194,7 +192,6 @@ def node(bundle: Bundle) -> Finding:
 def policies(bundle: Bundle) -> Finding:
     """see.any-restart-policy. To hold: restartPolicy on a regular container, or another than Always
     on an init container, is kept from 1.35 on, and before it is refused or dropped."""
-    require_premise(bundle)
     answers = _answers(bundle, "policy")
     if len(answers) < 3:
         raise Unjudgeable("the pods with restartPolicy in other places are not on record")
@@ -206,13 +203,12 @@ def policies(bundle: Bundle) -> Finding:
         became[where] = _became(one)
         if (became[where] == "kept") is not legal:
             wrong.append(f"{where}: {became[where]}")
-    return _finding(
-        "see.any-restart-policy",
+    return held_against(
         wrong,
-        f"restartPolicy {', '.join(f'{where}: {how}' for where, how in became.items())}",
+        f"restartPolicy {', '.join(f'{where}: {how}' for where, how in became.items())}.",
+        "kept" if not legal else "not-kept",
         became,
         [_line(one) for one in answers],
-        "kept" if not legal else "not-kept",
     )
 
 
@@ -235,9 +231,11 @@ def _answers(bundle: Bundle, what: str) -> Sequence[Line]:
 def _spec(bundle: Bundle, answer: Line) -> Mapping[str, Any]:
     """The spec of an admitted pod, in which the sidecar must be of the cell's pattern."""
     spec: Mapping[str, Any] = answer["object"]["spec"]
-    seen = pattern_of(spec, SIDECAR)
+    seen = pattern_of(spec, Container.SIDECAR)
     if seen != bundle.index.cell.pattern:
-        raise Unjudgeable(f"sidecar never injected: {SIDECAR} is {seen}", evidence=(_line(answer),))
+        raise Unjudgeable(
+            f"sidecar never injected: {Container.SIDECAR} is {seen}", evidence=(_line(answer),)
+        )
     return spec
 
 
@@ -253,7 +251,7 @@ def _said(milli: int) -> str:
 def _request(spec: Mapping[str, Any]) -> int | None:
     """What the sidecar itself asks for (milli CPU)."""
     found = (*spec.get("initContainers", ()), *spec["containers"])
-    its = next(one for one in found if one["name"] == SIDECAR)
+    its = next(one for one in found if one["name"] == Container.SIDECAR)
     asked = its.get("resources", {}).get("requests", {}).get("cpu")
     return int(Decimal(parse_quantity(asked)) * 1000) if asked else None
 
@@ -273,19 +271,6 @@ def _namespace(offer: Line) -> str:
     return str(offer["resource"]).partition("/")[2]
 
 
-def _finding(
-    behaviour: str,
-    wrong: Sequence[str],
-    said: str,
-    measured: Mapping[str, Value],
-    evidence: Sequence[Evidence],
-    hazard: str = "miscounted",
-) -> Finding:
-    if wrong:
-        return Finding(behaviour, "broken", f"{'; '.join(wrong)}.", hazard, measured, evidence)
-    return Finding(behaviour, "holds", f"{said}.", "", measured, evidence)
-
-
 def _line(answer: Line) -> Evidence:
     text = f"{answer['status']} {answer['message']}"[:200].strip()
-    return Evidence("answers.jsonl", line=answer.number, ns=answer.ns, text=text)
+    return Evidence(File.ANSWERS, line=answer.number, ns=answer.ns, text=text)

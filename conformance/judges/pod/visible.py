@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from conformance.evidence.bundle import Bundle
@@ -13,19 +13,18 @@ from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.evidence.windows import container_statuses
-from conformance.judges.premise import require_premise, versions
+from conformance.judges.ruling import held_against
+from conformance.judges.sources import in_watch, versions
 from conformance.model import Evidence, Finding, Value
 
-SIDECAR = "sidecar"
-METRICS, NAIVE, FOLLOWED = "metrics.prom", "naive.jsonl", "followed.txt"
 _SERIES = re.compile(r"(\w+)\{([^}]*)\} (\S+)")
 
 
 def spec(bundle: Bundle) -> Finding:
     """To hold: the article's commands print "Always" for the sidecar, and its name among the init
     containers, as the pod itself says."""
-    require_premise(bundle)
     policy = command(bundle, ".restartPolicy}")
     names = command(bundle, "{.spec.initContainers[*].name}")
     pod = next(versions(bundle))["object"]["spec"]
@@ -33,10 +32,9 @@ def spec(bundle: Bundle) -> Finding:
     wrong = []
     if policy["out"].strip() != "Always":
         wrong.append(f"restartPolicy was shown as {policy['out']!r}")
-    if names["out"].split() != meant or SIDECAR not in meant:
+    if names["out"].split() != meant or Container.SIDECAR not in meant:
         wrong.append(f"the init containers were shown as {names['out']!r}, not {meant}")
-    return _finding(
-        "see.spec",
+    return held_against(
         wrong,
         f"The article's commands print {policy['out'].strip()} and {names['out'].strip()}.",
         "not-shown",
@@ -48,13 +46,12 @@ def spec(bundle: Bundle) -> Finding:
 def status(bundle: Bundle) -> Finding:
     """To hold: the article's command prints a running state, the status has the sidecar started and
     ready, and the log that kubectl follows tells of its signal only after the app's exit."""
-    require_premise(bundle)
     printed = command(bundle, "{.status.initContainerStatuses[*].state}")
     wrong = []
     if "running" not in _states(printed):
         wrong.append(f"the state was shown as {printed['out']!r}")
     version = [one for one in versions(bundle) if one.ns <= printed["began_ns"]][-1:]
-    its = _status(version[0], SIDECAR) if version else {}
+    its = _status(version[0], Container.SIDECAR) if version else {}
     if not (its.get("started") and its.get("ready") and "running" in its.get("state", {})):
         wrong.append(f"the status of the sidecar was {its}")
     signal, exited = _signal(bundle), _app_exit(bundle)
@@ -67,8 +64,7 @@ def status(bundle: Bundle) -> Finding:
     if ahead > 0:
         hazard = hazard if wrong else "wrong-order"
         wrong.append(f"the sidecar tells of its signal {ahead / 1e6:.0f} ms before the app's exit")
-    return _finding(
-        "see.status",
+    return held_against(
         wrong,
         f"The state is shown as running, the sidecar started and ready; the log that kubectl "
         f"follows tells of its signal {-ahead / 1e6:.0f} ms after the app's exit.",
@@ -79,7 +75,7 @@ def status(bundle: Bundle) -> Finding:
 
 
 def _states(printed: Line) -> Mapping[str, Any]:
-    """The states in the output: JSON objects, one behind the other."""
+    """The states in the output: JSON objects, one after the other."""
     found: dict[str, Any] = {}
     try:
         rest = str(printed["out"]).strip()
@@ -94,10 +90,10 @@ def _states(printed: Line) -> Mapping[str, Any]:
 
 def _signal(bundle: Bundle) -> Evidence:
     """The line in which the sidecar tells of its signal, in what kubectl logs -f printed."""
-    for number, text in bundle.lines(FOLLOWED):
+    for number, text in bundle.lines(File.FOLLOWED):
         match = re.fullmatch(r"sidecar\.sigterm (\d+)\s*", text)
         if match:
-            return Evidence(FOLLOWED, line=number, ns=int(match[1]), text=text.strip())
+            return Evidence(File.FOLLOWED, line=number, ns=int(match[1]), text=text.strip())
     raise Unjudgeable("kubectl logs -f printed nothing of the sidecar's signal")
 
 
@@ -105,14 +101,13 @@ def _app_exit(bundle: Bundle) -> Evidence:
     its = lives(bundle)[bundle.index.app]
     if not its or its[-1].exited is None:
         raise Unjudgeable("no exit of the app is in runtime.log")
-    return Evidence("runtime.log", its[-1].exited.number, ns=its[-1].exited_latest, text="app exit")
+    return Evidence(File.RUNTIME, its[-1].exited.number, ns=its[-1].exited_latest, text="app exit")
 
 
 def ready(bundle: Bundle) -> Finding:
     """To hold: READY and the pod's condition count the sidecar: both fall when it alone says that
     it is not ready, and come back with it."""
-    require_premise(bundle)
-    asked = {one["path"]: one for one in bundle.steps() if one.event == "sidecar.asked"}
+    asked = {one["path"]: one for one in bundle.steps() if one.event == Step.SIDECAR_ASKED}
     if not {"/unready", "/ready"} <= set(asked):
         raise Unjudgeable("the sidecar was not made unready, and ready again")
     before = _table(bundle)
@@ -137,15 +132,14 @@ def ready(bundle: Bundle) -> Finding:
         wrong.append(f"READY was {', '.join(shown)}")
     if conditions.get("Ready") != "False":
         wrong.append(f"the pod was Ready={conditions.get('Ready')} with an unready sidecar")
-    return _finding(
-        "see.ready",
+    return held_against(
         wrong,
         f"READY was {', '.join(shown)}, and the pod was not Ready while its sidecar alone was not.",
         "uncounted",
         {"shown": shown},
         [
             *(printed_in(one) for one in (before, unready, after)),
-            Evidence("watch.jsonl", line=version.number, ns=version.ns, text="sidecar not ready"),
+            in_watch(version, "sidecar not ready"),
         ],
     )
 
@@ -176,7 +170,7 @@ def _while_unready(bundle: Bundle, since: int, until: int) -> Line:
         one
         for one in versions(bundle)
         if since < one.ns < until
-        and not _status(one, SIDECAR).get("ready", True)
+        and not _status(one, Container.SIDECAR).get("ready", True)
         and _status(one, bundle.index.app).get("ready")
     ]
     if not found:
@@ -192,15 +186,14 @@ def _status(version: Line, name: str) -> Mapping[str, Any]:
 def metrics(bundle: Bundle) -> Finding:
     """To hold: the kubelet's resource metrics have the sidecar's CPU and the memory that it took,
     and the pod's own memory has it too. To be broken: they have the app, and not that."""
-    require_premise(bundle)
     taken = _taken(bundle)
     found = {(name, who): (value, line) for name, who, value, line in _series(bundle)}
     memory, cpu = "container_memory_working_set_bytes", "container_cpu_usage_seconds_total"
     if (memory, bundle.index.app) not in found:
         raise Unjudgeable("the kubelet's metrics do not know the app either")
-    own = found.get((memory, SIDECAR), (0.0, 0))
+    own = found.get((memory, Container.SIDECAR), (0.0, 0))
     pod = found.get(("pod_memory_working_set_bytes", ""), (0.0, 0))
-    spent = found.get((cpu, SIDECAR), (0.0, 0))
+    spent = found.get((cpu, Container.SIDECAR), (0.0, 0))
     wrong = []
     if not own[1] or not spent[1]:
         wrong.append("the sidecar is not in the kubelet's metrics")
@@ -214,25 +207,23 @@ def metrics(bundle: Bundle) -> Finding:
         "sidecar_cpu_seconds": round(spent[0], 3),
         "taken_mib": taken >> 20,
     }
-    return _finding(
-        "account.metrics",
+    return held_against(
         wrong,
         f"Of {pod[0] / 2**20:.0f} MiB of the pod the kubelet counts {own[0] / 2**20:.0f} MiB for "
         f"the sidecar, which took {taken >> 20} MiB, and {spent[0]:.2f} s of CPU.",
         "uncounted",
         measured,
-        [Evidence(METRICS, line=one[1]) for one in (own, pod, spent) if one[1]]
-        or [Evidence(METRICS, line=found[memory, bundle.index.app][1])],
+        [Evidence(File.METRICS, line=one[1]) for one in (own, pod, spent) if one[1]]
+        or [Evidence(File.METRICS, line=found[memory, bundle.index.app][1])],
     )
 
 
 def naive(bundle: Bundle) -> Finding:
     """see.naive-tools. To hold: an agent that knows a pod's containers from containerStatuses alone
     counts every restart, and the memory that the sidecar took. To be broken: it misses them."""
-    require_premise(bundle)
-    if not bundle.has(NAIVE):
+    if not bundle.has(File.NAIVE):
         raise Unjudgeable("no old agent was asked")
-    told = json.loads(next((text for _, text in bundle.lines(NAIVE)), "{}"))
+    told = json.loads(next((text for _, text in bundle.lines(File.NAIVE)), "{}"))
     names = (bundle.index.app, *bundle.index.sidecars)
     restarts = sum(len(lives(bundle)[name]) - 1 for name in names)
     if restarts < 1:
@@ -256,25 +247,24 @@ def naive(bundle: Bundle) -> Finding:
         "naive_containers": len(told["containers"]),
     }
     starts = [
-        Evidence("runtime.log", life.created.number, text=f"{name} created")
+        Evidence(File.RUNTIME, life.created.number, text=f"{name} created")
         for name in names
         for life in lives(bundle)[name]
         if life.created
     ]
-    return _finding(
-        "see.naive-tools",
+    return held_against(
         wrong,
         f"It counts {told['restarts']} restarts, and {told['memory_bytes'] / 2**20:.0f} MiB.",
         "miscounted",
         measured,
-        [Evidence(NAIVE, line=1), Evidence(METRICS, line=pod[3]), *starts],
+        [Evidence(File.NAIVE, line=1), Evidence(File.METRICS, line=pod[3]), *starts],
     )
 
 
 def _taken(bundle: Bundle) -> int:
     """How much memory the sidecar took, by its own stamp (bytes)."""
-    for line in bundle.stamps("subject", SIDECAR):
-        if line.event == "sidecar.allocate":
+    for line in bundle.stamps(Role.SUBJECT, Container.SIDECAR):
+        if line.event == Stamp.SIDECAR_ALLOCATE:
             return int(line["mebibytes"]) << 20
     raise Unjudgeable("the sidecar took no memory")
 
@@ -282,24 +272,9 @@ def _taken(bundle: Bundle) -> int:
 def _series(bundle: Bundle) -> list[tuple[str, str, float, int]]:
     """The pod's metrics: name, container ("" for the pod's own), value, line."""
     found = []
-    for number, text in bundle.lines(METRICS):
+    for number, text in bundle.lines(File.METRICS):
         match = _SERIES.match(text)
         labels = dict(re.findall(r'(\w+)="([^"]*)"', match[2])) if match else {}
         if match and labels.get("pod") == bundle.index.subject:
             found.append((match[1], labels.get("container", ""), float(match[3]), number))
     return found
-
-
-def _finding(
-    behaviour: str,
-    wrong: Sequence[str],
-    said: str,
-    hazard: str,
-    measured: Mapping[str, Any],
-    evidence: Sequence[Evidence],
-) -> Finding:
-    if wrong:
-        text = "; ".join(wrong)
-        said = f"{text[0].upper()}{text[1:]}."
-        return Finding(behaviour, "broken", said, hazard, measured, evidence)
-    return Finding(behaviour, "holds", said, "", measured, evidence)

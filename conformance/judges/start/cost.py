@@ -6,15 +6,16 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Stamp
 from conformance.evidence.windows import container_statuses
-from conformance.judges.premise import require_premise, versions
+from conformance.judges.ruling import measures
+from conformance.judges.sources import in_watch, versions
 from conformance.judges.start.order import app_begins
-from conformance.model import NS, Evidence, Finding, Value
+from conformance.model import NS, Finding, Value
 
 
 def start(bundle: Bundle) -> Finding:
     """Measured only: how long the app took to be ready, and what of it was its sidecar's doing."""
-    require_premise(bundle)
     scheduled, ready = _scheduled(bundle), _app_ready(bundle)
     app = app_begins(bundle)
     sidecar = _sidecar_ready(bundle)
@@ -24,14 +25,12 @@ def start(bundle: Bundle) -> Finding:
         "scheduled_to_app_begin_seconds": round((app.latest - scheduled.ns) / NS, 3),
         "sidecar_start_seconds": round(sidecar, 3) if sidecar is not None else None,
     }
-    return Finding(
-        "start.cost",
-        "measured",
+    return measures(
         f"From the pod's scheduling to its app's readiness: {took:.2f} s.",
-        measured=measured,
-        evidence=(
-            Evidence("watch.jsonl", line=scheduled.number, ns=scheduled.ns, text="scheduled"),
-            Evidence("watch.jsonl", line=ready.number, ns=ready.ns, text="the app is ready"),
+        measured,
+        (
+            in_watch(scheduled, "scheduled"),
+            in_watch(ready, "the app is ready"),
             *app.evidence,
         ),
     )
@@ -57,5 +56,5 @@ def _sidecar_ready(bundle: Bundle) -> float | None:
     """From the sidecar's creation to its own readiness (s); None when it does not say."""
     name = bundle.index.sidecars[0]
     created = next((one.created for one in lives(bundle)[name] if one.created), None)
-    ready = stamp_events(bundle, name, "sidecar.ready")
+    ready = stamp_events(bundle, name, Stamp.SIDECAR_READY)
     return (ready[0].latest - created.ns) / NS if created and ready else None

@@ -12,14 +12,15 @@ from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.evidence.windows import container_statuses
-from conformance.judges.premise import require_admitted, require_premise, versions
+from conformance.judges.premise import require_admitted
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import at_step, diary_end, in_watch, step, versions
 from conformance.judges.start.order import app_begins
 from conformance.model import NS, Evidence, Finding, Value
 
-SIDECAR, OTHER = "sidecar", "other"
 CRASHING = {SUBJECT_ROLE: "Never", "crash-onfailure": "OnFailure", "crash-always": "Always"}
-BARE, UNHURRIED, EARLY = "bare", "unhurried", "early"
 CRASHES = 2  # one may be chance; from the second on the kubelet backs off
 # An app is stuck, and not late, when it has not begun so long after its sidecar was ready: the
 # probe is sent once a second, and a container is made in one or two.
@@ -55,8 +56,7 @@ def crashing(bundle: Bundle) -> Finding:
 
     To be broken: an app began before that, or never came to it although the sidecar was ready.
     """
-    require_premise(bundle)
-    healed = bundle.step("healed")
+    healed = bundle.step(Step.HEALED)
     if healed is None:
         raise Unjudgeable("the sidecars were never given what they lacked")
     courses = [_course(bundle, role, policy, healed) for role, policy in CRASHING.items()]
@@ -64,26 +64,20 @@ def crashing(bundle: Bundle) -> Finding:
     evidence = [piece for one in courses for piece in one.evidence]
     bad = [one for one in courses if one.outcome != "waited"]
     if not bad:
-        return Finding(
-            "start.crashing-sidecar",
-            "holds",
-            "; ".join(f"{one.policy}: {one.said}" for one in courses) + ".",
-            measured=measured,
-            evidence=evidence,
+        return holds(
+            "; ".join(f"{one.policy}: {one.said}" for one in courses) + ".", measured, evidence
         )
-    return Finding(
-        "start.crashing-sidecar",
-        "broken",
+    return broken(
+        " and ".join(sorted({one.hazard for one in bad})),
         "; ".join(f"{one.policy}: {one.said}" for one in bad) + ".",
-        hazard=" and ".join(sorted({one.hazard for one in bad})),
-        measured=measured,
-        evidence=[piece for one in bad for piece in one.evidence],
+        measured,
+        [piece for one in bad for piece in one.evidence],
     )
 
 
 def _course(bundle: Bundle, role: str, policy: str, healed: Line) -> _Course:
     pattern = bundle.index.cell.pattern
-    spec = require_admitted(bundle, {SIDECAR: pattern, OTHER: pattern}, role)
+    spec = require_admitted(bundle, {Container.SIDECAR: pattern, Container.OTHER: pattern}, role)
     if spec.get("restartPolicy") != policy:
         raise Unjudgeable(f"the pod {role} has not the restartPolicy {policy}")
     crashes = _crashes(bundle, role, healed.ns)
@@ -91,7 +85,7 @@ def _course(bundle: Bundle, role: str, policy: str, healed: Line) -> _Course:
     if not crashes or reason is None:
         raise Unjudgeable(f"{policy}: no crash of the sidecar is on record, or none in its status")
     printed = command(bundle, "get pods")
-    ready = stamp_events(bundle, SIDECAR, "sidecar.ready", role=role)
+    ready = stamp_events(bundle, Container.SIDECAR, Stamp.SIDECAR_READY, role=role)
     began = _begin(bundle, role)
     values: dict[str, Value] = {
         "crashes": len(crashes),
@@ -117,24 +111,24 @@ def _course(bundle: Bundle, role: str, policy: str, healed: Line) -> _Course:
         return _Course(policy, "stuck", said, values, [*evidence, *ready[0].evidence])
     if happens_before(ready[0], began).answer != "yes":
         raise Unjudgeable(f"{policy}: whether app or sidecar came first cannot be told")
-    said = f"after {len(crashes)} crashes ({reason[1]}) the app began, behind a ready sidecar"
+    said = f"after {len(crashes)} crashes ({reason[1]}) the app began, after a ready sidecar"
     return _Course(policy, "waited", said, values, [*evidence, *began.evidence])
 
 
 def _crashes(bundle: Bundle, role: str, until: int) -> list[Evidence]:
     """The crashes that the sidecar's own stamps tell of: its last instruction, with a code."""
-    file = stamps_file(role, SIDECAR)
+    file = stamps_file(role, Container.SIDECAR)
     return [
         Evidence(file, line=line.number, ns=line.ns, text=f"ends with {line['code']}")
-        for line in (bundle.stamps(role, SIDECAR) if bundle.has(file) else ())
-        if line.event == "sidecar.last" and line["code"] and line.ns < until
+        for line in (bundle.stamps(role, Container.SIDECAR) if bundle.has(file) else ())
+        if line.event == Stamp.SIDECAR_LAST and line["code"] and line.ns < until
     ]
 
 
 def _begin(bundle: Bundle, role: str) -> Event | None:
     """The app's begin; None when neither it nor the runtime knows of one."""
     app = bundle.index.app
-    if stamp_events(bundle, app, "app.started", role=role) or any(
+    if stamp_events(bundle, app, Stamp.APP_STARTED, role=role) or any(
         one.created for one in lives(bundle, bundle.pod(role))[app]
     ):
         return app_begins(bundle, role)
@@ -147,38 +141,36 @@ def _told(bundle: Bundle, role: str, until: int) -> Iterator[tuple[Evidence, str
         if line.ns > until:
             return
         for one in container_statuses(line["object"].get("status", {})):
-            if one["name"] != SIDECAR:
+            if one["name"] != Container.SIDECAR:
                 continue
             for state in ("state", "lastState"):
                 ended: Mapping[str, Any] = one.get(state, {}).get("terminated") or {}
                 if ended.get("exitCode"):
                     text = f"{ended.get('reason')}, exit code {ended['exitCode']}"
-                    yield Evidence("watch.jsonl", line=line.number, ns=line.ns, text=text), text
+                    yield in_watch(line, text), text
 
 
 def _watched_until(bundle: Bundle) -> int:
-    return max((line.ns for line in bundle.steps()), default=0)
+    return diary_end(bundle)
 
 
 def unprobed(bundle: Bundle) -> Finding:
     """start.no-probe. To hold: the app waited for a sidecar that has no startup probe. To be
     broken: it began before that sidecar was ready."""
-    spec = _premise(bundle, BARE)
+    spec = _premise(bundle, Role.BARE)
     if "startupProbe" in _container(spec):
         raise Unjudgeable("the sidecar has a startup probe")
-    ready, app = _ready(bundle, BARE), app_begins(bundle, BARE)
+    ready, app = _ready(bundle, Role.BARE), app_begins(bundle, Role.BARE)
     held = happens_before(ready, app)
     measured: dict[str, Value] = {"app_ahead_ms": round((ready.latest - app.latest) / 1e6, 1)}
     if held.answer == "yes":
         said = f"The app began {held.gap_ns / 1e6:.1f} ms after a sidecar without a startup probe."
-        return Finding("start.no-probe", "holds", said, "", measured, held.evidence)
+        return holds(said, measured, held.evidence)
     if held.answer == "no":
-        return Finding(
-            "start.no-probe",
-            "broken",
+        return broken(
+            "wrong-order",
             f"The app began {-held.gap_ns / 1e6:.1f} ms before a sidecar without a startup probe "
             "was ready.",
-            "wrong-order",
             measured,
             held.evidence,
         )
@@ -188,11 +180,11 @@ def unprobed(bundle: Bundle) -> Finding:
 def unhurried(bundle: Bundle) -> Finding:
     """start.probe-period. To hold: the app began soon after its sidecar was ready, although the
     startup probe names no period. To be broken: it was held up for seconds more."""
-    spec = _premise(bundle, UNHURRIED)
+    spec = _premise(bundle, Role.UNHURRIED)
     period = _container(spec).get("startupProbe", {}).get("periodSeconds")
-    ready, app = _ready(bundle, UNHURRIED), app_begins(bundle, UNHURRIED)
+    ready, app = _ready(bundle, Role.UNHURRIED), app_begins(bundle, Role.UNHURRIED)
     least, most = app.earliest - ready.latest, app.latest - ready.earliest
-    (sandbox,) = lives(bundle, bundle.pod(UNHURRIED))[""]
+    (sandbox,) = lives(bundle, bundle.pod(Role.UNHURRIED))[""]
     measured: dict[str, Value] = {
         "period_seconds": period,
         "app_after_readiness_seconds": round(most / NS, 3),
@@ -204,24 +196,24 @@ def unhurried(bundle: Bundle) -> Finding:
     if period != DEFAULT_PERIOD:
         raise Unjudgeable(f"the startup probe names a period: {period} s", evidence=evidence)
     if least > SOON_NS:
-        found = _found_started(bundle, UNHURRIED)
+        found = _found_started(bundle, Role.UNHURRIED)
         if found is not None and found - ready.latest <= SOON_NS:
             raise Unjudgeable(
                 "the probe had passed soon: it was not what the app waited for", evidence=evidence
             )
-        return Finding("start.probe-period", "broken", said, "late", measured, evidence)
+        return broken("late", said, measured, evidence)
     if most > SOON_NS:
         raise Unjudgeable("whether the app came soon cannot be told", evidence=evidence)
     if sandbox.created is None or ready.latest - sandbox.created.ns > READY_WITHIN_NS:
         raise Unjudgeable("the sidecar took so long that a seldom probe may have come in time")
-    return Finding("start.probe-period", "holds", said, "", measured, evidence)
+    return holds(said, measured, evidence)
 
 
 def _found_started(bundle: Bundle, role: str) -> int | None:
     """When the pod's status was first received that says that the sidecar's probe passed (ns)."""
     for line in versions(bundle, role):
         for one in container_statuses(line["object"].get("status", {})):
-            if one["name"] == SIDECAR and one.get("started"):
+            if one["name"] == Container.SIDECAR and one.get("started"):
                 return line.ns
     return None
 
@@ -230,19 +222,22 @@ def deleted_early(bundle: Bundle) -> Finding:
     """start.delete-during-init. To hold: the sidecar that was starting felt the signal and ended by
     it, and the pod was gone, long before the grace period was over. To be broken: it was not told,
     or the pod stayed on."""
-    spec = _premise(bundle, EARLY)
-    require_admitted(bundle, {SIDECAR: "native", OTHER: "native"}, EARLY)
-    asked, gone = _step(bundle, "delete.asked"), _step(bundle, "subject.gone")
-    found = lives(bundle, bundle.pod(EARLY))
-    its = found[SIDECAR]
+    spec = _premise(bundle, Role.EARLY)
+    require_admitted(bundle, {Container.SIDECAR: "native", Container.OTHER: "native"}, Role.EARLY)
+    asked, gone = step(bundle, Step.DELETE_ASKED), step(bundle, Step.SUBJECT_GONE)
+    found = lives(bundle, bundle.pod(Role.EARLY))
+    its = found[Container.SIDECAR]
     if not its or its[0].created is None or its[0].created.ns > asked.ns:
         raise Unjudgeable("the sidecar had not been started when the pod was deleted")
-    if stamp_events(bundle, SIDECAR, "sidecar.ready", role=EARLY) or found[OTHER]:
+    if (
+        stamp_events(bundle, Container.SIDECAR, Stamp.SIDECAR_READY, role=Role.EARLY)
+        or found[Container.OTHER]
+    ):
         raise Unjudgeable("the sidecar was no longer starting when the pod was deleted")
     exited = its[-1].exited
     if exited is None:
         raise Unjudgeable("the end of the deleted pod is not on record")
-    felt = stamp_events(bundle, SIDECAR, "sidecar.sigterm", role=EARLY)
+    felt = stamp_events(bundle, Container.SIDECAR, Stamp.SIDECAR_SIGTERM, role=Role.EARLY)
     took = gone.ns - asked.ns
     grace = int(spec.get("terminationGracePeriodSeconds", 30))
     measured: dict[str, Value] = {
@@ -251,22 +246,20 @@ def deleted_early(bundle: Bundle) -> Finding:
         "exit_code": exited.status,
         "grace_seconds": grace,
     }
-    evidence = [Evidence("runtime.log", exited.number, text=f"exited with {exited.status}")]
+    evidence = [Evidence(File.RUNTIME, exited.number, text=f"exited with {exited.status}")]
     evidence += felt[0].evidence if felt else ()
-    evidence += [Evidence("steps.jsonl", line=one.number, ns=one.ns) for one in (asked, gone)]
+    evidence += [at_step(one) for one in (asked, gone)]
     if felt and not exited.status and took <= grace * NS / 2:
         said = (
             f"The starting sidecar had its signal after {measured['signal_after_seconds']} s, and "
             f"the pod was gone after {took / NS:.1f} s of a grace period of {grace} s."
         )
-        return Finding("start.delete-during-init", "holds", said, "", measured, evidence)
+        return holds(said, measured, evidence)
     said = "was signalled" if felt else "was never signalled"
-    return Finding(
-        "start.delete-during-init",
-        "broken",
+    return broken(
+        "late" if felt else "signal-lost",
         f"The starting sidecar {said}, and the pod was gone only after {took / NS:.1f} s of a "
         f"grace period of {grace} s.",
-        "late" if felt else "signal-lost",
         measured,
         evidence,
     )
@@ -274,8 +267,7 @@ def deleted_early(bundle: Bundle) -> Finding:
 
 def _premise(bundle: Bundle, role: str) -> Mapping[str, Any]:
     """The spec of one of the cell's pods, whose sidecar is of the cell's pattern."""
-    require_premise(bundle)
-    return require_admitted(bundle, {SIDECAR: bundle.index.cell.pattern}, role)
+    return require_admitted(bundle, {Container.SIDECAR: bundle.index.cell.pattern}, role)
 
 
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -283,22 +275,16 @@ def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
         one
         for group in ("initContainers", "containers")
         for one in spec.get(group) or ()
-        if one["name"] == SIDECAR
+        if one["name"] == Container.SIDECAR
     )
     return found
 
 
 def _ready(bundle: Bundle, role: str) -> Event:
-    found = stamp_events(bundle, SIDECAR, "sidecar.ready", role=role)
+    found = stamp_events(bundle, Container.SIDECAR, Stamp.SIDECAR_READY, role=role)
     if not found:
         raise Unjudgeable(
-            "the sidecar never became ready", evidence=(Evidence(stamps_file(role, SIDECAR)),)
+            "the sidecar never became ready",
+            evidence=(Evidence(stamps_file(role, Container.SIDECAR)),),
         )
     return found[0]
-
-
-def _step(bundle: Bundle, name: str) -> Line:
-    found = bundle.step(name)
-    if found is None:
-        raise Unjudgeable(f"steps.jsonl has no {name}")
-    return found

@@ -9,8 +9,9 @@ from conformance.evidence.parse import Line
 from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds
 from conformance.model import Evidence, Finding, Measured, Window
 
 # The first request is the app's first act: Python needs some 10 ms from its first instruction to
@@ -28,31 +29,26 @@ def order(bundle: Bundle) -> Finding:
     To hold: the 200 that opened the gate is in the capture before the app's task was even created.
     To be broken: the app's own first stamp comes before that, or before Envoy was started at all.
     """
-    require_premise(bundle)
     probe, watched = first_success(bundle)
     app = app_begins(bundle)
     if probe is not None:
         held = happens_before(probe, app)
         if held.answer == "yes":
-            return Finding(
-                "start.order",
-                "holds",
+            return holds(
                 f"The app was created {held.gap_ns / 1e6:.1f} ms after the startup probe's 200.",
-                measured={"smallest_ordered_gap_ms": held.gap_ns / 1e6, "sources": _SOURCES},
-                evidence=held.evidence,
+                {"smallest_ordered_gap_ms": held.gap_ns / 1e6, "sources": _SOURCES},
+                held.evidence,
             )
     not_before = _not_ready_before(bundle, probe, watched, app)
     if not_before is not None:
         early = happens_before(app, not_before)
         if early.answer == "yes":
-            return Finding(
-                "start.order",
-                "broken",
+            return broken(
+                "wrong-order",
                 f"The app's first instruction came {early.gap_ns / 1e6:.1f} ms before "
                 f"{not_before.name}.",
-                hazard="wrong-order",
-                measured={"app_ahead_ms": early.gap_ns / 1e6, "sources": _SOURCES},
-                evidence=early.evidence,
+                {"app_ahead_ms": early.gap_ns / 1e6, "sources": _SOURCES},
+                early.evidence,
             )
     if probe is None:
         raise Unjudgeable("no successful startup probe is in the capture", evidence=app.evidence)
@@ -73,14 +69,11 @@ def app_begins(bundle: Bundle, role: str = SUBJECT_ROLE) -> Event:
     created = [
         event for life in lives(bundle, bundle.pod(role))[name] if (event := life.created_event)
     ]
-    started = stamp_events(bundle, name, "app.started", role=role)
+    started = stamp_events(bundle, name, Stamp.APP_STARTED, role=role)
     if not created:
         raise Unjudgeable(f"no /tasks/create of {name} is in runtime.log")
     if not started:
-        raise Unjudgeable(
-            "the app never started",
-            evidence=(Evidence(stamps_file(role, name)),),
-        )
+        raise Unjudgeable("the app never started", evidence=(Evidence(stamps_file(role, name)),))
     if len(started) > len(created):
         raise Unjudgeable(
             f"the app started {len(started)} times, and runtime.log knows {len(created)} of them"
@@ -106,7 +99,7 @@ def _not_ready_before(
     found = [
         Event(f"{container} was started", one.earliest, one.latest, one.evidence)
         for container in bundle.index.sidecars
-        for one in stamp_events(bundle, container, "sidecar.exec")[:1]
+        for one in stamp_events(bundle, container, Stamp.SIDECAR_EXEC)[:1]
     ]
     if probe is not None:
         before = Window("before the probe", _sidecar_created_ns(bundle), probe.earliest)
@@ -129,7 +122,6 @@ def _sidecar_created_ns(bundle: Bundle) -> int:
 
 def first_request(bundle: Bundle) -> Finding:
     """A request that the app sends as its very first act succeeds."""
-    require_premise(bundle)
     first = _first(bundle)
     late = _late_ns(bundle, first)
     measured: Measured = {
@@ -140,26 +132,24 @@ def first_request(bundle: Bundle) -> Finding:
         "requests": 1,
     }
     if first.outcome == OK and not first.bypassed:
-        answered = served(bundle, "peer", "app", ("first",)).get(first.token)
+        answered = served(bundle, Role.PEER, Container.APP, (Kind.FIRST,)).get(first.token)
         if answered is None:
             raise Unjudgeable(
                 f"{first.token} was answered, and the peer never served it",
-                evidence=(first.evidence,),
-                measured=measured,
+                measured,
+                (first.evidence,),
             )
-        return Finding(
-            "start.first-request",
-            "holds",
+        return holds(
             f"The app's first request, {late / 1e6:.1f} ms after its first instruction, was "
             "answered rightly.",
-            measured=measured,
-            evidence=(first.evidence, _served(answered.begin)),
+            measured,
+            (first.evidence, _served(answered.begin)),
         )
-    if first.outcome == UNENDED and not stamp_events(bundle, bundle.index.app, "app.last"):
+    if first.outcome == UNENDED and not stamp_events(bundle, bundle.index.app, Stamp.APP_LAST):
         raise Unjudgeable(
             f"{first.token} was begun, and neither its end nor the app's is recorded",
-            evidence=(first.evidence,),
-            measured=measured,
+            measured,
+            (first.evidence,),
         )
     if first.outcome != OK:
         blamable([first], by_both(bundle), measured)
@@ -169,25 +159,25 @@ def first_request(bundle: Bundle) -> Finding:
         if ready is not None and first.begin_ns > ready.latest:
             hazard = BEHIND
     said = "answered past the sidecar" if first.outcome == OK else first.outcome
-    return Finding(
-        "start.first-request",
-        "broken",
+    return broken(
+        hazard,
         f"The app's first request, {late / 1e6:.1f} ms after its first instruction, was {said}"
         f"{f' ({first.detail})' if first.detail else ''}.",
-        hazard=hazard,
-        measured=measured,
-        evidence=(first.evidence,),
+        measured,
+        (first.evidence,),
     )
 
 
 def _served(line: Line) -> Evidence:
     text = f"the peer served {line['token']}"
-    return Evidence(stamps_file("peer", "app"), line.number, ns=line.ns, text=text)
+    return Evidence(stamps_file(Role.PEER, Container.APP), line.number, ns=line.ns, text=text)
 
 
 def _first(bundle: Bundle) -> Attempt:
     """The first request of the app's first run."""
-    found = [one for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app) if one.kind == "first"]
+    found = [
+        one for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app) if one.kind == Kind.FIRST
+    ]
     if not found:
         raise Unjudgeable("the app never sent its first request")
     return min(found, key=lambda one: one.begin_ns)
@@ -195,7 +185,7 @@ def _first(bundle: Bundle) -> Attempt:
 
 def _late_ns(bundle: Bundle, first: Attempt) -> int:
     """How long after the app's first instruction its first request began (ns)."""
-    started = stamp_events(bundle, bundle.index.app, "app.started")
+    started = stamp_events(bundle, bundle.index.app, Stamp.APP_STARTED)
     if not started:
         raise Unjudgeable("the app never said that it started")
     late = first.begin_ns - min(one.latest for one in started)

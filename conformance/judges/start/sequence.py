@@ -10,13 +10,13 @@ from conformance.evidence.parse import Line
 from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.judges.ordering import MIN_DRAIN_NS, ended, told
-from conformance.judges.premise import require_admitted, require_premise
+from conformance.judges.premise import require_admitted
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import step
 from conformance.judges.start.order import app_begins
 from conformance.model import NEVER, NS, Evidence, Finding, Measured
-
-MIXED = "mixed"
-NATIVE, CLASSIC = "sidecar", "second"  # the two sidecars of the mixed pod
 
 
 def start(bundle: Bundle) -> Finding:
@@ -25,14 +25,12 @@ def start(bundle: Bundle) -> Finding:
 
     To be broken: one began before that.
     """
-    require_premise(bundle)
     order = _order(bundle)
     pairs = [
         happens_before(_passed(bundle, one["name"], one["port"]), _begins(bundle, next_["name"]))
         for one, next_ in pairwise(order["containers"])
     ]
     return _finding(
-        "start.sequence",
         pairs,
         f"{len(order['containers'])} containers began in their order, each after the one before "
         "it had passed",
@@ -40,22 +38,20 @@ def start(bundle: Bundle) -> Finding:
 
 
 def stop(bundle: Bundle) -> Finding:
-    """To hold: each sidecar was signalled only after what stands behind it in the order had ended,
+    """To hold: each sidecar was signalled only after what stands after it in the order had ended,
     and that had taken its time. To be broken: one has its signal, or is gone, before."""
-    require_premise(bundle)
     order = _order(bundle)
     sidecars = [one["name"] for one in order["containers"] if one["port"]]
     names = [*sidecars, order["containers"][-1]["name"]]
-    found, deleted = lives(bundle), _deleted_ns(bundle)
+    found, deleted = lives(bundle), step(bundle, Step.DELETE_ASKED).ns
     pairs = [
         happens_before(_ended(bundle, found[later]), told(bundle, found[one], deleted))
         for one, later in pairwise(names)
     ]
     finding = _finding(
-        "stop.reverse-order",
         pairs,
         f"{len(sidecars)} sidecars were signalled in reverse order, each after the end of what "
-        "stands behind it",
+        "stands after it",
     )
     if finding.observed == "holds":
         for name in names[1:]:
@@ -67,20 +63,21 @@ def mixed(bundle: Bundle) -> Finding:
     """To hold: the native sidecar is ready before both other containers begin, and is signalled
     after both have ended, while the classic one neither keeps the app from starting nor is kept
     for it. To be broken: the native one lost its place, or the classic one has one."""
-    require_premise(bundle)
-    require_admitted(bundle, {NATIVE: "native", CLASSIC: "classic"}, MIXED)
-    found, deleted = lives(bundle, bundle.pod(MIXED)), _deleted_ns(bundle)
-    app, app_ended = app_begins(bundle, MIXED), _ended(bundle, found[bundle.index.app], MIXED)
-    ready = _ready(bundle, NATIVE, MIXED)
-    end = told(bundle, found[NATIVE], deleted, MIXED)
+    require_admitted(bundle, {Container.SIDECAR: "native", Container.SECOND: "classic"}, Role.MIXED)
+    found, deleted = lives(bundle, bundle.pod(Role.MIXED)), step(bundle, Step.DELETE_ASKED).ns
+    app, app_ended = (
+        app_begins(bundle, Role.MIXED),
+        _ended(bundle, found[bundle.index.app], Role.MIXED),
+    )
+    ready = _ready(bundle, Container.SIDECAR, Role.MIXED)
+    end = told(bundle, found[Container.SIDECAR], deleted, Role.MIXED)
     place = [
         happens_before(ready, app),
-        happens_before(ready, _begins(bundle, CLASSIC, MIXED)),
+        happens_before(ready, _begins(bundle, Container.SECOND, Role.MIXED)),
         happens_before(app_ended, end),
-        happens_before(_ended(bundle, found[CLASSIC], MIXED), end),
+        happens_before(_ended(bundle, found[Container.SECOND], Role.MIXED), end),
     ]
     finding = _finding(
-        "mixed.order",
         place,
         "The native sidecar was ready before the app and the classic sidecar began, and signalled "
         "after both had ended",
@@ -89,28 +86,26 @@ def mixed(bundle: Bundle) -> Finding:
         return finding
     _require_time(found[bundle.index.app], deleted)
     free = [
-        happens_before(app, _ready(bundle, CLASSIC, MIXED)),
-        happens_before(told(bundle, found[CLASSIC], deleted, MIXED), app_ended),
+        happens_before(app, _ready(bundle, Container.SECOND, Role.MIXED)),
+        happens_before(told(bundle, found[Container.SECOND], deleted, Role.MIXED), app_ended),
     ]
-    kept = [one for one in free if one.answer == "no"]
-    if kept:
-        return _broken("mixed.order", kept, "ordered")
+    ordered = [one for one in free if one.answer == "no"]
+    if ordered:
+        return _broken(ordered, "ordered")
     if any(one.answer != "yes" for one in free):
         raise Unjudgeable("whether the classic sidecar has a place in the order cannot be told")
-    return Finding(
-        "mixed.order",
-        "holds",
+    return holds(
         f"{finding.reason[:-1]}; the classic one became ready {free[0].gap_ns / 1e6:.0f} ms after "
         f"the app began, and was signalled {free[1].gap_ns / 1e6:.0f} ms before it ended.",
-        measured=finding.measured,
-        evidence=(*finding.evidence, *(piece for one in free for piece in one.evidence)),
+        finding.measured,
+        (*finding.evidence, *(piece for one in free for piece in one.evidence)),
     )
 
 
-def _finding(behaviour: str, pairs: Sequence[Order], said: str) -> Finding:
+def _finding(pairs: Sequence[Order], said: str) -> Finding:
     wrong = [one for one in pairs if one.answer == "no"]
     if wrong:
-        return _broken(behaviour, wrong, "wrong-order")
+        return _broken(wrong, "wrong-order")
     unclear = [one for one in pairs if one.answer == "cannot tell"]
     if unclear:
         raise Unjudgeable(
@@ -119,26 +114,22 @@ def _finding(behaviour: str, pairs: Sequence[Order], said: str) -> Finding:
             evidence=unclear[0].evidence,
         )
     nearest = min(pairs, key=lambda one: one.gap_ns)
-    return Finding(
-        behaviour,
-        "holds",
+    return holds(
         f"{said}; the nearest were {nearest.gap_ns / 1e6:.1f} ms apart.",
-        measured=_measured(pairs),
-        evidence=tuple(piece for one in pairs for piece in one.evidence),
+        _measured(pairs),
+        tuple(piece for one in pairs for piece in one.evidence),
     )
 
 
-def _broken(behaviour: str, wrong: Sequence[Order], hazard: str) -> Finding:
+def _broken(wrong: Sequence[Order], hazard: str) -> Finding:
     # As in stop.order: a sidecar that crashed is gone, and was not told to end out of its order.
     told_ = [one for one in wrong if not one.second.name.endswith("own exit")]
     worst = min(told_ or wrong, key=lambda one: one.gap_ns)
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        hazard if told_ else "sidecar-gone",
         f"{worst.second.name} came {-worst.gap_ns / 1e6:.1f} ms before {worst.first.name}.",
-        hazard=hazard if told_ else "sidecar-gone",
-        measured=_measured(wrong),
-        evidence=worst.evidence,
+        _measured(wrong),
+        worst.evidence,
     )
 
 
@@ -151,7 +142,7 @@ def _measured(pairs: Sequence[Order]) -> Measured:
 
 
 def _order(bundle: Bundle) -> Line:
-    order = bundle.step("order")
+    order = bundle.step(Step.ORDER)
     if order is None:
         raise Unjudgeable("steps.jsonl does not say which order was meant")
     sidecars = [one["name"] for one in order["containers"] if one["port"]]
@@ -162,7 +153,7 @@ def _order(bundle: Bundle) -> Line:
 def _begins(bundle: Bundle, name: str, role: str = SUBJECT_ROLE) -> Event:
     """A container's first instruction, of its first run."""
     first = _lives(lives(bundle, bundle.pod(role))[name], name)[0].created_event
-    stamps = stamp_events(bundle, name, "app.started", "sidecar.started", role=role)
+    stamps = stamp_events(bundle, name, Stamp.APP_STARTED, Stamp.SIDECAR_STARTED, role=role)
     if first is None or not stamps:
         raise Unjudgeable(f"the begin of {name} is not recorded")
     latest = min(one.latest for one in stamps)
@@ -184,7 +175,7 @@ def _passed(bundle: Bundle, name: str, port: int | None) -> Event:
 
 
 def _ready(bundle: Bundle, name: str, role: str = SUBJECT_ROLE) -> Event:
-    found = stamp_events(bundle, name, "sidecar.ready", role=role)
+    found = stamp_events(bundle, name, Stamp.SIDECAR_READY, role=role)
     if not found:
         raise Unjudgeable(f"{name} never became ready")
     return Event(f"the readiness of {name}", found[0].earliest, found[0].latest, found[0].evidence)
@@ -200,13 +191,6 @@ def _lives(its: Sequence[Life], name: str) -> Sequence[Life]:
     return its
 
 
-def _deleted_ns(bundle: Bundle) -> int:
-    deleted = bundle.step("delete.asked")
-    if deleted is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
-    return deleted.ns
-
-
 def _require_time(its: Sequence[Life], deleted_ns: int) -> None:
     """An order says something only if what was waited for took its time to end."""
     life = its[-1]
@@ -216,5 +200,5 @@ def _require_time(its: Sequence[Life], deleted_ns: int) -> None:
         raise Unjudgeable(
             f"{life.name} ended within {MIN_DRAIN_NS / NS:.0f} s of its signal, or had none: what "
             "was signalled after it may have been so by chance",
-            evidence=(Evidence("runtime.log", life.exited.number),) if life.exited else (),
+            evidence=(Evidence(File.RUNTIME, life.exited.number),) if life.exited else (),
         )

@@ -9,15 +9,14 @@ from conformance.evidence.attempts import OK, Attempt, attempts, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.deletion import TOLD, Departure, departure
+from conformance.evidence.vocabulary import Role, Stamp
+from conformance.judges.deletion import Deletion, deletion_of
 from conformance.judges.lateness import TIMED_OUT, crowded, sent_by
 from conformance.judges.ordering import BESIDE, from_sidecars_end
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds, lines_of
 from conformance.model import NS, Evidence, Finding, Value
 
-_BEHAVIOUR = "stop.endpoints"
 SERVICES = {"quick": "subject", "late": "late"}  # kind of request → the Service that it goes to
-STANDBY = "standby"
 # The app stops to accept when its drain is over: a request that begins so shortly before may come
 # too late, whatever became of the endpoints.
 MARGIN_NS = NS // 2
@@ -49,22 +48,21 @@ def left_first(bundle: Bundle) -> Finding:
     """To hold: every new request through either Service was answered while the app drained, and
     by its end the pod had left both. To be broken: some were lost meanwhile, or timed out although
     the machine had time."""
-    require_premise(bundle)
-    going = departure(bundle, SUBJECT_ROLE)
-    told = stamp_events(bundle, bundle.index.app, "app.sigterm")
+    deletion = deletion_of(bundle, SUBJECT_ROLE)
+    told = stamp_events(bundle, bundle.index.app, Stamp.APP_SIGTERM)
     if not told:
         raise Unjudgeable("the app never said that it got SIGTERM")
     end = min(
         told[0].latest + round(bundle.index.app_drain_seconds * NS),
-        going.exited(bundle.index.app),
+        deletion.exited(bundle.index.app),
     )
-    ways = [_way(going, kind, end - MARGIN_NS) for kind in SERVICES]
+    ways = [_way(deletion, kind, end - MARGIN_NS) for kind in SERVICES]
     measured: dict[str, Value | Mapping[str, Value]] = {
         "drain_seconds": round((end - told[0].latest) / NS, 3),
         "requests": {one.kind: len(one.tried) for one in ways},
         "lost": {one.kind: len(one.lost) for one in ways},
         "left_after_seconds": {
-            one.kind: round((one.last_ns - going.asked.ns) / NS, 3) for one in ways
+            one.kind: round((one.last_ns - deletion.asked.ns) / NS, 3) for one in ways
         },
     }
     lost = [one for way in ways for one in way.lost]
@@ -72,37 +70,33 @@ def left_first(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             f"{len(lost)} requests were lost only after the app had stopped to accept: they came "
             "too late",
-            measured=measured,
-            evidence=[one.evidence for one in lost[:TOLD]],
+            measured,
+            lines_of(lost),
         )
     if lost:
         to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
         measured["lost_from_the_sidecars_end"] = to_its_end
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            "lost-request" if to_its_end else BESIDE,
             f"{len(lost)} of {sum(len(one.tried) for one in ways)} new requests through the "
             "Services were lost while the app of a pod behind them drained.",
-            hazard="lost-request" if to_its_end else BESIDE,
-            measured=measured,
-            evidence=[going.asked_evidence, *(one.evidence for one in lost[:TOLD])],
+            measured,
+            [deletion.asked_evidence, *lines_of(lost)],
         )
     slow = [one for way in ways for one in way.tried if _timed_out(one)]
-    if slow and crowded(sent_by(bundle, "peer", SUBJECT_ROLE, STANDBY)):
+    if slow and crowded(sent_by(bundle, Role.PEER, SUBJECT_ROLE, Role.STANDBY)):
         raise Unjudgeable(
             f"{len(slow)} requests timed out: a machine that is too slow, and not a refusal",
-            measured=measured,
-            evidence=[one.evidence for one in slow[:TOLD]],
+            measured,
+            lines_of(slow),
         )
     if slow:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            TIMED_OUT,
             f"{len(slow)} new requests through the Services timed out while the app of a pod "
             "behind them drained, and others were answered at once.",
-            hazard=TIMED_OUT,
-            measured=measured,
-            evidence=[going.asked_evidence, *(one.evidence for one in slow[:TOLD])],
+            measured,
+            [deletion.asked_evidence, *lines_of(slow)],
         )
     for way in ways:
         if way.after < LEFT:
@@ -110,43 +104,41 @@ def left_first(bundle: Bundle) -> Finding:
                 f"whether the pod had left the Service {SERVICES[way.kind]} when its drain was "
                 f"over cannot be told: {way.after} requests came after the last that reached it, "
                 f"and {LEFT} are needed",
-                measured=measured,
+                measured,
             )
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    left = [_seconds(one, deletion) for one in ways]
+    return holds(
         f"All {sum(len(one.tried) for one in ways)} new requests were answered while the app "
-        f"drained; the pod left its Service within "
-        f"{_seconds(ways[0], going):.1f} s, and the late one within {_seconds(ways[1], going):.1f} "
-        "s.",
-        measured=measured,
-        evidence=[going.asked_evidence, *_ends(ways)],
+        f"drained; the pod left its Service within {left[0]:.1f} s, and the late one within "
+        f"{left[1]:.1f} s.",
+        measured,
+        [deletion.asked_evidence, *_ends(ways)],
     )
 
 
-def _way(going: Departure, kind: str, until: int) -> _Way:
-    bundle = going.bundle
+def _way(deletion: Deletion, kind: str, until: int) -> _Way:
+    bundle = deletion.bundle
     app = bundle.index.app
     sent = sorted(
-        (one for one in attempts(bundle, "peer", app) if one.kind == kind),
+        (one for one in attempts(bundle, Role.PEER, app) if one.kind == kind),
         key=lambda one: one.begin_ns,
     )
     by_subject = served(bundle, SUBJECT_ROLE, app, [kind])
-    by_standby = served(bundle, STANDBY, app, [kind])
-    before = [one for one in sent if one.begin_ns < going.asked.ns][-CONTROL:]
+    by_standby = served(bundle, Role.STANDBY, app, [kind])
+    before = [one for one in sent if one.begin_ns < deletion.asked.ns][-CONTROL:]
     failed = [one for one in before if one.outcome != OK]
     if failed:
         raise Unjudgeable(
             f"{len(failed)} of the last {len(before)} requests through the Service "
             f"{SERVICES[kind]} had failed before anything was deleted",
-            evidence=[one.evidence for one in failed],
+            evidence=lines_of(failed),
         )
-    for name, reached in ((SUBJECT_ROLE, by_subject), (STANDBY, by_standby)):
+    for name, reached in ((SUBJECT_ROLE, by_subject), (Role.STANDBY, by_standby)):
         if not any(one.token in reached for one in before):
             raise Unjudgeable(
                 f"{name} served nothing of the Service {SERVICES[kind]} before the deletion"
             )
-    tried = [one for one in sent if going.asked.ns <= one.begin_ns <= until]
+    tried = [one for one in sent if deletion.asked.ns <= one.begin_ns <= until]
     unknown = [
         one
         for one in tried
@@ -155,10 +147,10 @@ def _way(going: Departure, kind: str, until: int) -> _Way:
     if unknown:
         raise Unjudgeable(
             f"{len(unknown)} requests were answered, and neither pod served them",
-            evidence=[one.evidence for one in unknown[:TOLD]],
+            evidence=lines_of(unknown),
         )
     last = max(one.begin.ns for one in by_subject.values())
-    return _Way(kind, tried, max(last, going.asked.ns))
+    return _Way(kind, tried, max(last, deletion.asked.ns))
 
 
 def _timed_out(one: Attempt) -> bool:
@@ -166,8 +158,8 @@ def _timed_out(one: Attempt) -> bool:
     return one.outcome == "timeout" or "timeout" in one.detail
 
 
-def _seconds(way: _Way, going: Departure) -> float:
-    return (way.last_ns - going.asked.ns) / NS
+def _seconds(way: _Way, deletion: Deletion) -> float:
+    return (way.last_ns - deletion.asked.ns) / NS
 
 
 def _ends(ways: Sequence[_Way]) -> list[Evidence]:

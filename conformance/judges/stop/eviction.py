@@ -5,16 +5,16 @@ from __future__ import annotations
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.deletion import Departure, departure, removed
+from conformance.evidence.vocabulary import File, Role, Stamp
+from conformance.judges.deletion import Deletion, deletion_of, removed
 from conformance.judges.ordering import ended, require_meaning, told
-from conformance.judges.premise import require_premise, versions
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import versions
 from conformance.model import NS, Evidence, Finding, Value
 
-_BEHAVIOUR = "stop.eviction"
-HURRIED, PREEMPTED = "hurried", "preempted"
 # By scenario: the pods whose time is enough, in words.
 _IN_WORDS = {
-    "eviction": {SUBJECT_ROLE: "an evicted", PREEMPTED: "a preempted"},
+    "eviction": {SUBJECT_ROLE: "an evicted", Role.PREEMPTED: "a preempted"},
     "drain": {SUBJECT_ROLE: "a drained"},
 }
 
@@ -25,7 +25,6 @@ def keeps_order(bundle: Bundle) -> Finding:
 
     To be broken: in any of them it was told to end too early.
     """
-    require_premise(bundle)
     measured: dict[str, Value] = {}
     evidence: list[Evidence] = []
     unclear: list[str] = []
@@ -36,25 +35,25 @@ def keeps_order(bundle: Bundle) -> Finding:
         evidence.append(_drained(bundle))
         measured["refused_by_the_budget"], measured["one_at_a_time"] = _budget(bundle)
     for role, words in enough.items():
-        going = departure(bundle, role)
-        answer, gap, seen = going.order()
+        deletion = deletion_of(bundle, role)
+        answer, gap, seen = deletion.order()
         measured[f"{role}_gap_ms"] = round(gap / 1e6, 1)
-        evidence += [going.asked_evidence, *seen]
+        evidence += [deletion.asked_evidence, *seen]
         if answer == "no":
             return _broken(
                 f"In {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
                 "before the app's end.",
                 measured,
                 evidence,
-                going.disorder(),
+                deletion.disorder(),
             )
         if answer != "yes":
             unclear.append(f"which came first in {words} pod cannot be told")
         else:
-            require_meaning(bundle, going.lives, going.asked, role)
-    hurried = departure(bundle, HURRIED)
+            require_meaning(bundle, deletion.lives, deletion.asked, role)
+    hurried = deletion_of(bundle, Role.HURRIED)
     app, sidecar = (
-        told(bundle, hurried.lives[name], hurried.asked.ns, HURRIED)
+        told(bundle, hurried.lives[name], hurried.asked.ns, Role.HURRIED)
         for name in (bundle.index.app, bundle.index.sidecars[0])
     )
     # Measured from the app's own signal: a kubelet may come late to both.
@@ -62,7 +61,7 @@ def keeps_order(bundle: Bundle) -> Finding:
     measured["hurried_grace_seconds"] = hurried.grace_ns / NS
     measured["hurried_signal_after_seconds"] = round(apart / NS, 3)
     evidence += [hurried.asked_evidence, *app.evidence, *sidecar.evidence]
-    over = ended(bundle, hurried.last(bundle.index.app), HURRIED)
+    over = ended(bundle, hurried.last(bundle.index.app), Role.HURRIED)
     if (
         sidecar.latest - app.earliest < hurried.grace_ns / 2
         and happens_before(over, sidecar).answer != "yes"
@@ -77,11 +76,9 @@ def keeps_order(bundle: Bundle) -> Finding:
     if sidecar.earliest - app.latest < hurried.grace_ns / 2:
         unclear.append("how long after the app the hurried pod's sidecar was told cannot be told")
     if unclear:
-        raise Unjudgeable("; ".join(unclear), measured=measured, evidence=evidence)
+        raise Unjudgeable("; ".join(unclear), measured, evidence)
     _require_hurry(hurried)
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         "The sidecar was told to end "
         + ", ".join(
             f"{measured[f'{role}_gap_ms']} ms after the app's end in {words} pod"
@@ -89,8 +86,8 @@ def keeps_order(bundle: Bundle) -> Finding:
         )
         + f", and when {measured['hurried_grace_seconds']:.0f} s of grace were too short, "
         f"{measured['hurried_signal_after_seconds']} s after the app's signal.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -99,14 +96,16 @@ def _drained(bundle: Bundle) -> Evidence:
     for line in bundle.commands():
         if line["command"].startswith("kubectl drain "):
             lacking = [
-                role for role in (SUBJECT_ROLE, HURRIED) if f"pod/{role} evicted" not in line["out"]
+                role
+                for role in (SUBJECT_ROLE, Role.HURRIED)
+                if f"pod/{role} evicted" not in line["out"]
             ]
             if lacking or line["code"] != 0:
                 raise Unjudgeable(
                     f"kubectl drain ended with {line['code']}, and evicted no "
                     f"{' and no '.join(lacking) or 'more'}: {line['err'][-200:]}"
                 )
-            return Evidence("commands.jsonl", line.number, ns=line.ns, text="kubectl drain")
+            return Evidence(File.COMMANDS, line.number, ns=line.ns, text="kubectl drain")
     raise Unjudgeable("nobody ran kubectl drain")
 
 
@@ -118,8 +117,8 @@ def _budget(bundle: Bundle) -> tuple[int, bool]:
         for line in bundle.commands()
         if line["command"].startswith("kubectl drain ")
     )
-    told = [_told(bundle, role) for role in (SUBJECT_ROLE, HURRIED)]
-    gone = [removed(bundle, role).ns for role in (SUBJECT_ROLE, HURRIED)]
+    told = [_told(bundle, role) for role in (SUBJECT_ROLE, Role.HURRIED)]
+    gone = [removed(bundle, role).ns for role in (SUBJECT_ROLE, Role.HURRIED)]
     return refused, min(gone) <= max(told)
 
 
@@ -131,10 +130,10 @@ def _told(bundle: Bundle, role: str) -> int:
     raise Unjudgeable(f"the watch never told that {role} was to go")
 
 
-def _require_hurry(hurried: Departure) -> None:
+def _require_hurry(hurried: Deletion) -> None:
     """The app must have wanted to go on: one that ends by itself would have ended in order."""
     app = hurried.bundle.index.app
-    if stamp_events(hurried.bundle, app, "app.last", role=HURRIED):
+    if stamp_events(hurried.bundle, app, Stamp.APP_LAST, role=Role.HURRIED):
         raise Unjudgeable("the hurried pod's app had ended by itself: it was in no hurry")
     hurried.exited(app)
 
@@ -145,4 +144,4 @@ def _broken(
     evidence: list[Evidence],
     hazard: str = "wrong-order",
 ) -> Finding:
-    return Finding(_BEHAVIOUR, "broken", why, hazard=hazard, measured=measured, evidence=evidence)
+    return broken(hazard, why, measured, evidence)

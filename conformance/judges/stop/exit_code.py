@@ -9,11 +9,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life, lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges.premise import require_premise
+from conformance.evidence.vocabulary import Container
+from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import in_watch
 from conformance.model import Evidence, Finding, Measured
 
-_BEHAVIOUR = "stop.exit-code"
-SECOND = "second"
 # Why a Job has failed whose pod has (pkg/controller/job/job_controller.go): not for its deadline.
 _SPENT = ("BackoffLimitExceeded",)
 
@@ -21,9 +21,9 @@ _SPENT = ("BackoffLimitExceeded",)
 def exit_code(bundle: Bundle) -> Finding:
     """To hold: the main exited with 0, each sidecar with another code, and the Job is Complete,
     its pod Succeeded. To be broken: the Job has failed for nothing but its sidecars' codes."""
-    require_premise(bundle)
     app, *sidecars = (
-        _ended(bundle, name) for name in (bundle.index.app, *bundle.index.sidecars, SECOND)
+        _ended(bundle, name)
+        for name in (bundle.index.app, *bundle.index.sidecars, Container.SECOND)
     )
     codes = {life.name: _code(life) for life in (app, *sidecars)}
     job = _finished(bundle)
@@ -33,43 +33,35 @@ def exit_code(bundle: Bundle) -> Finding:
     if codes[app.name] != 0 or not all(codes[life.name] for life in sidecars):
         raise Unjudgeable(
             f"the main was to exit with 0, and each sidecar with another code: {codes}",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
     said = ", ".join(f"{life.name} {codes[life.name]}" for life in sidecars)
     if _condition(job) == "Complete" and phase == "Succeeded":
-        return Finding(
-            _BEHAVIOUR,
-            "holds",
+        return holds(
             f"The Job is Complete and its pod Succeeded, with sidecars that ended badly ({said}).",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
     if phase != "Failed":
         raise Unjudgeable(
             f"the Job is {_condition(job)} and its pod was last seen as {phase}: no exit code did "
             "that",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
     if said_why := pod["object"]["status"].get("reason"):
         raise Unjudgeable(
-            f"the pod failed by {said_why}, and not by an exit code",
-            measured=measured,
-            evidence=evidence,
+            f"the pod failed by {said_why}, and not by an exit code", measured, evidence
         )
     if _condition(job) == "Failed" and _why(job) not in _SPENT:
-        raise Unjudgeable(
-            f"the Job failed for another reason: {_why(job)}", measured=measured, evidence=evidence
-        )
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+        raise Unjudgeable(f"the Job failed for another reason: {_why(job)}", measured, evidence)
+    return broken(
+        "job-failed",
         f"The Job is {_condition(job)} and its pod {phase} although the main exited with 0: its "
         f"sidecars ended badly ({said}).",
-        hazard="job-failed",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
@@ -126,4 +118,4 @@ def _phase(bundle: Bundle) -> tuple[str, Line]:
 def _seen(line: Line) -> Evidence:
     status = line["object"].get("status") or {}
     text = f"{line['kind']} {status.get('phase') or _condition(line)}"
-    return Evidence("watch.jsonl", line=line.number, ns=line.ns, text=text)
+    return in_watch(line, text)

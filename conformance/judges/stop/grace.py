@@ -10,21 +10,20 @@ from collections.abc import Sequence
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, File, Role, Stamp
 from conformance.judges.deletion import (
     MIN_DRAINED,
-    TOLD,
-    Departure,
+    Deletion,
     carries_traffic,
-    departure,
+    deletion_of,
     removed,
 )
 from conformance.judges.lateness import hazard_of
 from conformance.judges.ordering import ended, told
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds, lines_of
+from conformance.judges.sources import in_watch
 from conformance.model import NS, Evidence, Finding, Measured, Value
 
-SECOND = "second"  # the plain sidecar behind the one under test
-HEALED, PROMPT = "healed", "prompt"  # the pods with grace enough, and in no need of it
 KILLED = 137  # 128 + SIGKILL
 # What the kubelet leaves to a container when nothing is left of the grace period.
 LAST_NS = 2 * NS  # pkg/kubelet/kuberuntime/kuberuntime_manager.go, minimumGracePeriodInSeconds
@@ -53,12 +52,11 @@ def short_grace(bundle: Bundle) -> Finding:
     """To hold: the app was signalled while its hook still ran, all sidecars at the same moment, and
     what was left was killed 2 s later; the same pod with a longer period ends in order and loses
     nothing."""
-    require_premise(bundle)
-    short, healed = departure(bundle, SUBJECT_ROLE), departure(bundle, HEALED)
+    short, healed = deletion_of(bundle, SUBJECT_ROLE), deletion_of(bundle, Role.HEALED)
     app = bundle.index.app
-    names = [app, *bundle.index.sidecars, SECOND]
+    names = [app, *bundle.index.sidecars, Container.SECOND]
     signals = {name: _told(short, name) for name in names}
-    slow = (app, SECOND)
+    slow = (app, Container.SECOND)
     measured: Measured = {
         "grace_seconds": short.grace_ns // NS,
         "signalled_after_seconds": {
@@ -79,47 +77,39 @@ def short_grace(bundle: Bundle) -> Finding:
     wrong = _out_of_step(short, signals, app) or _not_killed(short, signals, slow)
     if wrong:
         hazard, why = wrong
-        return Finding(
-            "stop.short-grace", "broken", why, hazard=hazard, measured=measured, evidence=evidence
-        )
+        return broken(hazard, why, measured, evidence)
     first = min(one.earliest for one in signals.values()) - short.begun()
     if first < short.grace_ns - EARLY_NS:
-        return Finding(
-            "stop.short-grace",
-            "broken",
+        return broken(
+            "early",
             f"The first signal came {first / NS:.1f} s after the kubelet had begun, with a grace "
             f"period of {short.grace_ns // NS} s.",
-            hazard="early",
-            measured=measured,
-            evidence=evidence,
+            measured,
+            evidence,
         )
-    if stamp_events(bundle, app, "hook.end"):
+    if stamp_events(bundle, app, Stamp.HOOK_END):
         raise Unjudgeable("the app's hook came to its end: the grace period was not used up")
     _require_healed(healed, measured)
     still = healed.blamable(measured)
     if still:
-        return Finding(
-            "stop.short-grace",
-            "broken",
+        return broken(
+            hazard_of(still, "lost-request"),
             f"With a longer grace period {len(still)} requests were still lost.",
-            hazard=hazard_of(still, "lost-request"),
-            measured=measured,
-            evidence=[one.evidence for one in still[:TOLD]],
+            measured,
+            lines_of(still),
         )
     lost = f", and {measured['short_lost']} requests were lost" if carries_traffic(bundle) else ""
     killed_after = max(short.exited(name) - signals[name].earliest for name in slow) / NS
-    return Finding(
-        "stop.short-grace",
-        "holds",
+    return holds(
         f"With {measured['grace_seconds']} s of grace used up, app and sidecars were signalled "
         f"within {_apart(signals) / 1e6:.0f} ms of each other and killed {killed_after:.1f} s later"
         f"{lost}; with {healed.grace_ns // NS} s all ended in order, and nothing was lost.",
-        measured=measured,
-        evidence=evidence,
+        measured,
+        evidence,
     )
 
 
-def _out_of_step(short: Departure, signals: dict[str, Event], app: str) -> tuple[str, str] | None:
+def _out_of_step(short: Deletion, signals: dict[str, Event], app: str) -> tuple[str, str] | None:
     """Signals that did not come together: the hazard, and why.
 
     Raises Unjudgeable when they came one by one, and nobody had waited for an exit between them.
@@ -140,7 +130,7 @@ def _out_of_step(short: Departure, signals: dict[str, Event], app: str) -> tuple
 
 
 def _not_killed(
-    short: Departure, signals: dict[str, Event], slow: Sequence[str]
+    short: Deletion, signals: dict[str, Event], slow: Sequence[str]
 ) -> tuple[str, str] | None:
     """Containers that wanted more than 2 s, and were not killed then: the hazard, and why.
 
@@ -158,17 +148,17 @@ def _not_killed(
     return None
 
 
-def _status(going: Departure, name: str) -> int | None:
-    exited = going.last(name).exited
+def _status(deletion: Deletion, name: str) -> int | None:
+    exited = deletion.last(name).exited
     return exited.status if exited else None
 
 
-def _told(going: Departure, name: str) -> Event:
-    signal = told(going.bundle, going.lives.get(name) or [], going.asked.ns, going.role)
+def _told(deletion: Deletion, name: str) -> Event:
+    signal = told(deletion.bundle, deletion.lives.get(name) or [], deletion.asked.ns, deletion.role)
     if "signal" not in signal.name:
-        raise Unjudgeable(f"{name} of {going.role} ended without a signal")
+        raise Unjudgeable(f"{name} of {deletion.role} ended without a signal")
     if signal.latest - signal.earliest > TOGETHER_NS:
-        raise Unjudgeable(f"when {name} of {going.role} was told to end is not known")
+        raise Unjudgeable(f"when {name} of {deletion.role} was told to end is not known")
     return signal
 
 
@@ -177,26 +167,24 @@ def _apart(signals: dict[str, Event]) -> int:
     return max(moments) - min(moments)
 
 
-def _losses(name: str, going: Departure) -> dict[str, Value]:
-    return {f"{name}_requests": len(going.drained()), f"{name}_lost": len(going.lost())}
+def _losses(name: str, deletion: Deletion) -> dict[str, Value]:
+    return {f"{name}_requests": len(deletion.drained()), f"{name}_lost": len(deletion.lost())}
 
 
-def _require_healed(healed: Departure, measured: Measured) -> None:
+def _require_healed(healed: Deletion, measured: Measured) -> None:
     """With grace enough: the app by itself, then the second sidecar, then the first."""
     bundle = healed.bundle
     app, sidecar = bundle.index.app, bundle.index.sidecars[0]
-    for before, after in ((app, SECOND), (SECOND, sidecar)):
+    for before, after in ((app, Container.SECOND), (Container.SECOND, sidecar)):
         end = ended(bundle, healed.last(before), healed.role)
         if happens_before(end, _told(healed, after)).answer != "yes":
             raise Unjudgeable(
                 f"with a longer grace period {after} was not told to end after {before}'s end",
-                measured=measured,
-                evidence=end.evidence,
+                measured,
+                end.evidence,
             )
     if carries_traffic(bundle) and len(healed.drained()) < MIN_DRAINED:
-        raise Unjudgeable(
-            "the pod with a longer grace period sent too little to lose", measured=measured
-        )
+        raise Unjudgeable("the pod with a longer grace period sent too little to lose", measured)
 
 
 def total_time(bundle: Bundle) -> Finding:
@@ -206,65 +194,55 @@ def total_time(bundle: Bundle) -> Finding:
     To be broken: a pod was given its grace period twice, or waited for nobody until it was over, or
     the kubelet says what it failed at. All else that is late is a slow machine's, and inconclusive.
     """
-    require_premise(bundle)
     measured: dict[str, Value] = {}
     evidence: list[Evidence] = []
-    broken: list[str] = []
+    proven: list[str] = []
     late: list[str] = []
-    for role in (SUBJECT_ROLE, HEALED, PROMPT):
-        going = departure(bundle, role)
-        last = max(bundle.pod(role).containers, key=going.exited)
-        took, gone = going.exited(last) - going.begun(), removed(bundle, role)
-        behind = gone.ns - going.exited(last)
+    for role in (SUBJECT_ROLE, Role.HEALED, Role.PROMPT):
+        deletion = deletion_of(bundle, role)
+        last = max(bundle.pod(role).containers, key=deletion.exited)
+        took, gone = deletion.exited(last) - deletion.begun(), removed(bundle, role)
+        took_away = gone.ns - deletion.exited(last)
         measured |= {
-            f"{role}_begun_seconds": going.since(going.begun()),
-            f"{role}_last_exit_seconds": going.since(going.exited(last)),
-            f"{role}_gone_seconds": going.since(gone.ns),
+            f"{role}_begun_seconds": deletion.since(deletion.begun()),
+            f"{role}_last_exit_seconds": deletion.since(deletion.exited(last)),
+            f"{role}_gone_seconds": deletion.since(gone.ns),
         }
         evidence += [
-            going.asked_evidence,
-            going.exit_evidence(last),
-            Evidence("watch.jsonl", gone.number, ns=gone.ns, text=f"{role} gone"),
+            deletion.asked_evidence,
+            deletion.exit_evidence(last),
+            in_watch(gone, f"{role} gone"),
         ]
-        grace = f"with a grace period of {going.grace_ns // NS} s"
-        allowed = PROMPT_NS if role == PROMPT else going.grace_ns + LAST_NS + SLACK_NS
-        certain = going.grace_ns if role == PROMPT else 2 * going.grace_ns
+        grace = f"with a grace period of {deletion.grace_ns // NS} s"
+        allowed = PROMPT_NS if role == Role.PROMPT else deletion.grace_ns + LAST_NS + SLACK_NS
+        certain = deletion.grace_ns if role == Role.PROMPT else 2 * deletion.grace_ns
         if took > allowed:
             said = f"{last} of {role} ended {took / NS:.1f} s after the kubelet had begun, {grace}"
-            (broken if took >= certain else late).append(said)
-        if going.begun() - going.asked.ns > BEGUN_WITHIN_NS:
-            late.append(f"the kubelet began with {role} {going.since(going.begun())} s late")
-        if behind > REMOVED_WITHIN_NS:
-            said = f"{role} was removed {behind / NS:.1f} s after its last exit"
-            words = _errors_about(bundle, role, going.exited(last))
+            (proven if took >= certain else late).append(said)
+        if deletion.begun() - deletion.asked.ns > BEGUN_WITHIN_NS:
+            late.append(f"the kubelet began with {role} {deletion.since(deletion.begun())} s late")
+        if took_away > REMOVED_WITHIN_NS:
+            said = f"{role} was removed {took_away / NS:.1f} s after its last exit"
+            words = _errors_about(bundle, role, deletion.exited(last))
             evidence += words[:1]
             if words:
-                broken.append(f"{said}; the kubelet said: {words[0].text}")
+                proven.append(f"{said}; the kubelet said: {words[0].text}")
             else:
                 late.append(said)
-    if broken:
-        return Finding(
-            "stop.total-time",
-            "broken",
-            f"{'; '.join(broken)}.",
-            hazard="late",
-            measured=measured,
-            evidence=evidence,
-        )
+    if proven:
+        return broken("late", f"{'; '.join(proven)}.", measured, evidence)
     if late:
-        raise Unjudgeable(
-            f"too slow to judge: {'; '.join(late)}", measured=measured, evidence=evidence
-        )
-    exit_, gone_ = (f"{SUBJECT_ROLE}_{what}_seconds" for what in ("last_exit", "gone"))
-    return Finding(
-        "stop.total-time",
-        "holds",
-        f"With {departure(bundle, SUBJECT_ROLE).grace_ns // NS} s of grace used up the last "
-        f"container ended {measured[exit_]} s after the deletion, and the pod was gone after "
-        f"{measured[gone_]} s; where all exit at once it was "
-        f"{measured[f'{PROMPT}_last_exit_seconds']} and {measured[f'{PROMPT}_gone_seconds']} s.",
-        measured=measured,
-        evidence=evidence,
+        raise Unjudgeable(f"too slow to judge: {'; '.join(late)}", measured, evidence)
+    (exit_, gone_), (prompt_exit, prompt_gone) = (
+        [measured[f"{role}_{what}_seconds"] for what in ("last_exit", "gone")]
+        for role in (SUBJECT_ROLE, Role.PROMPT)
+    )
+    return holds(
+        f"With {deletion_of(bundle, SUBJECT_ROLE).grace_ns // NS} s of grace used up the last "
+        f"container ended {exit_} s after the deletion, and the pod was gone after "
+        f"{gone_} s; where all exit at once it was {prompt_exit} and {prompt_gone} s.",
+        measured,
+        evidence,
     )
 
 
@@ -272,7 +250,7 @@ def _errors_about(bundle: Bundle, role: str, since_ns: int) -> list[Evidence]:
     """The kubelet's errors about a pod from then on, but for what it logs of any pod that ended."""
     uid = bundle.pod(role).uid
     found = []
-    for number, text in bundle.lines("kubelet.log"):
+    for number, text in bundle.lines(File.KUBELET):
         if uid not in text:
             continue
         try:
@@ -282,5 +260,5 @@ def _errors_about(bundle: Bundle, role: str, since_ns: int) -> list[Evidence]:
         except (ValueError, KeyError, TypeError):
             continue
         if ns >= since_ns and _ERROR.match(message) and _HOUSEKEEPING not in message:
-            found.append(Evidence("kubelet.log", number, ns=ns, text=message[:300]))
+            found.append(Evidence(File.KUBELET, number, ns=ns, text=message[:300]))
     return found

@@ -15,14 +15,14 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.capture import FIN, RST, Packet
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside
-from conformance.evidence.wire_connections import Connection, Connections, Endpoint
-from conformance.judges import kept_connections as kept
+from conformance.evidence.vocabulary import Kind, Stamp, Step
+from conformance.evidence.wire_connections import Connection, Endpoint
+from conformance.judges import persistent
 from conformance.judges.ordering import BESIDE, from_sidecars_end
-from conformance.judges.premise import require_premise
+from conformance.judges.packets import mesh_connections
+from conformance.judges.ruling import broken, holds, lines_of
 from conformance.model import NS, Finding, Value, Window
 
-_BEHAVIOUR = "stop.keepalive"
 # Before its own drain is over the app ends nothing; a second of air for what is under way then.
 MARGIN_NS = NS
 
@@ -47,73 +47,64 @@ class _Ends:
 def drain(bundle: Bundle) -> Finding:
     """To hold: every connection that was in use at the deletion is used until the app's drain ends,
     nothing sent on them is lost, and no answer says Connection: close."""
-    require_premise(bundle)
     window = _window(bundle)
-    found = kept.connections(bundle)
-    open_then = kept.in_use_at(found, window.start, "at the deletion")
-    ended: Sequence[kept.Kept] = [one for one in open_then if one.ended_in(window)]
-    sent = kept.sent(bundle, window)
-    lost = kept.lost((one for one in sent if one.kind != kept.NEW), window)
-    wire, ends = Connections(bundle), _Ends(bundle.index.subject_pod.ips)
-
-    def see(packet: Packet) -> None:
-        wire.see(packet)
-        ends.see(packet)
-
-    from_inside(bundle, see)
-    wire.finish()
+    found = persistent.connections(bundle)
+    open_then = persistent.in_use_at(found, window.start, "at the deletion")
+    ended: Sequence[persistent.Persistent] = [one for one in open_then if one.ended_in(window)]
+    sent = persistent.sent(bundle, window)
+    lost = persistent.lost((one for one in sent if one.kind != Kind.TOUCH), window)
+    ends = _Ends(bundle.index.subject_pod.ips)
+    wire, _ = mesh_connections(bundle, ends.see)
     measured: dict[str, Value | dict[str, Value]] = {
         "drain_seconds_watched": round(window.seconds, 3),
         "connections": len(open_then),
         "connections_ended": len(ended),
-        "connections_ended_how": kept.by_end(ended),
+        "connections_ended_how": persistent.by_end(ended),
         "first_end_ms_after_deletion": min(
             (round((one.closed.ns - window.start) / 1e6, 1) for one in ended if one.closed),
             default=None,
         ),
-        "messages": sum(one.kind != kept.NEW for one in sent),
+        "messages": sum(one.kind != Kind.TOUCH for one in sent),
         "messages_lost": len(lost),
-        "new_connections_by_outcome": dict(by_outcome(one for one in sent if one.kind == kept.NEW)),
+        "new_connections_by_outcome": dict(
+            by_outcome(one for one in sent if one.kind == Kind.TOUCH)
+        ),
         **_between_the_proxies(bundle, window, wire.with_peer, ends),
     }
-    ended, lost = kept.blamable(ended, lost, sent, measured)
+    ended, lost = persistent.blamable(ended, lost, sent, measured)
     if ended or lost:
         at = [one.closed.ns for one in ended if one.closed] + [one.end_ns for one in lost]
         to_its_end = from_sidecars_end(bundle, at)
-        hazard = kept.hazard(ended, lost)
+        hazard = persistent.hazard(ended, lost)
         if hazard in ("connection-lost", "lost-request") and not to_its_end:
             hazard = BESIDE
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            hazard,
             f"{len(ended)} of {len(open_then)} connections were ended while the app drained, and "
             f"{len(lost)} of {measured['messages']} messages lost; {to_its_end or 'none'} of both "
             "from the sidecar's end on.",
-            hazard=hazard,
-            measured={**measured, "ended_or_lost_from_the_sidecars_end": to_its_end},
-            evidence=kept.evidence(ended, lost),
+            {**measured, "ended_or_lost_from_the_sidecars_end": to_its_end},
+            persistent.evidence(ended, lost),
         )
     _require_mesh(wire.with_peer)
-    kept.require_used(open_then, window)
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    persistent.require_used(open_then, window)
+    return holds(
         f"All {len(open_then)} connections lived through {window.seconds:.1f} s of the app's "
         f"drain, and {measured['messages']} messages on them; of "
         f"{measured['mesh_connections_open']} between the proxies "
         f"{measured['mesh_connections_ended']} were ended.",
-        measured=measured,
-        evidence=[one.evidence for one in open_then],
+        measured,
+        lines_of(open_then),
     )
 
 
 def _window(bundle: Bundle) -> Window:
     """From the deletion until shortly before the app itself ends what it has."""
-    deleted = bundle.step("delete.asked")
+    deleted = bundle.step(Step.DELETE_ASKED)
     if deleted is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
     app = bundle.index.app
-    told, last = (stamp_events(bundle, app, one) for one in ("app.sigterm", "app.last"))
+    told, last = (stamp_events(bundle, app, one) for one in (Stamp.APP_SIGTERM, Stamp.APP_LAST))
     if not told:
         raise Unjudgeable("the app never said that it got SIGTERM")
     end = told[0].latest + round(bundle.index.app_drain_seconds * NS) - MARGIN_NS
@@ -133,7 +124,7 @@ def _require_mesh(wire: Sequence[Connection]) -> None:
     if clear:
         raise Unjudgeable(
             f"{len(clear)} connections with the peer are in clear: not the sidecar's",
-            evidence=[one.evidence for one in clear[:50]],
+            evidence=lines_of(clear),
         )
     if not any(one.tls for one in wire):
         raise Unjudgeable("no TLS with the peer was seen")
@@ -177,6 +168,6 @@ def _hook(bundle: Bundle, window: Window) -> Event | None:
     drains = [
         one
         for sidecar in bundle.index.sidecars
-        for one in stamp_events(bundle, sidecar, "sidecar.drain")
+        for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_DRAIN)
     ]
     return next((one for one in drains if one.latest >= window.start), None)

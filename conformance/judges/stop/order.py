@@ -5,14 +5,13 @@ from __future__ import annotations
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.timeline import Order, lives
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Step
 from conformance.judges.ordering import SOURCES, pairs, require_meaning
-from conformance.judges.premise import require_premise
+from conformance.judges.ruling import broken, holds
 from conformance.judges.stop.requests import app_egress, in_flight
 from conformance.model import NEVER, Finding, Measured
 
 __all__ = ["app_egress", "in_flight", "order"]
-
-_BEHAVIOUR = "stop.order"
 
 
 def order(bundle: Bundle) -> Finding:
@@ -21,8 +20,7 @@ def order(bundle: Bundle) -> Finding:
 
     To be broken: the sidecar has its signal, or is gone, while an app still writes.
     """
-    require_premise(bundle)
-    deletion = bundle.step("delete.asked") or bundle.step("delete.accepted")
+    deletion = bundle.step(Step.DELETE_ASKED) or bundle.step(Step.DELETE_ACCEPTED)
     if deletion is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
     found = pairs(bundle, deletion.ns)
@@ -40,30 +38,26 @@ def order(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             f"whether {worst.first.name} or {worst.second.name} came first cannot be told"
             + _overlap(worst),
-            evidence=worst.evidence,
-            measured=measured,
+            measured,
+            worst.evidence,
         )
     require_meaning(bundle, lives(bundle), deletion)
     nearest = min(found, key=lambda one: one.gap_ns)
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    return holds(
         f"The sidecar was signalled {nearest.gap_ns / 1e6:.1f} ms after the exit of the last of "
         f"{len(found)} containers.",
-        measured=measured,
-        evidence=nearest.evidence,
+        measured,
+        nearest.evidence,
     )
 
 
 def _broken(worst: Order, measured: Measured) -> Finding:
     gone = worst.second.name.endswith("exit")
-    return Finding(
-        _BEHAVIOUR,
-        "broken",
+    return broken(
+        "sidecar-gone" if gone else "wrong-order",
         f"{worst.second.name} came {-worst.gap_ns / 1e6:.1f} ms before {worst.first.name}.",
-        hazard="sidecar-gone" if gone else "wrong-order",
-        measured=measured,
-        evidence=worst.evidence,
+        measured,
+        worst.evidence,
     )
 
 

@@ -14,26 +14,24 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside
-from conformance.evidence.wire_connections import Connection, Connections
+from conformance.evidence.vocabulary import Kind, Stamp, Step
+from conformance.evidence.wire_connections import Connection
 from conformance.judges.lateness import blamable, hazard_of
 from conformance.judges.ordering import BESIDE, from_sidecars_end
-from conformance.judges.premise import require_premise
+from conformance.judges.packets import mesh_connections
+from conformance.judges.ruling import broken, holds, lines_of, require_number
 from conformance.model import NS, Finding, Value, Window
 
-_BEHAVIOUR = "stop.stale-prestop"
-_TO_SUBJECT = ("quick", "inflight", "stream")
-_FROM_SUBJECT = ("steady", "drain")
+_TO_SUBJECT = ("quick", "inflight", Kind.STREAM)
+_FROM_SUBJECT = ("steady", Kind.DRAIN)
 # The app's server stops to accept when its drain is over: a request that begins so shortly before
 # may come too late, whatever the proxy does.
 MARGIN_NS = NS // 2
 MIN_REQUESTS = 20
-_TOLD = 50
 
 
 def stale_prestop(bundle: Bundle) -> Finding:
     """To hold: after the hook's drain, and while the app goes on, every request is answered."""
-    require_premise(bundle)
     hook, sigterm = _hook(bundle), _app_told(bundle)
     drain = round(bundle.index.app_drain_seconds * NS)
     after = Window("after the hook", hook.latest, sigterm.latest + drain - MARGIN_NS)
@@ -43,36 +41,26 @@ def stale_prestop(bundle: Bundle) -> Finding:
     sent = _sent(bundle, steady)
     tried = [one for one in sent if one.begin_ns in after]
     lost: Sequence[Attempt] = [one for one in tried if one.outcome != OK]
-    wire = Connections(bundle)
-    from_inside(bundle, wire.see)
-    wire.finish()
+    wire, _ = mesh_connections(bundle)
     measured = _measured(hook, sigterm, (steady, after), sent, wire.with_peer)
     lost = blamable(lost, sent, measured)
     if lost:
-        return Finding(
-            _BEHAVIOUR,
-            "broken",
+        return broken(
+            _hazard(bundle, lost),
             f"{len(lost)} of {len(tried)} requests were lost after the sidecar's own hook had "
             "drained it, and before the app was done.",
-            hazard=_hazard(bundle, lost),
-            measured=measured,
-            evidence=[*hook.evidence, *(one.evidence for one in lost[:_TOLD])],
+            measured,
+            [*hook.evidence, *lines_of(lost)],
         )
-    if len(tried) < MIN_REQUESTS:
-        raise Unjudgeable(
-            f"{len(tried)} requests after the hook, and {MIN_REQUESTS} are needed",
-            measured=measured,
-        )
-    return Finding(
-        _BEHAVIOUR,
-        "holds",
+    require_number(tried, MIN_REQUESTS, "requests after the hook", measured)
+    return holds(
         f"All {len(tried)} requests in the {after.seconds:.1f} s between the sidecar's hook and "
         f"the app's end were answered, with {measured['connections_per_request_after']} new mesh "
         f"connections for each ({measured['connections_per_request_before']} before the hook); of "
         f"{measured['open_connections']} that were open {measured['open_connections_ended']} were "
         "ended.",
-        measured=measured,
-        evidence=hook.evidence,
+        measured,
+        hook.evidence,
     )
 
 
@@ -83,18 +71,18 @@ def _hazard(bundle: Bundle, lost: Sequence[Attempt]) -> str:
 
 def _hook(bundle: Bundle) -> Event:
     """The hook's drain, as the sidecar itself told of it."""
-    deleted = bundle.step("delete.asked")
+    deleted = bundle.step(Step.DELETE_ASKED)
     if deleted is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
     for sidecar in bundle.index.sidecars:
-        for one in stamp_events(bundle, sidecar, "sidecar.drain"):
+        for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_DRAIN):
             if one.latest >= deleted.ns:
                 return one
     raise Unjudgeable("the sidecar tells of no drain by its hook")
 
 
 def _app_told(bundle: Bundle) -> Event:
-    told = stamp_events(bundle, bundle.index.app, "app.sigterm")
+    told = stamp_events(bundle, bundle.index.app, Stamp.APP_SIGTERM)
     if not told:
         raise Unjudgeable("the app never said that it got SIGTERM")
     return told[0]

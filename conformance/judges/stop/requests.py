@@ -8,15 +8,15 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import Container, Kind, Role, Stamp, Step
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both, only_timed_out
 from conformance.judges.ordering import BESIDE, from_sidecars_end
-from conformance.judges.premise import require_premise
-from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value
+from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
+from conformance.model import NEVER, NS, Finding, Measured
 
 # Three drained requests are the least that show a drain; the fixture sends ten a second.
 MIN_DRAINED = 3
-_IN_FLIGHT = ("inflight", "stream")
-_TOLD = 50
+_IN_FLIGHT = ("inflight", Kind.STREAM)
 
 
 def in_flight(bundle: Bundle) -> Finding:
@@ -27,16 +27,15 @@ def in_flight(bundle: Bundle) -> Finding:
     machine seconds later. Connected may be to the peer's own proxy, so the app's record says which
     of them had reached it.
     """
-    require_premise(bundle)
-    accepted = bundle.step("delete.accepted")
+    accepted = bundle.step(Step.DELETE_ACCEPTED)
     if accepted is None:
         raise Unjudgeable("no deletion is in steps.jsonl")
-    asked = bundle.step("delete.asked") or accepted
-    told = stamp_events(bundle, bundle.index.app, "app.sigterm")
+    asked = bundle.step(Step.DELETE_ASKED) or accepted
+    told = stamp_events(bundle, bundle.index.app, Stamp.APP_SIGTERM)
     moment = max(accepted.ns, told[0].latest if told else 0)
     found = [
         one
-        for one in attempts(bundle, "peer", "app")
+        for one in attempts(bundle, Role.PEER, Container.APP)
         if one.kind in _IN_FLIGHT
         and one.connected_ns is not None
         and one.connected_ns < moment
@@ -53,13 +52,13 @@ def in_flight(bundle: Bundle) -> Finding:
         "in_flight": len(found),
         "reached_the_app": len(reached),
         "lost": len(lost),
-        "requests_by_outcome": _counts(found),
-        "rate_bound_95": round(3 / len(reached), 6) if reached else None,
+        "requests_by_outcome": dict(by_outcome(found)),
+        "rate_bound_95": rate_bound(len(reached)),
     }
     if not reached:
         raise Unjudgeable(
             f"no request was being answered when the pod was deleted ({len(found)} were under way)",
-            measured=measured,
+            measured,
         )
     lost = blamable(lost, by_both(bundle), measured)
     if lost:
@@ -68,11 +67,10 @@ def in_flight(bundle: Bundle) -> Finding:
             raise Unjudgeable(
                 f"{len(lost)} requests were lost only after the app itself had ended: the sidecar "
                 "cannot be blamed",
-                evidence=_evidence(lost),
-                measured=measured,
+                measured,
+                lines_of(lost),
             )
-        return _lost(
-            bundle, "stop.in-flight", lost, f"{len(reached)} requests in flight at the deletion",
+        return _lost(bundle, lost, f"{len(reached)} requests in flight at the deletion",
             measured,
         )  # fmt: skip
     failed = [one for one in found if one.outcome != OK]
@@ -80,8 +78,8 @@ def in_flight(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             f"{len(failed)} requests failed that were under way when the pod was deleted, and had "
             "not reached the app",
-            evidence=_evidence(failed),
-            measured=measured,
+            measured,
+            lines_of(failed),
         )
     least = bundle.index.sidecar_drain_seconds
     lasted = (max(one.end_ns or 0 for one in reached) - moment) / NS
@@ -89,24 +87,21 @@ def in_flight(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             f"the last request in flight ended {lasted:.1f} s after the app was told to end; a "
             f"sidecar signalled at once would have lived as long (it drains for {least:.1f} s)",
-            evidence=_evidence(found),
-            measured=measured,
+            measured,
+            lines_of(found),
         )
-    return Finding(
-        "stop.in-flight",
-        "holds",
+    return holds(
         f"All {len(found)} requests in flight at the deletion were answered rightly.",
-        measured=measured,
-        evidence=_evidence(found),
+        measured,
+        lines_of(found),
     )
 
 
 def app_egress(bundle: Bundle) -> Finding:
     """What the app sends between its SIGTERM and its end arrives, through the sidecar."""
-    require_premise(bundle)
     app = bundle.index.app
-    sigterm = stamp_events(bundle, app, "app.sigterm")
-    last = stamp_events(bundle, app, "app.last")
+    sigterm = stamp_events(bundle, app, Stamp.APP_SIGTERM)
+    last = stamp_events(bundle, app, Stamp.APP_LAST)
     if not sigterm:
         raise Unjudgeable("the app never said that it got SIGTERM")
     begin = sigterm[0].earliest
@@ -114,7 +109,7 @@ def app_egress(bundle: Bundle) -> Finding:
     found = [
         one
         for one in attempts(bundle, SUBJECT_ROLE, app)
-        if one.kind == "drain" and one.begin_ns >= begin and (end is None or one.begin_ns <= end)
+        if one.kind == Kind.DRAIN and one.begin_ns >= begin and (end is None or one.begin_ns <= end)
     ]
     lost: Sequence[Attempt] = [
         one for one in found if one.outcome != OK and (end is not None or one.end_ns)
@@ -122,41 +117,31 @@ def app_egress(bundle: Bundle) -> Finding:
     span = (max(one.begin_ns for one in found) - begin) / NS if found else 0.0
     measured: Measured = {
         "requests": len(found),
-        "requests_by_outcome": _counts(found),
+        "requests_by_outcome": dict(by_outcome(found)),
         "lost": len(lost),
         "past_the_sidecar": sum(one.bypassed for one in found),
         "drain_seconds_watched": round(span, 3),
-        "rate_bound_95": round(3 / len(found), 6) if found else None,
+        "rate_bound_95": rate_bound(len(found)),
     }
-    if len(found) < MIN_DRAINED:
-        raise Unjudgeable(
-            f"the app sent {len(found)} requests after its SIGTERM, and {MIN_DRAINED} are needed",
-            measured=measured,
-        )
+    require_number(found, MIN_DRAINED, "requests of the app after its SIGTERM", measured)
     lost = blamable(lost, by_both(bundle), measured)
     if lost:
-        return _lost(
-            bundle, "stop.app-egress", lost, f"{len(found)} requests sent after SIGTERM", measured
-        )
+        return _lost(bundle, lost, f"{len(found)} requests sent after SIGTERM", measured)
     past = [one for one in found if one.bypassed]
     if past:
-        return Finding(
-            "stop.app-egress",
-            "broken",
+        return broken(
+            "bypassed",
             f"{len(past)} of {len(found)} requests sent after SIGTERM were answered past the "
             "sidecar.",
-            hazard="bypassed",
-            measured=measured,
-            evidence=_evidence(past),
+            measured,
+            lines_of(past),
         )
     _require_whole_drain(bundle, found, end, span, measured)
-    return Finding(
-        "stop.app-egress",
-        "holds",
+    return holds(
         f"All {len(found)} requests that the app sent in {span:.1f} s after its SIGTERM were "
         "answered rightly.",
-        measured=measured,
-        evidence=(*sigterm[0].evidence, *_evidence(found[:1] + found[-1:])),
+        measured,
+        (*sigterm[0].evidence, *lines_of(found[:1] + found[-1:])),
     )
 
 
@@ -164,27 +149,25 @@ def _require_whole_drain(
     bundle: Bundle, found: Sequence[Attempt], end: int | None, span: float, measured: Measured
 ) -> None:
     if end is None:
-        raise Unjudgeable("the app never came to its last instruction", measured=measured)
+        raise Unjudgeable("the app never came to its last instruction", measured)
     least = bundle.index.sidecar_drain_seconds
     if span <= least:
         raise Unjudgeable(
             f"the app sent for {span:.1f} s after its SIGTERM; a sidecar signalled at once would "
             f"have lived as long (it drains for {least:.1f} s)",
-            measured=measured,
+            measured,
         )
-    there = served(bundle, "peer", "app", ("drain",))
+    there = served(bundle, Role.PEER, Container.APP, (Kind.DRAIN,))
     unknown = [one for one in found if one.token not in there]
     if unknown:
         raise Unjudgeable(
             f"{len(unknown)} requests were answered, and the peer never served them",
-            evidence=_evidence(unknown),
-            measured=measured,
+            measured,
+            lines_of(unknown),
         )
 
 
-def _lost(
-    bundle: Bundle, behaviour: str, lost: Sequence[Attempt], of: str, measured: Measured
-) -> Finding:
+def _lost(bundle: Bundle, lost: Sequence[Attempt], of: str, measured: Measured) -> Finding:
     """Lost requests. The hazard is refused, reset or timed-out when all were, else lost-request;
     unless none was lost to the sidecar's end."""
     to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
@@ -195,30 +178,20 @@ def _lost(
     elif not to_its_end:
         hazard = BESIDE
     counts = ", ".join(f"{number} {outcome}" for outcome, number in by_outcome(lost).items())
-    return Finding(
-        behaviour,
-        "broken",
+    return broken(
+        hazard,
         f"{len(lost)} of {of} were lost ({counts}), {to_its_end or 'none'} of them from the "
         "sidecar's end on.",
-        hazard=hazard,
-        measured={**measured, "lost_from_the_sidecars_end": to_its_end},
-        evidence=_evidence(lost),
+        {**measured, "lost_from_the_sidecars_end": to_its_end},
+        lines_of(lost),
     )
 
 
 def _app_gone_ns(bundle: Bundle) -> int:
     """When the app had ended (ns): its last instruction, or its exit; never, when neither is."""
-    last = stamp_events(bundle, bundle.index.app, "app.last")
+    last = stamp_events(bundle, bundle.index.app, Stamp.APP_LAST)
     if last:
         return last[-1].latest
     its = lives(bundle)[bundle.index.app]
     exited = its[-1].exited_latest if its else None
     return exited if exited is not None else NEVER
-
-
-def _counts(found: Sequence[Attempt]) -> dict[str, Value]:
-    return dict(by_outcome(found))
-
-
-def _evidence(found: Sequence[Attempt]) -> tuple[Evidence, ...]:
-    return tuple(one.evidence for one in found[:_TOLD])

@@ -18,9 +18,10 @@ from pathlib import Path
 from conformance.engine import client
 from conformance.engine.client import Engine
 from conformance.errors import EnvironmentProblem
+from conformance.evidence.vocabulary import File
 from conformance.machine import process, waiting
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node.extract import DEATHS, GAPS, NODE_FOLDER, extract, sizes
+from conformance.observe.node.extract import DEATHS, NODE_FOLDER, extract, sizes
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
@@ -91,7 +92,7 @@ class NodeCollectors:
             _Collector(
                 "runtime",
                 "containerd's event stream",
-                "runtime.log",
+                File.RUNTIME,
                 ["ctr", "-n", "k8s.io", "events"],
                 self._sees_events,
                 again=True,
@@ -193,7 +194,7 @@ class NodeCollectors:
             what=f"provoking an event of containerd in node {self._node}",
             timeout=20,
         )
-        log = self._folder / "runtime.log"  # on a busy machine its writer may not have begun yet
+        log = self._folder / File.RUNTIME  # on a busy machine its writer may not have begun yet
         return log.exists() and name.encode() in log.read_bytes()
 
     @staticmethod
@@ -215,7 +216,7 @@ class NodeCollectors:
         alive = list(self._collectors)
         seen_ns = time.time_ns()  # all collectors were last seen alive
         try:
-            with (self._folder / "clock.jsonl").open("a", buffering=1) as clock:
+            with (self._folder / File.CLOCK).open("a", buffering=1) as clock:
                 while True:
                     clock.write(json.dumps(asdict(read_clock())) + "\n")
                     for collector in [known for known in alive if not self._lives(known)]:
@@ -248,7 +249,7 @@ class NodeCollectors:
         if not waiting.within(TAKE_UP_SECONDS, attached, every=0.2):
             return False
         gap = {"ns": seen_ns, "until_ns": time.time_ns(), "what": collector.what}
-        with (self._folder / GAPS).open("a") as gaps:
+        with (self._folder / File.GAPS).open("a") as gaps:
             gaps.write(json.dumps(gap) + "\n")
         return True
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from conformance.evidence.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapture
+from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 from conformance.model import NEVER, NS
 
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
-GAPS = "gaps.jsonl"
-_EVENTS, _JOURNAL = "runtime.log", "journal.log"
+_EVENTS, _JOURNAL = File.RUNTIME, "journal.log"
 # The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
 PATIENCE_SECONDS = 10.0
@@ -83,7 +83,7 @@ def extract(
     missing = _deaths(node, ended_ns)
     gaps = _gaps(node, started_ns, ended_ns)
     if gaps:
-        (bundle / GAPS).write_bytes(b"".join(gaps))
+        (bundle / File.GAPS).write_bytes(b"".join(gaps))
 
     def sandboxes() -> set[str]:
         return {agent.sandbox for agent in _captures(bundle) if agent.deleting} & set(sandbox_ids)
@@ -102,8 +102,8 @@ def extract(
     if not _come(lambda: sandboxes() <= journal.stopped(), until):
         missing.append("containerd's journal lacks the stop of a sandbox that has ended")
     _come(journal.caught_up, min(until, time.monotonic() + SILENCE_SECONDS))
-    (bundle / "containerd.log").write_bytes(b"".join(journal.containerd))
-    (bundle / "kubelet.log").write_bytes(b"".join(journal.kubelet))
+    (bundle / File.CONTAINERD).write_bytes(b"".join(journal.containerd))
+    (bundle / File.KUBELET).write_bytes(b"".join(journal.kubelet))
 
     missing += _extract_clock(node, bundle, started_ns, ended_ns)
     missing += _extract_packets(node, bundle, pods, started_ns, ended_ns, until)
@@ -120,7 +120,7 @@ def _gaps(node: Path, started_ns: int, ended_ns: int) -> list[bytes]:
     """The gaps in the runtime's events that touch the cell's time."""
     return [
         line
-        for line in _Growing(node / GAPS, lambda _: True).lines()
+        for line in _Growing(node / File.GAPS, lambda _: True).lines()
         if (gap := json.loads(line))["ns"] <= ended_ns and gap["until_ns"] >= started_ns
     ]
 
@@ -262,13 +262,13 @@ def _extract_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> 
     """The clock's readings of the cell's time, and the neighbours on both sides."""
     readings: list[bytes] = []
     before = b""
-    for line in _Growing(node / "clock.jsonl", lambda _: True).lines():
+    for line in _Growing(node / File.CLOCK, lambda _: True).lines():
         ns = int(json.loads(line)["ns"])
         if ns < started_ns and not readings:
             before = line
         elif ns <= ended_ns + 2 * NS:
             readings += [before, line] if not readings else [line]
-    (bundle / "clock.jsonl").write_bytes(b"".join(readings))
+    (bundle / File.CLOCK).write_bytes(b"".join(readings))
     return [] if readings else ["the clock was not watched"]
 
 

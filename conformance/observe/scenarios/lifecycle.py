@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.stage import Stage, Stuck
 
 SUBJECT = "subject"
@@ -27,17 +28,17 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.surround("witness", "peer", "dialer")
 
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject")
     try:
         stage.await_ready(SUBJECT, seconds=120)
-        stage.step("subject.ready")
+        stage.step(Step.SUBJECT_READY)
         if stage.take_away == "capture":
             _kill_capture(stage)
-        await_steady(stage, STEADY, since="subject.ready")
+        await_steady(stage, STEADY, since=Step.SUBJECT_READY)
         leak_on_purpose(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     return SUBJECT
 
@@ -61,7 +62,7 @@ def await_steady(stage: Stage, least: Mapping[tuple[str, str, str], int], since:
             found[name, kind, outcome] = sum(
                 1
                 for stamp in stamps[name]
-                if stamp["event"] == "request.end"
+                if stamp["event"] == Stamp.REQUEST_END
                 and stamp["kind"] == kind
                 and outcome in ("", stamp["outcome"])
                 and stamp["ns"] > begin
@@ -82,13 +83,13 @@ def leak_on_purpose(stage: Stage, pod: str = SUBJECT, role: str = SUBJECT) -> No
     It is asked for through the API server's pod proxy, at the app's probe port, which no mesh
     redirects.
     """
-    stage.step("control.asked", pod=pod)
+    stage.step(Step.CONTROL_ASKED, pod=pod)
     stage.core.connect_get_namespaced_pod_proxy_with_path(
         f"{pod}:{stage.facts.ports['probe']}", stage.namespace, "control"
     )
     stage.wait(
         "the control canary",
-        lambda: any(one["event"] == "control.end" for one in stage.stamps(f"{role}.app")),
+        lambda: any(one["event"] == Stamp.CONTROL_END for one in stage.stamps(f"{role}.app")),
         seconds=20,
         seen=lambda: f"no control.end in stamps/{role}.app.jsonl",
     )
@@ -98,27 +99,27 @@ def delete(stage: Stage) -> None:
     """Delete the pod under test, and see it and its network namespace end. Raises Stuck."""
     pod = stage.watch.newest("Pod", SUBJECT)
     grace = int(pod["spec"]["terminationGracePeriodSeconds"]) if pod else 30
-    stage.step("delete.asked")
+    stage.step(Step.DELETE_ASKED)
     try:
         stage.core.delete_namespaced_pod(SUBJECT, stage.namespace)
     except k8s.ApiException as error:
         if error.status != 404:
             raise
-    stage.step("delete.accepted")
+    stage.step(Step.DELETE_ACCEPTED)
     stage.wait(
         "the end of the deleted pod",
         lambda: stage.watch.gone("Pod", SUBJECT),
         seconds=grace + 60,
         seen=lambda: stage.describe(SUBJECT),
     )
-    stage.step("subject.gone")
+    stage.step(Step.SUBJECT_GONE)
     stage.wait(
         "the end of the pod's network namespace",
         lambda: stage.capture_ended(SUBJECT),
         seconds=30,
         seen=lambda: "the capture agent still runs",
     )
-    stage.step("sandbox.gone")
+    stage.step(Step.SANDBOX_GONE)
 
 
 def _kill_capture(stage: Stage) -> None:

@@ -239,7 +239,7 @@ def answered_by_nobody(world: World) -> None:
 @pytest.mark.parametrize(
     ("doubtful", "said"),
     [
-        (too_few, "2 requests after its SIGTERM"),
+        (too_few, "2 requests of the app after its SIGTERM"),
         (drained_no_longer_than_the_sidecar, "would have lived as long"),
         (never_told, "never said that it got SIGTERM"),
         (killed, "never came to its last"),

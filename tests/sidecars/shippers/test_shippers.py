@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from conformance.errors import Unobtainable
+from conformance.evidence.vocabulary import Role
 from conformance.images import official as image_official
 from conformance.images.ensure import FixtureImage, Image
 from conformance.machine.paths import CHECKOUT, FIXTURES
@@ -17,9 +18,6 @@ from conformance.model import Cell, Pattern
 from conformance.observe import workloads
 from conformance.observe.scenarios.logs import (
     behind_mesh as logs_behind_mesh,
-)
-from conformance.observe.scenarios.logs import (
-    gate as logs_gate,
 )
 from conformance.observe.scenarios.logs import (
     logs,
@@ -122,7 +120,7 @@ def test_a_deaf_twin_differs_in_its_shippers_variables_alone(name: str, pattern:
     assert variables(theirs) != variables(ours)
     theirs["env"] = ours["env"]
     assert twin == pod
-    logs.renamed(twin, logs_gate.DEAF)
+    logs.renamed(twin, Role.DEAF)
     assert variables(twin["spec"]["containers"][0])["SC_ROLE"] == "deaf"
     assert variables(twin["spec"]["containers"][0])["SC_STAMPS"].endswith("/deaf.app.jsonl")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import (
     STEADY,
     SUBJECT,
@@ -37,20 +38,20 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     meshed = REGISTRY[stage.cell.sidecar].can("mesh")
     stage.surround(*(("witness", "peer", "dialer") if meshed else ()))
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject")
     try:
         stage.await_ready(SUBJECT, seconds=120)
-        stage.step("subject.ready")
+        stage.step(Step.SUBJECT_READY)
         if meshed:
-            await_steady(stage, STEADY, since="subject.ready")
+            await_steady(stage, STEADY, since=Step.SUBJECT_READY)
         for name, program in (("crash", ""), ("proxy crash", stage.facts.proxy)):
             if name == "crash" or program:
                 kill(stage, name, program)
                 if meshed:
-                    await_steady(stage, AGAIN, since="sidecar.back")
+                    await_steady(stage, AGAIN, since=Step.SIDECAR_BACK)
     except Stuck as stuck:  # what was seen may still be judged
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     if meshed:
         leak_on_purpose(stage)
     return SUBJECT
@@ -62,10 +63,10 @@ def alone(stage: Stage, alter: Callable[[Manifest], None]) -> None:
     Its app tries to reach a peer that is not there, which is sign enough of its life.
     """
     stage.surround()
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject", alter=lambda pod: alter(stage.sidecar_in(pod)))
     stage.await_ready(SUBJECT, seconds=120)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
 
 
 def kill(stage: Stage, name: str, program: str = "") -> int:
@@ -88,7 +89,7 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
 
     def said() -> int:
         lines = stage.stamps(f"{SUBJECT}.{container}")
-        return sum(one["event"] == "sidecar.ready" for one in lines)
+        return sum(one["event"] == Stamp.SIDECAR_READY for one in lines)
 
     before = said()  # 0 where the sidecar never says so
 
@@ -99,7 +100,7 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
         ready = condition(pod, "Ready") and running_id(pod, container) != old
         return ready and (said() > before or not before)
 
-    stage.step("crash.asked", crash=name, container=container, id=old, **more)
+    stage.step(Step.CRASH_ASKED, crash=name, container=container, id=old, **more)
     make(container)
     stage.wait(
         f"the sidecar's return after the {name}",
@@ -107,7 +108,7 @@ def crash(stage: Stage, name: str, make: Callable[[str], object], **more: Any) -
         seconds=PATIENCE,
         seen=lambda: stage.describe(SUBJECT),
     )
-    since = stage.step("sidecar.back", crash=name)
+    since = stage.step(Step.SIDECAR_BACK, crash=name)
     stage.wait(
         "a sign of life of the app",
         lambda: any(one["ns"] > since for one in stage.stamps("subject.app")[-1:]),

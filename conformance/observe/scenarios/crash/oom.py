@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Stamp
 from conformance.observe.scenarios.crash.crash import alone, crash
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import Stage, Stuck
@@ -24,7 +25,9 @@ def observe(stage: Stage) -> str:
         """Its answer comes only where no limit is enforced."""
         with suppress(k8s.ApiException):  # who asks is in the container, and goes with it
             stage.execute(SUBJECT, container, ask_command(HEALTH_PORT, f"/allocate/{TAKEN_MIB}"))
-        if any(one["event"] == "sidecar.allocated" for one in stage.stamps(f"subject.{CONTAINER}")):
+        if any(
+            one["event"] == Stamp.SIDECAR_ALLOCATED for one in stage.stamps(f"subject.{CONTAINER}")
+        ):
             raise Stuck(f"the sidecar holds {TAKEN_MIB} MiB under a limit of {LIMIT_MIB} MiB")
 
     crash(stage, "oom", take, how="allocate", mebibytes=TAKEN_MIB, limit_mebibytes=LIMIT_MIB)

@@ -10,6 +10,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.stage import APP_CONTAINER, Stage, condition, running_id
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
@@ -66,7 +67,7 @@ def submit(
         if alter:
             alter(document)
 
-    stage.step("job.create", job=job)
+    stage.step(Step.JOB_CREATE, job=job)
     stage.create(manifest, role="subject", alter=all_changes)
 
 
@@ -185,7 +186,7 @@ def await_settled(stage: Stage, jobs: Sequence[str], *, seconds: float = 120) ->
     )
     left = holds.left(jobs)
     if left:
-        stage.step("job.bound", jobs=left)
+        stage.step(Step.JOB_BOUND, jobs=left)
     return left
 
 
@@ -203,12 +204,12 @@ def quit_sidecars(stage: Stage, jobs: Sequence[str]) -> None:
     for pod in [pod for job in jobs for pod in pods_of(stage, job) if not over(pod)]:
         name = pod["metadata"]["name"]
         sidecar = stage.sidecars(name)[-1]
-        stage.step("sidecar.quit-asked", pod=name, container=sidecar)
+        stage.step(Step.SIDECAR_QUIT_ASKED, pod=name, container=sidecar)
         try:
             answer = stage.quit(name, sidecar)
         except k8s.ApiException as error:  # it has ended meanwhile
             answer = f"{error.status}: {error.reason}"
-        stage.step("sidecar.quit-answered", pod=name, answer=answer[:200])
+        stage.step(Step.SIDECAR_QUIT_ANSWERED, pod=name, answer=answer[:200])
 
 
 def crash_sidecar(stage: Stage, pod: str) -> None:
@@ -216,11 +217,11 @@ def crash_sidecar(stage: Stage, pod: str) -> None:
     stage.wait(
         f"the app of pod {pod}",
         lambda: any(
-            one["event"] == "app.started" for one in stage.stamps(f"{pod}.{APP_CONTAINER}")
+            one["event"] == Stamp.APP_STARTED for one in stage.stamps(f"{pod}.{APP_CONTAINER}")
         ),
         seconds=120,
         seen=lambda: stage.describe(pod),
     )
     sidecar = stage.sidecars(pod)[-1]
-    stage.step("sidecar.crash-asked", pod=pod, container=sidecar)
+    stage.step(Step.SIDECAR_CRASH_ASKED, pod=pod, container=sidecar)
     stage.execute(pod, sidecar, ask_command(HEALTH_PORT, "/crash"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
@@ -24,21 +25,21 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the first run's pod. Raises Stuck."""
     stage.without_capture()
     stage.watch.also("CronJob", stage.batch.list_namespaced_cron_job)
-    stage.step("cronjob.create")
+    stage.step(Step.CRONJOB_CREATE)
     stage.create("cronjob", role="subject", alter=batch.one_of_many)
     _pull_in(stage)
     first = _await_run(stage, 1, seconds=60)
     pod = batch.await_pod(stage, first)
     try:
         batch.await_main(stage, first)
-        stage.step("job.main-exited", job=first)
+        stage.step(Step.JOB_MAIN_EXITED, job=first)
         if batch.await_settled(stage, [first]) and _refused(stage):
-            stage.step("cronjob.refused")
+            stage.step(Step.CRONJOB_REFUSED)
             batch.quit_sidecars(stage, [first])
         second = _await_run(stage, 2, seconds=PERIOD.seconds + 15)
-        stage.step("cronjob.second-run", job=second)
+        stage.step(Step.CRONJOB_SECOND_RUN, job=second)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return pod
 
 
@@ -46,7 +47,7 @@ def _pull_in(stage: Stage) -> None:
     last = datetime.now(UTC) - 1.5 * PERIOD  # so at least one tick was missed: it is made up for
     status = {"lastScheduleTime": last.strftime("%Y-%m-%dT%H:%M:%SZ")}
     stage.batch.patch_namespaced_cron_job_status(CRONJOB, stage.namespace, {"status": status})
-    stage.step("cronjob.pulled-in", **status)
+    stage.step(Step.CRONJOB_PULLED_IN, **status)
 
 
 def _refused(stage: Stage) -> bool:
@@ -62,7 +63,7 @@ def _refused(stage: Stage) -> bool:
     # Any change of the object makes the controller look: it may have spoken before the bound.
     note = {"metadata": {"annotations": {"sidecar-conformance/asked": str(time.time_ns())}}}
     stage.batch.patch_namespaced_cron_job(CRONJOB, stage.namespace, note)
-    stage.step("cronjob.asked")
+    stage.step(Step.CRONJOB_ASKED)
     stage.wait(
         f"an event {REFUSED}, or the second run",
         lambda: _refusals(stage) > before or len(_runs(stage)) > 1,

@@ -7,15 +7,15 @@ gone the mesh comes back: that the other then completes proves that nothing else
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import JobName, Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
 from conformance.sidecars.driver import Manifest
 
-BOUNDED, UNBOUNDED = "bounded", "unbounded"
 DEADLINE = 8  # seconds: activeDeadlineSeconds
 TTL = 2  # seconds: ttlSecondsAfterFinished
-MESH_IS_UP = "mesh.up"  # a file of the bundle, which every pod has as /evidence
+MESH_IS_UP = Step.MESH_UP  # a file of the bundle, which every pod has as /evidence
 
 
 def observe(stage: Stage) -> str:
@@ -27,36 +27,36 @@ def observe(stage: Stage) -> str:
         del probe["httpGet"]
         probe["exec"] = {"command": ["test", "-e", f"/evidence/{MESH_IS_UP}"]}
 
-    batch.submit(stage, UNBOUNDED, alter=waits_for_the_mesh)
+    batch.submit(stage, JobName.UNBOUNDED, alter=waits_for_the_mesh)
     spec = {"activeDeadlineSeconds": DEADLINE, "ttlSecondsAfterFinished": TTL}
-    batch.submit(stage, BOUNDED, spec=spec, alter=waits_for_the_mesh)
-    subject = batch.await_pod(stage, UNBOUNDED)
+    batch.submit(stage, JobName.BOUNDED, spec=spec, alter=waits_for_the_mesh)
+    subject = batch.await_pod(stage, JobName.UNBOUNDED)
     try:
         _wait_out(stage)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 
 def _wait_out(stage: Stage) -> None:
-    _await_init(stage, UNBOUNDED)
-    _await_init(stage, BOUNDED)
+    _await_init(stage, JobName.UNBOUNDED)
+    _await_init(stage, JobName.BOUNDED)
     stage.wait(
-        f"the removal of Job {BOUNDED}",
-        lambda: stage.watch.gone("Job", BOUNDED),
+        f"the removal of Job {JobName.BOUNDED}",
+        lambda: stage.watch.gone("Job", JobName.BOUNDED),
         seconds=DEADLINE + TTL + 90,
-        seen=lambda: batch.describe(stage, [BOUNDED]),
+        seen=lambda: batch.describe(stage, [JobName.BOUNDED]),
     )
-    stage.step("job.gone", job=BOUNDED)
+    stage.step(Step.JOB_GONE, job=JobName.BOUNDED)
     (stage.bundle / MESH_IS_UP).touch()
-    stage.step("mesh.up")
+    stage.step(Step.MESH_UP)
     stage.wait(
-        f"the end of Job {UNBOUNDED}",
-        lambda: batch.ended(stage, UNBOUNDED),
+        f"the end of Job {JobName.UNBOUNDED}",
+        lambda: batch.ended(stage, JobName.UNBOUNDED),
         seconds=60,
-        seen=lambda: batch.describe(stage, [UNBOUNDED]),
+        seen=lambda: batch.describe(stage, [JobName.UNBOUNDED]),
     )
-    stage.step("job.ended", job=UNBOUNDED)
+    stage.step(Step.JOB_ENDED, job=JobName.UNBOUNDED)
 
 
 def _await_init(stage: Stage, job: str) -> None:
@@ -66,7 +66,7 @@ def _await_init(stage: Stage, job: str) -> None:
         seconds=60,
         seen=lambda: batch.describe(stage, [job]),
     )
-    stage.step("job.in-init", job=job)
+    stage.step(Step.JOB_IN_INIT, job=job)
 
 
 def _stuck_in_init(pod: Json) -> bool:

@@ -7,6 +7,7 @@ the sidecar was the cause, and not slowness.
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage, Stuck, condition
 
@@ -21,13 +22,13 @@ def observe(stage: Stage) -> str:
 
 def run_job(stage: Stage) -> str:
     """Create the Job with its sidecar and see it through; returns its pod's name."""
-    stage.step("job.create")
+    stage.step(Step.JOB_CREATE)
     stage.create("job", role="subject")
     pod = batch.await_pod(stage, JOB)
     try:
         _run(stage, pod)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     stage.wait(
         "the end of the Job's pod",
         lambda: stage.capture_ended(pod) or not _completed(stage),
@@ -39,16 +40,16 @@ def run_job(stage: Stage) -> str:
 
 def _run(stage: Stage, pod: str) -> None:
     batch.await_main(stage, JOB)
-    stage.step("job.main-exited")
+    stage.step(Step.JOB_MAIN_EXITED)
     try:
         _await_complete(stage, pod, batch.BOUND_SECONDS)
     except Stuck:
-        stage.step("job.bound")
+        stage.step(Step.JOB_BOUND)
         sidecar = stage.sidecars(pod)[-1]
-        stage.step("sidecar.quit-asked", container=sidecar)
-        stage.step("sidecar.quit-answered", answer=stage.quit(pod, sidecar)[:200])
+        stage.step(Step.SIDECAR_QUIT_ASKED, container=sidecar)
+        stage.step(Step.SIDECAR_QUIT_ANSWERED, answer=stage.quit(pod, sidecar)[:200])
         _await_complete(stage, pod, 60)
-    stage.step("job.complete")
+    stage.step(Step.JOB_COMPLETE)
 
 
 def _await_complete(stage: Stage, pod: str, seconds: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.evidence.vocabulary import JobName, Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage, Stuck
 
@@ -29,7 +30,6 @@ class _Plan:
 
 _FAILS = {"SC_EXIT_CODE": CODE}
 _PAIR = {"completions": 2, "parallelism": 2}
-CRASHED, CRASHED_UNDER_NEVER = "crashed-on-failure", "crashed-never"
 
 
 def _until_released(job: str) -> Mapping[str, object]:
@@ -51,9 +51,11 @@ JOBS = {
     "restarts-and-completes": _Plan(
         {"backoffLimit": 3}, {**_FAILS, "SC_FAIL_STARTS": 1}, "OnFailure"
     ),
-    CRASHED: _Plan({"backoffLimit": 1}, _until_released(CRASHED), "OnFailure", "native"),
-    CRASHED_UNDER_NEVER: _Plan(
-        {"backoffLimit": 1}, _until_released(CRASHED_UNDER_NEVER), "Never", "native"
+    JobName.CRASHED_ON_FAILURE: _Plan(
+        {"backoffLimit": 1}, _until_released(JobName.CRASHED_ON_FAILURE), "OnFailure", "native"
+    ),
+    JobName.CRASHED_NEVER: _Plan(
+        {"backoffLimit": 1}, _until_released(JobName.CRASHED_NEVER), "Never", "native"
     ),
 }
 
@@ -66,13 +68,13 @@ def observe(stage: Stage) -> str:
         batch.submit(stage, job, spec=plan.spec, policy=plan.policy, main=plan.main)
     subject = batch.await_pod(stage, "fails")
     try:
-        if CRASHED in plans:
+        if JobName.CRASHED_ON_FAILURE in plans:
             _crash_sidecars(stage)
         held = batch.await_settled(stage, tuple(plans), seconds=180)
         if held:
             _free(stage, held)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 
@@ -80,7 +82,7 @@ def _crash_sidecars(stage: Stage) -> None:
     """Crash two sidecars beside their mains, and let each main end when its sidecar runs again;
     under OnFailure only when the job controller had its time to fail the Job for that, and did not.
     """
-    jobs = (CRASHED, CRASHED_UNDER_NEVER)
+    jobs = (JobName.CRASHED_ON_FAILURE, JobName.CRASHED_NEVER)
     pods = [batch.await_pod(stage, job) for job in jobs]
     for pod in pods:
         batch.crash_sidecar(stage, pod)
@@ -90,20 +92,20 @@ def _crash_sidecars(stage: Stage) -> None:
         seconds=60,
         seen=lambda: batch.describe(stage, jobs),
     )
-    _release(stage, CRASHED_UNDER_NEVER)
+    _release(stage, JobName.CRASHED_NEVER)
     try:
         stage.wait(
-            f"the end of Job {CRASHED}",
-            lambda: batch.ended(stage, CRASHED),
+            f"the end of Job {JobName.CRASHED_ON_FAILURE}",
+            lambda: batch.ended(stage, JobName.CRASHED_ON_FAILURE),
             seconds=3 * batch.BOUND_SECONDS,
             seen=lambda: "",
         )
     except Stuck:
-        _release(stage, CRASHED)
+        _release(stage, JobName.CRASHED_ON_FAILURE)
 
 
 def _release(stage: Stage, job: str) -> None:
-    stage.step("job.released", job=job)
+    stage.step(Step.JOB_RELEASED, job=job)
     (stage.bundle / _release_of(job)).touch()
 
 
@@ -120,7 +122,7 @@ def _free(stage: Stage, held: Sequence[str]) -> None:
         seconds=60,
         seen=lambda: batch.describe(stage, held),
     )
-    stage.step("job.moved")
+    stage.step(Step.JOB_MOVED)
 
 
 def _counted(stage: Stage, job: str) -> bool:

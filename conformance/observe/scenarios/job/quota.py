@@ -7,6 +7,7 @@ sidecars of the others are told to quit, and its pod is created, which proves wh
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
@@ -35,7 +36,7 @@ def observe(stage: Stage) -> str:
     for job in before:
         batch.submit(stage, job)
         batch.await_main(stage, job)
-        stage.step("job.main-exited", job=job)
+        stage.step(Step.JOB_MAIN_EXITED, job=job)
     subject = batch.await_pod(stage, before[0])
     try:
         held = batch.await_settled(stage, before)
@@ -47,13 +48,13 @@ def observe(stage: Stage) -> str:
             seen=lambda: "neither",
         )
         if not batch.pods_of(stage, last):
-            stage.step("job.refused", job=last)
+            stage.step(Step.JOB_REFUSED, job=last)
             batch.quit_sidecars(stage, held)
             batch.await_pod(stage, last, seconds=RETRY_SECONDS)
         batch.await_main(stage, last)
-        stage.step("job.main-exited", job=last)
+        stage.step(Step.JOB_MAIN_EXITED, job=last)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance.evidence.vocabulary import JobName, Step
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-CRASH = "crash"
 BY_ITSELF = "quit"  # needs nothing of the sidecar but its address
 BY_ITS_SPEC = ("marker", "kill")  # need the sidecar's container, or its process, to be known
 _SHARED = "/shared"
@@ -35,19 +35,19 @@ def observe(stage: Stage) -> str:
     if registered.can("mesh"):
         stage.surround("witness", "peer")
     ways = (BY_ITSELF, *(BY_ITS_SPEC if registered.can("spec") else ()))
-    jobs = [*ways, CRASH]
+    jobs = [*ways, JobName.CRASH]
     for way in jobs:
         _submit(stage, way)
     subject = batch.await_pod(stage, ways[0])
     try:
         for job in jobs:
             batch.await_main(stage, job)
-            stage.step("job.main-exited", job=job)
+            stage.step(Step.JOB_MAIN_EXITED, job=job)
         held = batch.await_settled(stage, jobs)
         if held:
             _free(stage, held)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 
@@ -89,4 +89,4 @@ def _free(stage: Stage, jobs: list[str]) -> None:
         seconds=60,
         seen=lambda: batch.describe(stage, jobs),
     )
-    stage.step("job.moved")
+    stage.step(Step.JOB_MOVED)

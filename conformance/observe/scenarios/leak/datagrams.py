@@ -5,20 +5,21 @@ What a mesh leaves alone goes beside what it carries, for as long as enough of e
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, leak_on_purpose
 from conformance.observe.stage import APP_CONTAINER, Stage
 
 # What must have ended since the pod was ready: more than the judges ask for (judges/unmeshed.py).
-ENOUGH = {"datagram.end": 30, "lookup.end": 16, "request.end": 50}
+ENOUGH = {Stamp.DATAGRAM_END: 30, Stamp.LOOKUP_END: 16, Stamp.REQUEST_END: 50}
 
 
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.surround("witness", "peer")
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject")
     stage.await_ready(SUBJECT, seconds=120)
-    ready = stage.step("subject.ready")
+    ready = stage.step(Step.SUBJECT_READY)
 
     def counts() -> dict[str, int]:
         stamps = [one for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}") if one["ns"] > ready]
@@ -30,6 +31,6 @@ def observe(stage: Stage) -> str:
         seconds=60,
         seen=lambda: ", ".join(f"{number} {event}" for event, number in counts().items()),
     )
-    stage.step("enough")
+    stage.step(Step.ENOUGH)
     leak_on_purpose(stage)
     return SUBJECT

@@ -6,12 +6,12 @@ drain and the proxy's together: it talks after the proxy's end by design, not by
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Container, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete, leak_on_purpose
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-VISITOR = "visitor"
 # Seconds. Drains of 2 and at most 5 (Istio's) end far before its stay of 20 does, and that far
 # before the grace period: with a hundred processes at work beside it the proxy ended after 11 s.
 APP_DRAIN = 2
@@ -29,29 +29,29 @@ def observe(stage: Stage) -> str:
         manifests.set_variable(app, "SC_DRAIN_SECONDS", str(APP_DRAIN))
 
     stage.surround("witness", "peer")
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject", alter=briefly)
     try:
         stage.await_ready(SUBJECT, seconds=120)
-        stage.step("subject.ready")
+        stage.step(Step.SUBJECT_READY)
         leak_on_purpose(stage)
         _attach(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     return SUBJECT
 
 
 def _attach(stage: Stage) -> None:
     """Add the ephemeral container, and wait until the mesh carries what it sends. Raises Stuck."""
-    (patch,) = stage.documents(VISITOR)
+    (patch,) = stage.documents(Container.VISITOR)
     stage.core.patch_namespaced_pod_ephemeralcontainers(SUBJECT, stage.namespace, patch)
-    stage.step("visitor.attached")
+    stage.step(Step.VISITOR_ATTACHED)
 
     def answered() -> int:
         return sum(
-            one["event"] == "request.end" and one["kind"] == "visit" and one["outcome"] == "ok"
-            for one in stage.stamps(f"{SUBJECT}.{VISITOR}")
+            one["event"] == Stamp.REQUEST_END and one["kind"] == "visit" and one["outcome"] == "ok"
+            for one in stage.stamps(f"{SUBJECT}.{Container.VISITOR}")
         )
 
     stage.wait(

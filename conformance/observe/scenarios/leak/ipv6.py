@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, leak_on_purpose
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars.driver import Manifest
@@ -19,18 +20,18 @@ def observe(stage: Stage, alter: Callable[[Manifest], None] | None = None) -> st
     alter: changes the pod under test at the last moment, sidecar included.
     """
     stage.surround("witness", "peer")
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject", alter=alter)
     stage.await_ready(SUBJECT, seconds=120)
-    ready = stage.step("subject.ready")
+    ready = stage.step(Step.SUBJECT_READY)
 
     def counts() -> dict[tuple[str, bool], int]:
         begun: dict[str, tuple[str, bool]] = {}
         found = {(kind, six): 0 for kind in ENOUGH for six in (False, True)}
         for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}"):
-            if one["event"] == "request.begin" and one["kind"] in ENOUGH and one["ns"] > ready:
+            if one["event"] == Stamp.REQUEST_BEGIN and one["kind"] in ENOUGH and one["ns"] > ready:
                 begun[one["token"]] = one["kind"], one["target"].startswith("[")
-            elif one["event"] == "request.end" and one["token"] in begun:
+            elif one["event"] == Stamp.REQUEST_END and one["token"] in begun:
                 found[begun[one["token"]]] += 1
         return found
 
@@ -42,6 +43,6 @@ def observe(stage: Stage, alter: Callable[[Manifest], None] | None = None) -> st
             f"{number} {kind} by IPv{6 if six else 4}" for (kind, six), number in counts().items()
         ),
     )
-    stage.step("enough")
+    stage.step(Step.ENOUGH)
     leak_on_purpose(stage)
     return SUBJECT

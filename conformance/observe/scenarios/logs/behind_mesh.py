@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.scenarios.logs.logs import await_written, have_sink, settle
 from conformance.observe.stage import Stage
@@ -48,10 +49,10 @@ def play(stage: Stage, *, mesh_first: bool) -> str:
             document["spec"]["initContainers"].sort(key=lambda one: one["name"] == envoy.CONTAINER)
 
     have_sink(stage, meshed("peer"))
-    stage.step("subject.create", mesh_first=mesh_first)
+    stage.step(Step.SUBJECT_CREATE, mesh_first=mesh_first)
     stage.create("subject", role=SUBJECT, alter=both)
     stage.await_ready(SUBJECT, seconds=120)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     await_written(stage, SUBJECT)
     delete(stage)
     settle(stage)

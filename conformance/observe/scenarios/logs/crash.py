@@ -7,6 +7,7 @@ by the kubelet, goes on.
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.logs.logs import (
     arrived,
@@ -29,21 +30,21 @@ BOUND_SECONDS = 10.0
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     have_sink(stage)
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role=SUBJECT, alter=with_variables({"SC_RATE": RATE}))
     stage.await_ready(SUBJECT, seconds=120)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     await_steady(stage, SUBJECT)
 
     tell_sink(stage, "refuse")
     stage.wait(
         "lines that the sink refuses",
-        lambda: arrived(stage, SUBJECT, "sink.refused"),
+        lambda: arrived(stage, SUBJECT, Stamp.SINK_REFUSED),
         seconds=30,
         seen=lambda: "none",
     )
     (shipper,) = stage.sidecars(SUBJECT)
-    stage.step("sidecar.kill-asked", container=shipper)
+    stage.step(Step.SIDECAR_KILL_ASKED, container=shipper)
     stage.signal(SUBJECT, shipper, "KILL")
     stage.wait(
         "the shipper's restart",
@@ -52,7 +53,7 @@ def observe(stage: Stage) -> str:
         seen=lambda: stage.describe(SUBJECT),
     )
     before = written(stage, SUBJECT)
-    stage.step("sidecar.restarted", lines=before)
+    stage.step(Step.SIDECAR_RESTARTED, lines=before)
     tell_sink(stage, "open")
     stage.wait(
         "lines from after the crash",
@@ -60,7 +61,7 @@ def observe(stage: Stage) -> str:
         seconds=60,
         seen=lambda: f"line {_newest(stage)} of {before}",
     )
-    stage.step("sidecar.resumed")
+    stage.step(Step.SIDECAR_RESUMED)
     try:
         stage.wait(
             "the lines from before the crash",
@@ -69,7 +70,7 @@ def observe(stage: Stage) -> str:
             seen=lambda: "some are missing",
         )
     except Stuck:
-        stage.step("crash.bound")
+        stage.step(Step.CRASH_BOUND)
     settle(stage)
     return SUBJECT
 
@@ -84,7 +85,7 @@ def _newest(stage: Stage) -> int:
     runs = [
         last
         for one in stage.stamps("sink.sink")
-        if one["event"] == "sink.received"
+        if one["event"] == Stamp.SINK_RECEIVED
         for _, last in one["runs"].get(SUBJECT, ())
     ]
     return max(runs, default=-1)
@@ -96,7 +97,7 @@ def _held(stage: Stage) -> int:
     runs = sorted(
         (first, last)
         for one in stage.stamps("sink.sink")
-        if one["event"] == "sink.received"
+        if one["event"] == Stamp.SINK_RECEIVED
         for first, last in one["runs"].get(SUBJECT, ())
     )
     for first, last in runs:

@@ -6,6 +6,7 @@ shipper's health endpoint, which is as it comes: the kubelet's probe does not re
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.scenarios.logs.logs import (
     await_steady,
@@ -20,7 +21,6 @@ from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.shippers.shipper import Shipper, unheard
 
-DEAF = "deaf"
 # Seconds for which a running shipper must have kept its app from starting, to count as a gate that
 # is shut: some ten probes of a second each; one that opens does so at the first or second.
 BOUND_SECONDS = 10.0
@@ -33,24 +33,24 @@ def observe(stage: Stage) -> str:
 
     def deaf(document: Manifest) -> None:
         document["spec"] = unheard(shipper, document)["spec"]
-        renamed(document, DEAF)
+        renamed(document, Role.DEAF)
 
     have_sink(stage, with_variables({"SC_SINK": "closed"}))
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role=SUBJECT)
-    stage.create("subject", role=DEAF, alter=deaf)
-    for role in (SUBJECT, DEAF):
+    stage.create("subject", role=Role.DEAF, alter=deaf)
+    for role in (SUBJECT, Role.DEAF):
         _await_running(stage, role, shipper.name)
         stage.step(f"{role}.sidecar-runs")
     _note_start(stage, SUBJECT)
-    _note_start(stage, DEAF)
+    _note_start(stage, Role.DEAF)
     tell_sink(stage, "open")
     stage.await_ready(SUBJECT, seconds=120)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     try:
         await_steady(stage, SUBJECT)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     settle(stage)
     return SUBJECT

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
@@ -26,14 +27,14 @@ STEADY_SECONDS = 2.0  # of lines that must be there before the pod is deleted
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     have_sink(stage)
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role=SUBJECT)
     try:
         stage.await_ready(SUBJECT, seconds=120)
-        stage.step("subject.ready")
+        stage.step(Step.SUBJECT_READY)
         await_steady(stage, SUBJECT)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     settle(stage)
     return SUBJECT
@@ -49,7 +50,7 @@ def have_sink(stage: Stage, alter: Callable[[Manifest], None] | None = None) -> 
 
 def tell_sink(stage: Stage, what: str) -> None:
     """Open its door: open, refuse, takes/<seconds>."""
-    stage.step("sink.told", what=what)
+    stage.step(Step.SINK_TOLD, what=what)
     _ask(stage, what)
 
 
@@ -58,11 +59,11 @@ def settle(stage: Stage) -> None:
 
     def at_rest() -> bool:
         _ask(stage, "state")
-        asked = [one for one in stage.stamps(SINK_STAMPS) if one["event"] == "sink.asked"]
+        asked = [one for one in stage.stamps(SINK_STAMPS) if one["event"] == Stamp.SINK_ASKED]
         return bool(asked) and asked[-1]["active"] == 0
 
     stage.wait("the sink to be at rest", at_rest, seconds=30, seen=lambda: "requests under way")
-    stage.step("sink.settled")
+    stage.step(Step.SINK_SETTLED)
 
 
 def await_steady(stage: Stage, role: str) -> None:
@@ -96,7 +97,7 @@ def _rate(stage: Stage, role: str) -> float:
     return float(started[0]["rate"])
 
 
-def arrived(stage: Stage, role: str, event: str = "sink.received") -> int:
+def arrived(stage: Stage, role: str, event: str = Stamp.SINK_RECEIVED) -> int:
     """How many lines of a writer the sink has received, those sent twice counted twice."""
     return sum(
         last - first + 1

@@ -8,6 +8,7 @@ in nothing but its app, which ends in time: there the same shipper has all the t
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.scenarios.logs.logs import (
     await_steady,
@@ -20,7 +21,6 @@ from conformance.observe.scenarios.logs.logs import (
 from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars.driver import Manifest
 
-PATIENT = "patient"
 GRACE_SECONDS = 4  # of the pod under test
 PATIENT_GRACE_SECONDS = 40
 SINK_TAKES = 3  # seconds: more than the kubelet's least, 2, and less than Fluent Bit's Grace, 5
@@ -29,28 +29,28 @@ SINK_TAKES = 3  # seconds: more than the kubelet's least, 2, and less than Fluen
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     have_sink(stage)
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role=SUBJECT, alter=_hungry)
-    stage.create("subject", role=PATIENT, alter=_patient)
-    for role in (SUBJECT, PATIENT):
+    stage.create("subject", role=Role.PATIENT, alter=_patient)
+    for role in (SUBJECT, Role.PATIENT):
         stage.await_ready(role, seconds=120)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     try:
-        for role in (SUBJECT, PATIENT):
+        for role in (SUBJECT, Role.PATIENT):
             await_steady(stage, role)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     tell_sink(stage, f"takes/{SINK_TAKES}")
-    stage.core.delete_namespaced_pod(PATIENT, stage.namespace)
-    stage.step("patient.deleted")
+    stage.core.delete_namespaced_pod(Role.PATIENT, stage.namespace)
+    stage.step(Step.PATIENT_DELETED)
     delete(stage)
     stage.wait(
         "the end of the patient pod",
-        lambda: stage.watch.gone("Pod", PATIENT) and stage.capture_ended(PATIENT),
+        lambda: stage.watch.gone("Pod", Role.PATIENT) and stage.capture_ended(Role.PATIENT),
         seconds=PATIENT_GRACE_SECONDS + 30,
-        seen=lambda: stage.describe(PATIENT),
+        seen=lambda: stage.describe(Role.PATIENT),
     )
-    stage.step("patient.gone")
+    stage.step(Step.PATIENT_GONE)
     settle(stage)
     return SUBJECT
 
@@ -64,4 +64,4 @@ def _hungry(document: Manifest) -> None:
 def _patient(document: Manifest) -> None:
     document["spec"]["terminationGracePeriodSeconds"] = PATIENT_GRACE_SECONDS
     with_variables({"SC_DRAIN_SECONDS": str(GRACE_SECONDS)})(document)
-    renamed(document, PATIENT)
+    renamed(document, Role.PATIENT)

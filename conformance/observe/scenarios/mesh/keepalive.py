@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, delete
 from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars.driver import ShowsCertificates
@@ -19,8 +20,7 @@ from conformance.sidecars.driver import ShowsCertificates
 ROLES = (SUBJECT, "peer")
 # Used so often before anything happens: kept.piece for a stream, answered requests for the others.
 USED = 5
-KINDS = {"pool": "request.end", "raw": "request.end", "long": "kept.piece"}
-CERTIFICATES = "certificates.jsonl"
+KINDS = {"pool": Stamp.REQUEST_END, "raw": Stamp.REQUEST_END, "long": Stamp.KEPT_PIECE}
 ASK_EVERY = 2.0  # seconds between two looks at certificates that are asked for
 _POLL = 0.05
 _SERIAL = re.compile(rb'"peer_serial":"([0-9a-f]+)"')
@@ -29,18 +29,18 @@ _SERIAL = re.compile(rb'"peer_serial":"([0-9a-f]+)"')
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.surround("peer")
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role=SUBJECT)
     try:
         stage.await_ready(SUBJECT, seconds=120)
-        stage.step("subject.ready")
+        stage.step(Step.SUBJECT_READY)
         await_used(stage, since=0)
-        stage.step("kept")
+        stage.step(Step.KEPT)
         if stage.facts.certificate_seconds:
             _await_rotation(stage)
-            await_used(stage, since=stage.step("rotated"))
+            await_used(stage, since=stage.step(Step.ROTATED))
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     return SUBJECT
 
@@ -101,7 +101,7 @@ class _Asked:
         if serial not in self._found:
             self._found.add(serial)
             line = {"ns": time.time_ns(), "role": self._role, "serial": serial}
-            with (stage.bundle / CERTIFICATES).open("a") as sink:
+            with (stage.bundle / File.CERTIFICATES).open("a") as sink:
                 sink.write(json.dumps(line) + "\n")
         return len(self._found)
 

@@ -17,13 +17,13 @@ from typing import Any
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
+from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
 from conformance.observe.stage import APP_CONTAINER, ROLE_LABEL, Stage, Stuck, role_of
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest, OwnsPlane
 
-RUNNING = "running"
 # What must have been answered before anything happens, and again at the end.
 STEADY = {("running.app", "steady", "ok"): 20, ("peer.app", "quick", "ok"): 20}
 BACK = {("subject.app", "steady", "ok"): 10}
@@ -41,35 +41,35 @@ def observe(stage: Stage) -> str:
     plane = driver.bring_plane(stage.handle, stage.client, name)
     stage.afterwards.callback(driver.remove_plane, stage.client, plane)
     stage.create("services")
-    for name in ("peer", RUNNING):
+    for name in ("peer", Role.RUNNING):
         stage.core.create_namespaced_pod(stage.namespace, _pod(stage, driver, plane, name))
-    for name in ("peer", RUNNING):
+    for name in ("peer", Role.RUNNING):
         stage.await_ready(name)
-    stage.step("running.ready")
-    await_steady(stage, STEADY, since="running.ready")
+    stage.step(Step.RUNNING_READY)
+    await_steady(stage, STEADY, since=Step.RUNNING_READY)
     planned = driver.past_the_injector(
         stage.create_pod(_pod(stage, driver, plane, SUBJECT), dry_run=True)
     )
 
-    stage.step("plane.down-asked")
+    stage.step(Step.PLANE_DOWN_ASKED)
     driver.plane_down(stage.client, plane)
-    stage.step("plane.down")
+    stage.step(Step.PLANE_DOWN)
     _create_sheltered(stage, driver, plane)
     _create_naked(stage, driver, plane)
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.core.create_namespaced_pod(stage.namespace, planned)
     driver.on_injector_failure(stage.client, plane, "Fail")
     _await_waiting(stage, driver, planned)
     made_by = {role_of(pod): driver.control_plane_of(pod) for pod in stage.watch.all("Pod")}
-    stage.step("control-planes", wanted=plane, **made_by)
-    await_steady(stage, STEADY, since="plane.down")
+    stage.step(Step.CONTROL_PLANES, wanted=plane, **made_by)
+    await_steady(stage, STEADY, since=Step.PLANE_DOWN)
 
-    stage.step("plane.up-asked")
+    stage.step(Step.PLANE_UP_ASKED)
     driver.plane_up(stage.client, plane)
-    stage.step("plane.up")
+    stage.step(Step.PLANE_UP)
     stage.await_ready(SUBJECT, seconds=240)
-    stage.step("subject.ready")
-    await_steady(stage, {**STEADY, **BACK}, since="plane.up")
+    stage.step(Step.SUBJECT_READY)
+    await_steady(stage, {**STEADY, **BACK}, since=Step.PLANE_UP)
     return SUBJECT
 
 
@@ -90,10 +90,10 @@ def _injected(stage: Stage, driver: OwnsPlane, plane: str, document: Manifest) -
 
 def _create_sheltered(stage: Stage, driver: OwnsPlane, plane: str) -> None:
     """Pods that must have a sidecar, made while nobody can give them one."""
-    stage.step("sheltered.create")
+    stage.step(Step.SHELTERED_CREATE)
     refused = _pod(stage, driver, plane, "naked")
     refused["metadata"]["name"] = "refused"
-    stage.step("pod.created", pod="refused", **_answer(stage, refused))
+    stage.step(Step.POD_CREATED, pod="refused", **_answer(stage, refused))
     for document in stage.documents("owners"):
         create_from_dict(
             stage.client,
@@ -117,7 +117,7 @@ def _create_sheltered(stage: Stage, driver: OwnsPlane, plane: str) -> None:
     apps, batch = k8s.AppsV1Api(stage.client), k8s.BatchV1Api(stage.client)
     apps.delete_namespaced_replica_set("sheltered", stage.namespace)
     batch.delete_namespaced_job("sheltered", stage.namespace, propagation_policy="Background")
-    stage.step("sheltered.deleted")
+    stage.step(Step.SHELTERED_DELETED)
 
 
 def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
@@ -133,7 +133,7 @@ def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
     answer = stage.wait(
         "a pod whose injector may fail", created, seconds=30, seen=lambda: "it was refused"
     )
-    stage.step("pod.created", pod="naked", **answer)
+    stage.step(Step.POD_CREATED, pod="naked", **answer)
     pod = stage.wait(
         "the naked pod in the watch",
         lambda: stage.watch.newest("Pod", "naked"),
@@ -141,7 +141,7 @@ def _create_naked(stage: Stage, driver: OwnsPlane, plane: str) -> None:
         seen=lambda: "nothing",
     )
     admitted = stage.driver.admitted(pod, stage.cell)
-    stage.step("naked.admitted", pattern=admitted.pattern, why=admitted.why)
+    stage.step(Step.NAKED_ADMITTED, pattern=admitted.pattern, why=admitted.why)
 
 
 def _answer(stage: Stage, pod: Manifest) -> Mapping[str, Any]:
@@ -176,7 +176,7 @@ def _await_waiting(stage: Stage, driver: OwnsPlane, planned: Manifest) -> None:
 
     def tried() -> int:
         stamps = stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
-        return sum(stamp["event"] == "request.end" for stamp in stamps)
+        return sum(stamp["event"] == Stamp.REQUEST_END for stamp in stamps)
 
     hooks = any(
         "postStart" in (one.get("lifecycle") or {}) for one in planned["spec"]["containers"]
@@ -193,4 +193,4 @@ def _await_waiting(stage: Stage, driver: OwnsPlane, planned: Manifest) -> None:
         seconds=HOOK_SECONDS if hooks else 60,
         seen=lambda: f"{failed()} of {PROBES} probes; {stage.describe(SUBJECT)}",
     )
-    stage.step("subject.waits", probes=failed())
+    stage.step(Step.SUBJECT_WAITS, probes=failed())

@@ -12,13 +12,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from conformance.evidence.vocabulary import File, Step
 from conformance.model import Pattern
 from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import FlipsPattern, Manifest
 
-FILE = "admissions.jsonl"
 # Workloads that name their pattern.
 SAYS: Mapping[str, Pattern] = {"says-classic": "classic", "says-native": "native"}
 SHOWN = "says-native-before"  # the pod under test: native whatever the default is
@@ -46,7 +46,7 @@ def observe(stage: Stage) -> str:
     for document in documents:
         _make(stage, document, "before", sent(document))
     driver.flip(stage.handle, stage.client, tag)
-    stage.step("upgraded")
+    stage.step(Step.UPGRADED)
     for document in documents:
         _make(stage, document, "after", sent(document))
     stage.wait(
@@ -72,5 +72,5 @@ def _note(stage: Stage, document: Manifest, when: str, admitted: Json, *, dry: b
         "dry": dry,
         "pod": admitted,
     }
-    with (stage.bundle / FILE).open("a") as sink:
+    with (stage.bundle / File.ADMISSIONS).open("a") as sink:
         sink.write(json.dumps(line, separators=(",", ":")) + "\n")

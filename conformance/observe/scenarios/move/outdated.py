@@ -13,6 +13,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.sidecars import manifests
@@ -48,7 +49,7 @@ def meet(stage: Stage, document: dict[str, Any]) -> str:
     try:
         _hang(stage, sidecar["name"])
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     stage.core.delete_namespaced_pod(SUBJECT, stage.namespace, grace_period_seconds=1)
     return SUBJECT
 
@@ -89,14 +90,14 @@ def _hang(stage: Stage, sidecar: str) -> None:
         seconds=60,
         seen=lambda: stage.describe(SUBJECT),
     )
-    stage.step("sidecar.running", container=sidecar)
+    stage.step(Step.SIDECAR_RUNNING, container=sidecar)
     try:
         stage.wait("the app", app_runs, seconds=BOUND_SECONDS, seen=lambda: "")
-        stage.step("app.running")
+        stage.step(Step.APP_RUNNING)
         return
     except Stuck:
-        stage.step("init.bound", seen=stage.describe(SUBJECT))
-    stage.step("sidecar.quit-asked", container=sidecar)
+        stage.step(Step.INIT_BOUND, seen=stage.describe(SUBJECT))
+    stage.step(Step.SIDECAR_QUIT_ASKED, container=sidecar)
     stage.execute(SUBJECT, sidecar, stage.driver.quit_command())
     stage.wait("the app", app_runs, seconds=60, seen=lambda: stage.describe(SUBJECT))
-    stage.step("app.running")
+    stage.step(Step.APP_RUNNING)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, leak_on_purpose
 from conformance.observe.stage import Stage, condition, role_of
@@ -18,7 +19,6 @@ from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-FORMER = "former"
 DEPLOYMENT = "subject"
 # What must have been answered before the move, and again after it.
 STEADY = {("peer.app", "quick", "ok"): 20, ("peer.app", "inflight", "ok"): 1}
@@ -40,28 +40,28 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
     apps = k8s.AppsV1Api(stage.client)
     stage.surround("witness", "peer")
 
-    stage.step("former.create")
+    stage.step(Step.FORMER_CREATE)
     apps.create_namespaced_deployment(stage.namespace, _as_former(stage, before))
-    former = _await_ready(stage, FORMER)
-    stage.step("former.ready", pod=former)
-    leak_on_purpose(stage, former, FORMER)
-    await_steady(stage, _steady(FORMER), since="former.ready")
+    former = _await_ready(stage, Role.FORMER)
+    stage.step(Step.FORMER_READY, pod=former)
+    leak_on_purpose(stage, former, Role.FORMER)
+    await_steady(stage, _steady(Role.FORMER), since=Step.FORMER_READY)
 
-    stage.step("rollout.begin")
+    stage.step(Step.ROLLOUT_BEGIN)
     moved = manifests.place_images(after(), stage.images)
     apps.replace_namespaced_deployment(DEPLOYMENT, stage.namespace, moved)
     subject = _await_ready(stage, SUBJECT)
-    stage.step("subject.ready", pod=subject)
+    stage.step(Step.SUBJECT_READY, pod=subject)
     stage.wait(
         "the end of the former pod",
         lambda: stage.watch.gone("Pod", former) and stage.capture_ended(former),
         seconds=120,
         seen=lambda: stage.describe(former),
     )
-    stage.step("former.gone")
+    stage.step(Step.FORMER_GONE)
     leak_on_purpose(stage, subject)
-    await_steady(stage, _steady(SUBJECT), since="former.gone")
-    stage.step("rollout.end")
+    await_steady(stage, _steady(SUBJECT), since=Step.FORMER_GONE)
+    stage.step(Step.ROLLOUT_END)
     _scale_to_nothing(stage, apps, subject)
     return subject
 
@@ -69,7 +69,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
 def _as_former(stage: Stage, document: Manifest) -> Manifest:
     """The Deployment whose pods go; what they write goes by the name of the former."""
     made = manifests.place_images(document, stage.images)
-    template = workloads.as_role(made["spec"]["template"], FORMER)
+    template = workloads.as_role(made["spec"]["template"], Role.FORMER)
     return {**made, "spec": {**made["spec"], "template": template}}
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.model import Pattern
 from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
@@ -23,7 +24,6 @@ from conformance.plan.selection import minor_number
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-CLASSIC, CURRENT, STORM = "classic", "current", "storm"
 # A kubelet refuses within a second of the binding, or begins to start a pod: ten times the
 # sidecar's own start delay is enough to see the app run, or be kept from it.
 BOUND_SECONDS = 30.0
@@ -40,9 +40,9 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     stage.without_capture()
     old, new = _nodes(stage)
-    _send(stage, CLASSIC, "classic", old)
-    _send(stage, CURRENT, "native", new)
-    for role in (CLASSIC, CURRENT):
+    _send(stage, Role.CLASSIC, "classic", old)
+    _send(stage, Role.CURRENT, "native", new)
+    for role in (Role.CLASSIC, Role.CURRENT):
         stage.await_ready(role, seconds=120)
         stage.step(f"{role}.ready")
     _send(stage, SUBJECT, "native", old)
@@ -54,7 +54,7 @@ def observe(stage: Stage) -> str:
             seen=lambda: stage.describe(SUBJECT),
         )
     except Stuck as stuck:
-        stage.step("bound", why=str(stuck))
+        stage.step(Step.BOUND, why=str(stuck))
     stage.kubectl(*DETECT)
     if _phase(stage.watch.newest("Pod", SUBJECT) or {}) == "Failed":
         _storm(stage, old)
@@ -68,7 +68,7 @@ def _nodes(stage: Stage) -> tuple[str, str]:
         node.metadata.name: node.status.node_info.kubelet_version
         for node in stage.core.list_node().items
     }
-    stage.step("nodes", server=server, kubelets=kubelets)
+    stage.step(Step.NODES, server=server, kubelets=kubelets)
     minor = {name: minor_number(its.removeprefix("v")) for name, its in kubelets.items()}
     ours = minor_number(server.removeprefix("v"))
     old = [name for name in minor if minor[name] < ours]
@@ -115,17 +115,18 @@ def _storm(stage: Stage, node: str) -> None:
 
     def cast(document: Manifest) -> None:
         _pin(node)(document)
-        document.update(workloads.as_role(document, STORM))
+        document.update(workloads.as_role(document, Role.STORM))
 
     def failed() -> Sequence[str]:
         return [
             pod["metadata"]["name"]
             for pod in stage.watch.all("Pod")
-            if pod["metadata"].get("labels", {}).get("app") == STORM and _phase(pod) == "Failed"
+            if pod["metadata"].get("labels", {}).get("app") == Role.STORM
+            and _phase(pod) == "Failed"
         ]
 
-    stage.step("storm.begin")
-    stage.create(STORM, role=SUBJECT, alter=cast)
+    stage.step(Step.STORM_BEGIN)
+    stage.create(Role.STORM, role=SUBJECT, alter=cast)
     with contextlib.suppress(Stuck):  # the time is over, as it mostly is
         stage.wait(
             f"{STORM_PODS} failed pods",
@@ -133,7 +134,7 @@ def _storm(stage: Stage, node: str) -> None:
             seconds=STORM_SECONDS,
             seen=lambda: str(len(failed())),
         )
-    stage.step("storm.end")
+    stage.step(Step.STORM_END)
     k8s.AppsV1Api(stage.client).delete_namespaced_replica_set(
-        STORM, stage.namespace, propagation_policy="Background"
+        Role.STORM, stage.namespace, propagation_policy="Background"
     )

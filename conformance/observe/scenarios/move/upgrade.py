@@ -6,8 +6,9 @@ the cell's pattern. The peer stays where it is: the two must understand each oth
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
-from conformance.observe.scenarios.move.rollout import FORMER, move
+from conformance.observe.scenarios.move.rollout import move
 from conformance.observe.stage import Stage, Stuck, role_of
 from conformance.sidecars.driver import Manifest, Upgrades
 
@@ -24,14 +25,14 @@ def observe(stage: Stage) -> str:
 
     def upgraded() -> Manifest:
         driver.upgrade(stage.handle, tag)
-        stage.step("upgraded")
+        stage.step(Step.UPGRADED)
         return document
 
     subject = move(stage, document, upgraded)
     made_by = {
         role: driver.control_plane_of(pod)
         for pod in stage.watch.all("Pod")
-        if (role := role_of(pod)) in (FORMER, SUBJECT)
+        if (role := role_of(pod)) in (Role.FORMER, SUBJECT)
     }
-    stage.step("control-planes", **made_by)
+    stage.step(Step.CONTROL_PLANES, **made_by)
     return subject

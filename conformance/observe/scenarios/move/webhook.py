@@ -13,12 +13,12 @@ from collections.abc import Iterator
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.move.outdated import meet, native_pod, sidecar_of
 from conformance.observe.stage import Stage
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.envoy.certificates import Authority
 
-WEBHOOK = "webhook"  # the names of its pod, its Service and its secret
 REFUSED = "refused"
 
 
@@ -39,24 +39,24 @@ def observe(stage: Stage) -> str:
 def _webhook(stage: Stage) -> Iterator[None]:
     """The webhook serves inside the block, and is unregistered after it."""
     authority = Authority(f"webhook of {stage.namespace}")
-    leaf = authority.issue_for_host(f"{WEBHOOK}.{stage.namespace}.svc")
+    leaf = authority.issue_for_host(f"{Role.WEBHOOK}.{stage.namespace}.svc")
     content = {"tls.crt": leaf.certificate.decode(), "tls.key": leaf.key.decode()}
     stage.core.create_namespaced_secret(
-        stage.namespace, {"metadata": {"name": WEBHOOK}, "stringData": content}
+        stage.namespace, {"metadata": {"name": Role.WEBHOOK}, "stringData": content}
     )
-    stage.create(WEBHOOK)
-    stage.await_ready(WEBHOOK)
+    stage.create(Role.WEBHOOK)
+    stage.await_ready(Role.WEBHOOK)
     (registration,) = stage.documents("registration")
     for one in registration["webhooks"]:
         one["clientConfig"]["caBundle"] = base64.b64encode(authority.certificate).decode()
     api = k8s.AdmissionregistrationV1Api(stage.client)
     api.create_mutating_webhook_configuration(registration)
-    stage.step("webhook.registered")
+    stage.step(Step.WEBHOOK_REGISTERED)
     try:
         yield
     finally:
         api.delete_mutating_webhook_configuration(registration["metadata"]["name"])
-        stage.step("webhook.unregistered")
+        stage.step(Step.WEBHOOK_UNREGISTERED)
 
 
 def _await_dry_run(stage: Stage, document: Manifest, when: str, wanted: str) -> None:
@@ -78,7 +78,7 @@ def _await_dry_run(stage: Stage, document: Manifest, when: str, wanted: str) -> 
         seconds=30,
         seen=lambda: seen or "no restartPolicy",
     )
-    stage.step("dry-run", when=when, restart_policy=seen)
+    stage.step(Step.DRY_RUN, when=when, restart_policy=seen)
 
 
 def _dry_run(stage: Stage, document: Manifest) -> str:

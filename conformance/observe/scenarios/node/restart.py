@@ -15,7 +15,8 @@ from kubernetes import client as k8s
 
 from conformance.engine import client
 from conformance.errors import EnvironmentProblem
-from conformance.observe.node.extract import GAPS, NODE_FOLDER
+from conformance.evidence.vocabulary import File, Role, Stamp, Step
+from conformance.observe.node.extract import NODE_FOLDER
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
@@ -24,9 +25,8 @@ from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import ask_command
 
-DRAINED = "drained"
 # Seconds that the apps go on: long enough that the service is back before, on a crowded machine.
-DRAIN = {SUBJECT: 2, DRAINED: 12}
+DRAIN = {SUBJECT: 2, Role.DRAINED: 12}
 GRACE = 20  # seconds, of the pod that is in mid-drain
 _BACK = 60  # seconds' patience with a service
 _PROBE_PORT = 8081
@@ -43,7 +43,7 @@ def observe(stage: Stage, unit: str, answers: Callable[[int], bool]) -> str:
     def drains(role: str) -> Callable[[Manifest], None]:
         def alter(document: Manifest) -> None:
             manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN[role]))
-            if role == DRAINED:
+            if role == Role.DRAINED:
                 document["spec"]["terminationGracePeriodSeconds"] = GRACE
 
         return alter
@@ -51,27 +51,27 @@ def observe(stage: Stage, unit: str, answers: Callable[[int], bool]) -> str:
     for role in DRAIN:
         departing.create(stage, role, drains(role))
     departing.await_ready(stage, *DRAIN)
-    departing.delete(stage, DRAINED)
-    departing.await_stamp(stage, f"{DRAINED}.{APP_CONTAINER}", "app.sigterm")
+    departing.delete(stage, Role.DRAINED)
+    departing.await_stamp(stage, f"{Role.DRAINED}.{APP_CONTAINER}", Stamp.APP_SIGTERM)
 
-    began = stage.step("restart.begin", unit=unit)
+    began = stage.step(Step.RESTART_BEGIN, unit=unit)
     in_node(stage, "systemctl", "restart", unit)
-    stage.step("restart.end", unit=unit)
+    stage.step(Step.RESTART_END, unit=unit)
     stage.wait(
         f"{unit} at work again",
         lambda: answers(began),
         seconds=_BACK,
         seen=lambda: "it does not answer, or its collector has not come back",
     )
-    stage.step("restart.answers", unit=unit)
+    stage.step(Step.RESTART_ANSWERS, unit=unit)
 
     _crash_main(stage)
     try:
-        departing.await_stamp(stage, f"{SUBJECT}.{APP_CONTAINER}", "app.started", times=2)
+        departing.await_stamp(stage, f"{SUBJECT}.{APP_CONTAINER}", Stamp.APP_STARTED, times=2)
         stage.await_ready(SUBJECT)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
-    departing.await_gone(stage, DRAINED)
+        stage.step(Step.STUCK, why=str(stuck))
+    departing.await_gone(stage, Role.DRAINED)
     departing.delete(stage, SUBJECT)
     departing.await_gone(stage, SUBJECT)
     return SUBJECT
@@ -92,7 +92,7 @@ def kubelet_answers(stage: Stage) -> bool:
 
 def watched_again(stage: Stage, since_ns: int) -> bool:
     """Whether the runtime's event stream broke after that time, and was taken up again."""
-    gaps = stage.handle.evidence / NODE_FOLDER / GAPS
+    gaps = stage.handle.evidence / NODE_FOLDER / File.GAPS
     if not gaps.exists():
         return False
     *whole, _ = gaps.read_text().split("\n")
@@ -100,7 +100,7 @@ def watched_again(stage: Stage, since_ns: int) -> bool:
 
 
 def _crash_main(stage: Stage) -> None:
-    stage.step("main.crash-asked", pod=SUBJECT)
+    stage.step(Step.MAIN_CRASH_ASKED, pod=SUBJECT)
 
     def crashed() -> bool:
         try:
@@ -108,7 +108,7 @@ def _crash_main(stage: Stage) -> None:
         except k8s.ApiException:  # the kubelet's own server is not there yet
             return False
         return any(
-            one["event"] == "app.crash" for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
+            one["event"] == Stamp.APP_CRASH for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
         )
 
     stage.wait(

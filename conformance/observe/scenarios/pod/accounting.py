@@ -15,6 +15,7 @@ from typing import Any
 from kubernetes import client as k8s
 
 from conformance.evidence.pod_request import pod_request
+from conformance.evidence.vocabulary import File, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
 from conformance.observe.watch import Json
@@ -87,7 +88,7 @@ def _send(stage: Stage, what: str, pod: Manifest, *, real: bool = False, **asked
         record["object"] = {"spec": found["spec"], "status": found.get("status", {})}
     except k8s.ApiException as error:
         record |= {"status": error.status, "message": json.loads(error.body)["message"]}
-    with (stage.bundle / "answers.jsonl").open("a") as sink:
+    with (stage.bundle / File.ANSWERS).open("a") as sink:
         sink.write(json.dumps({"ns": time.time_ns(), **record}) + "\n")
     return record
 
@@ -163,7 +164,7 @@ def _quota(stage: Stage) -> None:
         return str((status.used or {}).get("requests.cpu"))
 
     _patiently(stage, "a quota that is used up", lambda: used() not in ("None", "0"))
-    stage.step("quota.used", cpu=used())
+    stage.step(Step.QUOTA_USED, cpu=used())
 
 
 def _through_quota(stage: Stage, layout: str, pod: Manifest, milli: int) -> None:
@@ -187,7 +188,7 @@ def _patiently(stage: Stage, what: str, until: Callable[[], bool], seconds: floa
     try:
         stage.wait(what, until, seconds=seconds, seen=lambda: "")
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
 
 
 def _ask_for_units(stage: Stage, pod: Manifest) -> None:
@@ -204,9 +205,9 @@ def _offer(stage: Stage, units: int | None) -> None:
     amount = {resource_of(stage): None if units is None else str(units)}
     body = {"status": {"capacity": amount, "allocatable": amount}}
     told = {"resource": resource_of(stage), "units": units}
-    stage.step("node.offer-asked", **told)  # the scheduler may act before the answer is read
+    stage.step(Step.NODE_OFFER_ASKED, **told)  # the scheduler may act before the answer is read
     stage.core.patch_node_status(stage.handle.node, body)
-    stage.step("node.offers", **told)
+    stage.step(Step.NODE_OFFERS, **told)
 
 
 def _node(stage: Stage) -> None:
@@ -225,7 +226,7 @@ def _node(stage: Stage) -> None:
         seconds=60,
         seen=lambda: stage.describe(SUBJECT),
     )
-    stage.step("scheduled")
+    stage.step(Step.SCHEDULED)
     stage.kubectl("describe", "node", stage.handle.node)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from conformance.evidence.vocabulary import File, Step
 from conformance.machine import process
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.pod import naive
@@ -18,8 +19,6 @@ from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
 MEBIBYTES = 96  # what the sidecar takes: far more than the pod's programs have without it
-METRICS = "metrics.prom"
-FOLLOWED = "followed.txt"  # what kubectl logs -f printed
 
 
 def observe(stage: Stage) -> str:
@@ -32,10 +31,10 @@ def observe(stage: Stage) -> str:
         manifests.set_variable(sidecar, "SC_START_DELAY", "1")
 
     stage.without_capture()
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject", alter=probed)
     stage.await_ready(SUBJECT)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     if stage.cell.pattern == "native":
         _ask_as_the_article_does(stage)
     _become_unready(stage)
@@ -59,7 +58,7 @@ def _ask_as_the_article_does(stage: Stage) -> None:
 def _ask(stage: Stage, path: str) -> None:
     """Ask the sidecar for something; one that ends at it gives no answer."""
     command = ("python3", "-I", "-S", "/app/ask.py", str(fixture.HEALTH_PORT), path)
-    stage.step("sidecar.asked", path=path)
+    stage.step(Step.SIDECAR_ASKED, path=path)
     stage.execute(SUBJECT, fixture.CONTAINER, command)
 
 
@@ -104,12 +103,12 @@ def _take_memory(stage: Stage) -> None:
     try:
         stage.wait("metrics of the memory", shown, seconds=60, seen=lambda: metrics, every=1)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
-    stage.step("metrics.read")
-    (stage.bundle / METRICS).write_text(metrics)
+        stage.step(Step.STUCK, why=str(stuck))
+    stage.step(Step.METRICS_READ)
+    (stage.bundle / File.METRICS).write_text(metrics)
     told = naive.collect(stage.watch.newest("Pod", SUBJECT) or {}, metrics)
-    ns = stage.step("naive.asked")
-    (stage.bundle / "naive.jsonl").write_text(json.dumps({"ns": ns, **told}) + "\n")
+    ns = stage.step(Step.NAIVE_ASKED)
+    (stage.bundle / File.NAIVE).write_text(json.dumps({"ns": ns, **told}) + "\n")
 
 
 def _metrics(stage: Stage) -> str:
@@ -132,18 +131,18 @@ def _shows_memory(metrics: str) -> bool:
 def _delete_while_following(stage: Stage) -> None:
     """The rest of "Verify the lifecycle": kubectl delete, and the sidecar's log to its end."""
     following = stage.kubectl_command("logs", "-f", SUBJECT, "-c", fixture.CONTAINER)
-    with (stage.bundle / FOLLOWED).open("wb") as sink:
+    with (stage.bundle / File.FOLLOWED).open("wb") as sink:
         child = process.start(following, stdout=sink, stderr=sink)
         try:
             stage.wait(
                 "the sidecar's log",
-                lambda: (stage.bundle / FOLLOWED).stat().st_size,
+                lambda: (stage.bundle / File.FOLLOWED).stat().st_size,
                 seconds=30,
                 seen=lambda: f"kubectl logs gave {child.poll()}",
             )
-            stage.step("delete.asked")
+            stage.step(Step.DELETE_ASKED)
             stage.kubectl("delete", "pod", SUBJECT, "--wait=false")
-            stage.step("delete.accepted")
+            stage.step(Step.DELETE_ACCEPTED)
             stage.wait(
                 "the end of the deleted pod",
                 lambda: stage.watch.gone("Pod", SUBJECT) and child.poll() is not None,
@@ -152,4 +151,4 @@ def _delete_while_following(stage: Stage) -> None:
             )
         finally:
             process.stop(child)
-    stage.step("subject.gone")
+    stage.step(Step.SUBJECT_GONE)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 
 from conformance.cluster import cni as conflists
+from conformance.evidence.vocabulary import Step
 from conformance.observe.stage import ROLE_LABEL, Stage, Stuck
 
 # A change is read within milliseconds: one herald is enough, and the others are patience.
@@ -28,7 +29,7 @@ def note(stage: Stage, pod: str) -> Sequence[str]:
         seen=lambda: stage.describe(pod),
         every=0.3,
     )
-    stage.step("chain", pod=pod, plugins=plugins)
+    stage.step(Step.CHAIN, pod=pod, plugins=plugins)
     return plugins
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.cluster import cni as conflists
+from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, leak_on_purpose
 from conformance.observe.scenarios.start import chain
 from conformance.observe.scenarios.stop import departing
@@ -20,8 +21,7 @@ from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.sidecars.driver import Manifest, RedirectedByCni
 from conformance.sidecars.envoy.driver import VALIDATION_CONTAINER
 
-GUARDED, LATE, HEALED = "guarded", "late", "healed"
-VALIDATED = {SUBJECT: False, GUARDED: True, LATE: False, HEALED: True}
+VALIDATED = {SUBJECT: False, Role.GUARDED: True, Role.LATE: False, Role.HEALED: True}
 REQUESTS = 40  # of the subject's app, before the plugin comes, and again after it
 ANSWERED = 20  # requests of each pod that is redirected
 REFUSALS = 2  # one may be chance; from the second on the kubelet backs off
@@ -46,24 +46,24 @@ def observe(stage: Stage) -> str:
         chain.note(stage, role)
 
     create(SUBJECT)
-    create(GUARDED)
+    create(Role.GUARDED)
     _await_sent(stage, since=0)
     _await_refused(stage, REFUSALS, since=0)
     stage.kubectl("get", "pods")
 
-    stage.step("plugin.asked")
+    stage.step(Step.PLUGIN_ASKED)
     chain.put(stage, conflists.REDIRECT.name)
-    arrived = stage.step("plugin.arrived")
-    create(LATE)
-    _see_redirected(stage, LATE)
-    _await_sent(stage, since=stage.step("subject.watched-on"))
+    arrived = stage.step(Step.PLUGIN_ARRIVED)
+    create(Role.LATE)
+    _see_redirected(stage, Role.LATE)
+    _await_sent(stage, since=stage.step(Step.SUBJECT_WATCHED_ON))
     _await_refused(stage, 1, since=arrived)
-    departing.delete(stage, GUARDED)
-    departing.await_gone(stage, GUARDED)
-    stage.step("guarded.gone")
-    create(HEALED)
-    _see_redirected(stage, HEALED)
-    stage.step("subject.seen")
+    departing.delete(stage, Role.GUARDED)
+    departing.await_gone(stage, Role.GUARDED)
+    stage.step(Step.GUARDED_GONE)
+    create(Role.HEALED)
+    _see_redirected(stage, Role.HEALED)
+    stage.step(Step.SUBJECT_SEEN)
     leak_on_purpose(stage)
     return SUBJECT
 
@@ -83,7 +83,7 @@ def _await_sent(stage: Stage, since: int) -> None:
 
     def ended() -> int:
         return sum(
-            one["event"] == "request.end" and one["ns"] > since
+            one["event"] == Stamp.REQUEST_END and one["ns"] > since
             for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
         )
 
@@ -95,15 +95,15 @@ def _await_sent(stage: Stage, since: int) -> None:
             seen=lambda: f"{ended()} requests; {stage.describe(SUBJECT)}",
         )
     except Stuck as stuck:
-        stage.step("bound", why=str(stuck))
+        stage.step(Step.BOUND, why=str(stuck))
 
 
 def _refusals(stage: Stage, since: int) -> int:
     """How many validations of the guarded pod began after a moment (ns), and failed."""
     begun = failed = 0
-    for one in stage.stamps(f"{GUARDED}.{VALIDATION_CONTAINER}"):
-        begun += one["event"] == "validation.started" and one["ns"] > since
-        failed += one["event"] == "validation.failed" and begun > failed
+    for one in stage.stamps(f"{Role.GUARDED}.{VALIDATION_CONTAINER}"):
+        begun += one["event"] == Stamp.VALIDATION_STARTED and one["ns"] > since
+        failed += one["event"] == Stamp.VALIDATION_FAILED and begun > failed
     return failed
 
 
@@ -112,14 +112,14 @@ def _await_refused(stage: Stage, times: int, since: int) -> None:
     status tells of it; or until its app has begun."""
 
     def refused() -> bool:
-        state = stage.containers(GUARDED).get(VALIDATION_CONTAINER, {}).get("state", {})
+        state = stage.containers(Role.GUARDED).get(VALIDATION_CONTAINER, {}).get("state", {})
         return _refusals(stage, since) >= times and "running" not in state
 
     stage.wait(
         f"{times} failures of the validation",
-        lambda: refused() or stage.stamps(f"{GUARDED}.{APP_CONTAINER}"),
+        lambda: refused() or stage.stamps(f"{Role.GUARDED}.{APP_CONTAINER}"),
         seconds=90,  # the kubelet's back-off: 10 s, 20 s, 40 s
-        seen=lambda: stage.describe(GUARDED),
+        seen=lambda: stage.describe(Role.GUARDED),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop.departing import create
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
@@ -20,12 +21,9 @@ from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
-BARE, UNHURRIED, EARLY = "bare", "unhurried", "early"
 # Never first, as the pod under test: under it alone some minors never come to the app.
 CRASHING = {SUBJECT: "Never", "crash-onfailure": "OnFailure", "crash-always": "Always"}
-OTHER = "other"  # the sidecar beside the driver's own, with a health port of its own
 OTHER_PORT = 15022
-CONFIGURATION = "configuration"  # the file in the bundle that a crashing sidecar lacks
 FAIL_CODE = 3
 CRASHES = 2  # from the second on the kubelet backs off (10 s)
 # Seconds at which an app that has not started counts as kept from it: many times what is left to
@@ -38,15 +36,15 @@ def observe(stage: Stage) -> str:
     stage.without_capture()
     for role, policy in CRASHING.items():
         create(stage, role, partial(_crash, stage, policy))
-    create(stage, BARE, partial(_unprobe, stage))
+    create(stage, Role.BARE, partial(_unprobe, stage))
     if stage.cell.pattern == "native":
-        create(stage, UNHURRIED, partial(_name_no_period, stage))
-        create(stage, EARLY, partial(_start_for_long, stage))
+        create(stage, Role.UNHURRIED, partial(_name_no_period, stage))
+        create(stage, Role.EARLY, partial(_start_for_long, stage))
         _delete_early(stage)
     _let_crash(stage)
-    _await_apps(stage, "the app beside an unprobed sidecar", [BARE])
+    _await_apps(stage, "the app beside an unprobed sidecar", [Role.BARE])
     _heal(stage)
-    for role in (BARE, UNHURRIED) if stage.cell.pattern == "native" else (BARE,):
+    for role in (Role.BARE, Role.UNHURRIED) if stage.cell.pattern == "native" else (Role.BARE,):
         stage.await_ready(role)
     return SUBJECT
 
@@ -54,18 +52,18 @@ def observe(stage: Stage) -> str:
 def _crash(stage: Stage, policy: str, pod: Manifest) -> None:
     pod["spec"]["restartPolicy"] = policy
     for name, value in (
-        ("SC_NEEDS", f"/evidence/{CONFIGURATION}"),
+        ("SC_NEEDS", f"/evidence/{File.CONFIGURATION}"),
         ("SC_FAIL_CODE", str(FAIL_CODE)),
         ("SC_START_DELAY", "1"),
     ):
         manifests.set_variable(stage.sidecar_in(pod), name, value)
-    other = fixture.container(SUBJECT, OTHER, port=OTHER_PORT, start_delay=0)
+    other = fixture.container(SUBJECT, Container.OTHER, port=OTHER_PORT, start_delay=0)
     fixture.add(pod, other, native=stage.cell.pattern == "native")
 
 
 def _unprobe(stage: Stage, pod: Manifest) -> None:
     del stage.sidecar_in(pod)["startupProbe"]
-    file = f"/evidence/{CONFIGURATION}"
+    file = f"/evidence/{File.CONFIGURATION}"
     manifests.set_variable(stage.sidecar_in(pod), "SC_WAITS_FOR", file)
 
 
@@ -77,7 +75,7 @@ def _name_no_period(stage: Stage, pod: Manifest) -> None:
 
 def _start_for_long(stage: Stage, pod: Manifest) -> None:
     manifests.set_variable(stage.sidecar_in(pod), "SC_START_DELAY", "600")
-    other = fixture.container(SUBJECT, OTHER, port=OTHER_PORT)
+    other = fixture.container(SUBJECT, Container.OTHER, port=OTHER_PORT)
     fixture.add(pod, other, native=True, at=1)
 
 
@@ -85,20 +83,20 @@ def _delete_early(stage: Stage) -> None:
     """Delete a pod while its first sidecar starts, and its second does not run yet."""
     stage.wait(
         "the start of the sidecar that is deleted early",
-        lambda: "running" in _state(stage, EARLY, fixture.CONTAINER),
+        lambda: "running" in _state(stage, Role.EARLY, fixture.CONTAINER),
         seconds=60,
-        seen=lambda: stage.describe(EARLY),
+        seen=lambda: stage.describe(Role.EARLY),
     )
-    stage.step("delete.asked", pod=EARLY)
-    stage.core.delete_namespaced_pod(EARLY, stage.namespace)
-    stage.step("delete.accepted", pod=EARLY)
+    stage.step(Step.DELETE_ASKED, pod=Role.EARLY)
+    stage.core.delete_namespaced_pod(Role.EARLY, stage.namespace)
+    stage.step(Step.DELETE_ACCEPTED, pod=Role.EARLY)
     stage.wait(
         "the end of the pod that is deleted early",
-        lambda: stage.watch.gone("Pod", EARLY),
+        lambda: stage.watch.gone("Pod", Role.EARLY),
         seconds=60,
-        seen=lambda: stage.describe(EARLY),
+        seen=lambda: stage.describe(Role.EARLY),
     )
-    stage.step("subject.gone", pod=EARLY)
+    stage.step(Step.SUBJECT_GONE, pod=Role.EARLY)
 
 
 def _state(stage: Stage, role: str, container: str) -> dict[str, object]:
@@ -123,7 +121,7 @@ def _let_crash(stage: Stage) -> None:
     stage.wait(
         f"{CRASHES} crashes of each crashing sidecar",
         lambda: all(
-            _stamped(stage, role, fixture.CONTAINER, "sidecar.last")
+            _stamped(stage, role, fixture.CONTAINER, Stamp.SIDECAR_LAST)
             >= (CRASHES if role in again else 1)
             and _told(stage, role)
             for role in CRASHING
@@ -144,15 +142,15 @@ def _told(stage: Stage, role: str) -> bool:
 def _heal(stage: Stage) -> None:
     """Give the crashing sidecars what they lack, and wait for the apps that start after them."""
     again = _restarted(stage)
-    stage.step("healed")
-    stage.give(CONFIGURATION)
+    stage.step(Step.HEALED)
+    stage.give(File.CONFIGURATION)
     stage.wait(
         "the crashing sidecars' recovery",
-        lambda: all(_stamped(stage, one, fixture.CONTAINER, "sidecar.ready") for one in again),
+        lambda: all(_stamped(stage, one, fixture.CONTAINER, Stamp.SIDECAR_READY) for one in again),
         seconds=60,
         seen=lambda: "; ".join(f"{role}: {stage.describe(role)}" for role in again),
     )
-    stage.step("crashing.ready")
+    stage.step(Step.CRASHING_READY)
     _await_apps(stage, "the apps behind the crashing sidecars", again)
 
 
@@ -166,4 +164,4 @@ def _await_apps(stage: Stage, what: str, roles: Sequence[str]) -> None:
             seen=lambda: "; ".join(stage.describe(one) for one in roles),
         )
     except Stuck as stuck:
-        stage.step("bound", why=str(stuck))
+        stage.step(Step.BOUND, why=str(stuck))

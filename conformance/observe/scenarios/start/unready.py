@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-CONFIGURATION = "configuration"  # the file in the bundle that the sidecar lacks
 REFUSALS = 3  # failed startup probes, one a second
 REQUESTS = 10  # of an app that was not kept from starting
 
@@ -23,12 +23,12 @@ def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
 
     def waiting(document: Manifest) -> None:
-        file = f"/evidence/{CONFIGURATION}"
+        file = f"/evidence/{File.CONFIGURATION}"
         manifests.set_variable(stage.sidecar_in(document), "SC_WAITS_FOR", file)
         manifests.set_variable(stage.sidecar_in(document), "SC_START_DELAY", "0")
 
     stage.surround("witness", "peer")
-    stage.step("subject.create")
+    stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject", alter=waiting)
     stage.wait(
         "the third failure of the startup probe",
@@ -38,10 +38,10 @@ def observe(stage: Stage) -> str:
     )
     stage.kubectl("get", "pod", SUBJECT)
     _correct_in_place(stage)
-    stage.step("healed")
-    stage.give(CONFIGURATION)
+    stage.step(Step.HEALED)
+    stage.give(File.CONFIGURATION)
     stage.await_ready(SUBJECT)
-    stage.step("subject.ready")
+    stage.step(Step.SUBJECT_READY)
     return SUBJECT
 
 
@@ -63,7 +63,7 @@ def _app_was_seen(stage: Stage) -> bool:
     if waits.get("reason") == "PodInitializing":
         return True
     stamps = stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
-    sent = sum(one["event"] == "request.end" and one["kind"] == "steady" for one in stamps)
+    sent = sum(one["event"] == Stamp.REQUEST_END and one["kind"] == "steady" for one in stamps)
     return bool(sent >= REQUESTS)
 
 
@@ -74,6 +74,6 @@ def _correct_in_place(stage: Stage) -> None:
     correction = {"name": sidecar, "startupProbe": {"failureThreshold": 120}}
     try:
         stage.core.patch_namespaced_pod(SUBJECT, stage.namespace, {"spec": {group: [correction]}})
-        stage.step("probe.corrected", status=200, message="")
+        stage.step(Step.PROBE_CORRECTED, status=200, message="")
     except k8s.ApiException as error:
-        stage.step("probe.corrected", status=error.status, message=str(error.body)[:300])
+        stage.step(Step.PROBE_CORRECTED, status=error.status, message=str(error.body)[:300])

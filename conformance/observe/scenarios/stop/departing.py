@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from conformance.evidence.vocabulary import Container, Stamp, Step
 from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
@@ -18,7 +19,6 @@ from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import container as plain_sidecar
 
-SECOND = "second"  # a plain sidecar after the one under test, in the same pattern
 SECOND_PORT = 15022
 _ANSWERED = 5  # of the app's own requests, before its pod may be deleted
 
@@ -58,7 +58,7 @@ def await_ready(stage: Stage, *roles: str) -> None:
 
     def answered(role: str) -> int:
         return sum(
-            one["event"] == "request.end" and one["kind"] == "steady" and one["outcome"] == "ok"
+            one["event"] == Stamp.REQUEST_END and one["kind"] == "steady" and one["outcome"] == "ok"
             for one in stage.stamps(f"{role}.{APP_CONTAINER}")
         )
 
@@ -73,10 +73,10 @@ def await_ready(stage: Stage, *roles: str) -> None:
 def delete(stage: Stage, role: str, grace: int | None = None) -> None:
     """Delete a pod; grace: seconds, where they are not the pod's own."""
     stage.step(
-        "delete.asked", pod=role, grace=grace if grace is not None else own_grace(stage, role)
+        Step.DELETE_ASKED, pod=role, grace=grace if grace is not None else own_grace(stage, role)
     )
     stage.core.delete_namespaced_pod(role, stage.namespace, grace_period_seconds=grace)
-    stage.step("delete.accepted", pod=role)
+    stage.step(Step.DELETE_ACCEPTED, pod=role)
 
 
 def delete_together(stage: Stage, pods: Mapping[str, Callable[[Manifest], None]]) -> None:
@@ -128,7 +128,9 @@ def app_in(document: Manifest) -> Manifest:
 def add_second(stage: Stage, document: Manifest, *, start_delay: float, drain: float) -> Manifest:
     """Place one more plain sidecar after the one under test, and return its container."""
     spec = manifests.pod_of(document)["spec"]
-    second = plain_sidecar(SUBJECT, SECOND, port=SECOND_PORT, start_delay=start_delay, drain=drain)
+    second = plain_sidecar(
+        SUBJECT, Container.SECOND, port=SECOND_PORT, start_delay=start_delay, drain=drain
+    )
     second["image"] = stage.images[second["image"]]
     del second["startupProbe"]  # a mesh would take it for the app's traffic
     if stage.cell.pattern == "native":

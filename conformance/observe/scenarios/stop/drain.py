@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
@@ -22,9 +23,8 @@ from conformance.observe.stage import Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-HURRIED, STANDBY = "hurried", "standby"
 GRACE = 8  # seconds; enough for the subject's drain and its sidecar's, and too little for the other
-DRAINS = {SUBJECT: 4, HURRIED: 20}  # seconds that the apps go on
+DRAINS = {SUBJECT: 4, Role.HURRIED: 20}  # seconds that the apps go on
 # Both go, one after the other, and kubectl asks only every 5 s: some 30 s on a quiet machine.
 PATIENCE_SECONDS = 150
 _BUDGET, _DRAINED = "budget", "drained"  # labels: who is counted, and who is to go
@@ -41,13 +41,13 @@ def observe(stage: Stage) -> str:
     node = stage.handle.node
     stage.afterwards.callback(_uncordon, stage, node)  # whatever becomes of the rest
     for role in DRAINS:
-        stage.step("delete.asked", pod=role, grace=GRACE, how="drain")
+        stage.step(Step.DELETE_ASKED, pod=role, grace=GRACE, how="drain")
     with ThreadPoolExecutor(1, thread_name_prefix="drain") as beside:
         drain = beside.submit(stage.kubectl, *_drain(stage, node), seconds=PATIENCE_SECONDS + 10)
         first = _await_eviction(stage, list(DRAINS))
         departing.await_gone(stage, first)
-        departing.create(stage, STANDBY, _stays)
-        stage.await_ready(STANDBY, seconds=120)
+        departing.create(stage, Role.STANDBY, _stays)
+        stage.await_ready(Role.STANDBY, seconds=120)
         _await_eviction(stage, [role for role in DRAINS if role != first])
         departing.await_gone(stage, *DRAINS)
         drain.result()
@@ -111,7 +111,7 @@ def _await_eviction(stage: Stage, roles: Sequence[str]) -> str:
         seconds=90,
         seen=lambda: "; ".join(f"{role}: {stage.describe(role)}" for role in roles),
     )
-    stage.step("delete.accepted", pod=role)
+    stage.step(Step.DELETE_ACCEPTED, pod=role)
     return role
 
 

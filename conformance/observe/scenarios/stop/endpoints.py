@@ -14,6 +14,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.model import NS
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
@@ -22,7 +23,6 @@ from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-STANDBY = "standby"
 LATE = 4  # seconds; longer than the classic proxy's own drain (1.5)
 DRAIN = 9  # seconds that the app goes on: long enough for the late news to arrive
 STEADY = 30  # requests that must have been answered through each Service before the deletion
@@ -38,17 +38,17 @@ def observe(stage: Stage) -> str:
         document["metadata"]["labels"]["service"] = SUBJECT
         manifests.set_variable(app_in(document), "SC_DRAIN_SECONDS", str(DRAIN))
 
-    for role in (SUBJECT, STANDBY):
+    for role in (SUBJECT, Role.STANDBY):
         departing.create(stage, role, serves)
     stage.create("peer", role="peer", alter=_asks_often(stage))
-    for role in (SUBJECT, STANDBY, "peer"):
+    for role in (SUBJECT, Role.STANDBY, "peer"):
         stage.await_ready(role, seconds=120)
-    _set_endpoints(stage, SUBJECT, STANDBY)
+    _set_endpoints(stage, SUBJECT, Role.STANDBY)
     _await_answers(stage)
     departing.delete(stage, SUBJECT)
     _await_late(stage)
-    stage.step("endpoint.removed", service=_SLICE)
-    _set_endpoints(stage, STANDBY)
+    stage.step(Step.ENDPOINT_REMOVED, service=_SLICE)
+    _set_endpoints(stage, Role.STANDBY)
     departing.await_gone(stage, SUBJECT)
     return SUBJECT
 
@@ -91,7 +91,7 @@ def _await_answers(stage: Stage) -> None:
         found = stage.stamps(f"peer.{APP_CONTAINER}")
         return {
             kind: sum(
-                one["event"] == "request.end" and one["kind"] == kind and one["outcome"] == "ok"
+                one["event"] == Stamp.REQUEST_END and one["kind"] == kind and one["outcome"] == "ok"
                 for one in found
             )
             for kind in ("quick", "late")
@@ -110,7 +110,7 @@ def _await_late(stage: Stage) -> None:
 
     def drained() -> int:
         stamps = stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
-        told = [one["ns"] for one in stamps if one["event"] == "app.sigterm"]
+        told = [one["ns"] for one in stamps if one["event"] == Stamp.APP_SIGTERM]
         return int(stamps[-1]["ns"] - told[0]) if told else 0
 
     stage.wait(

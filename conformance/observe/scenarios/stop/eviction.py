@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 from kubernetes import client as k8s
 
+from conformance.evidence.vocabulary import Role, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
@@ -22,9 +23,9 @@ from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-HURRIED, PREEMPTED, PREEMPTOR = "hurried", "preempted", "preemptor"
+PREEMPTOR = "preemptor"
 ENOUGH, TOO_LITTLE = 12, 3  # seconds
-DRAINS = {SUBJECT: 4, HURRIED: 20, PREEMPTED: 4}  # seconds that the apps go on
+DRAINS = {SUBJECT: 4, Role.HURRIED: 20, Role.PREEMPTED: 4}  # seconds that the apps go on
 PRIORITY = "sidecar-conformance-low"
 
 
@@ -37,8 +38,10 @@ def observe(stage: Stage) -> str:
             departing.create(stage, role, _drains(role, seat))
         departing.await_ready(stage, *DRAINS)
         _evict(stage, SUBJECT, ENOUGH)
-        _evict(stage, HURRIED, TOO_LITTLE)
-        stage.step("delete.asked", pod=PREEMPTED, grace=departing.own_grace(stage, PREEMPTED))
+        _evict(stage, Role.HURRIED, TOO_LITTLE)
+        stage.step(
+            Step.DELETE_ASKED, pod=Role.PREEMPTED, grace=departing.own_grace(stage, Role.PREEMPTED)
+        )
         stage.core.create_namespaced_pod(stage.namespace, _preemptor(stage, seat))
         departing.await_gone(stage, *DRAINS)
     return SUBJECT
@@ -48,7 +51,7 @@ def _drains(role: str, seat: str) -> Callable[[Manifest], None]:
     def alter(document: Manifest) -> None:
         app = app_in(document)
         manifests.set_variable(app, "SC_DRAIN_SECONDS", str(DRAINS[role]))
-        if role == PREEMPTED:
+        if role == Role.PREEMPTED:
             document["spec"]["priorityClassName"] = PRIORITY
             _take(app, seat)
 
@@ -62,13 +65,13 @@ def _take(container: Manifest, seat: str) -> None:
 
 
 def _evict(stage: Stage, role: str, grace: int) -> None:
-    stage.step("delete.asked", pod=role, grace=grace, how="eviction")
+    stage.step(Step.DELETE_ASKED, pod=role, grace=grace, how="eviction")
     eviction = {
         "metadata": {"name": role, "namespace": stage.namespace},
         "deleteOptions": {"gracePeriodSeconds": grace},
     }
     stage.core.create_namespaced_pod_eviction(role, stage.namespace, eviction)
-    stage.step("delete.accepted", pod=role)
+    stage.step(Step.DELETE_ACCEPTED, pod=role)
 
 
 def _preemptor(stage: Stage, seat: str) -> Manifest:

@@ -9,6 +9,7 @@ Each has a second, plain sidecar, so that an order between sidecars could be see
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Role, Stamp
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in, hook, stamped
@@ -16,7 +17,6 @@ from conformance.observe.stage import Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-HEALED, PROMPT = "healed", "prompt"
 GRACE = 6  # seconds, of the subject
 HOOK = 9  # seconds, of the app's preStop hook: it outlasts that, and the 2 s after it
 # Seconds that the second sidecar takes to end: more than the 2 s that are left to it when the
@@ -29,7 +29,7 @@ def observe(stage: Stage) -> str:
     departing.surround(stage)
 
     def long(document: Manifest) -> None:
-        hook(app_in(document), stamped("hook.begin"), f"sleep {HOOK}", stamped("hook.end"))
+        hook(app_in(document), stamped(Stamp.HOOK_BEGIN), f"sleep {HOOK}", stamped(Stamp.HOOK_END))
         departing.add_second(stage, document, start_delay=0, drain=SECOND_DRAIN)
 
     def short(document: Manifest) -> None:
@@ -41,5 +41,5 @@ def observe(stage: Stage) -> str:
         manifests.set_variable(stage.sidecar_in(document), "SC_DRAIN", "0")
         departing.add_second(stage, document, start_delay=0, drain=0)
 
-    departing.delete_together(stage, {SUBJECT: short, HEALED: long, PROMPT: at_once})
+    departing.delete_together(stage, {SUBJECT: short, Role.HEALED: long, Role.PROMPT: at_once})
     return SUBJECT

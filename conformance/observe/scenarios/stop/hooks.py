@@ -9,6 +9,7 @@ asleep   the article's Step 5: the sidecar's hook tells it to quit and sleeps fo
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Role, Stamp
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in, hook, stamped
@@ -16,7 +17,6 @@ from conformance.observe.stage import Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
-QUIT, ASLEEP = "quit", "asleep"
 APP_HOOK = 2  # seconds
 APP_DRAIN = 3  # seconds
 SIDECAR_HOOK = 10  # seconds: longer than the app's hook, drain and slowest answer (3 s) together
@@ -25,8 +25,8 @@ SIDECAR_HOOK = 10  # seconds: longer than the app's hook, drain and slowest answ
 def observe(stage: Stage) -> str:
     """Play the scenario to its end; returns the name of the pod under test. Raises Stuck."""
     departing.surround(stage)
-    begin, end = stamped("hook.begin"), stamped("hook.end")
-    asked = stamped("hook.quit")  # the sidecar was told to quit, and is still there
+    begin, end = stamped(Stamp.HOOK_BEGIN), stamped(Stamp.HOOK_END)
+    asked = stamped(Stamp.HOOK_QUIT)  # the sidecar was told to quit, and is still there
     quit_ = departing.as_shell(stage.driver.quit_command())
 
     def waits(document: Manifest) -> None:
@@ -41,5 +41,7 @@ def observe(stage: Stage) -> str:
         hook(stage.sidecar_in(document), begin, quit_, asked, "sleep 30")
         hook(app_in(document), begin, "kill -TERM 1", "sleep 25")
 
-    departing.delete_together(stage, {SUBJECT: waits, QUIT: quits, ASLEEP: quits_and_sleeps})
+    departing.delete_together(
+        stage, {SUBJECT: waits, Role.QUIT: quits, Role.ASLEEP: quits_and_sleeps}
+    )
     return SUBJECT

@@ -7,10 +7,10 @@ the same codes by hand.
 
 from __future__ import annotations
 
+from conformance.evidence.vocabulary import Container, Stamp, Step
 from conformance.observe.scenarios.job import batch, job
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
-from conformance.observe.scenarios.stop.departing import SECOND
 from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
@@ -30,30 +30,30 @@ def observe(stage: Stage) -> str:
         second = departing.add_second(stage, document, start_delay=0, drain=0)
         manifests.set_variable(second, "SC_EXIT_CODE", str(SIGTERM_EXIT))
 
-    stage.step("job.create")
+    stage.step(Step.JOB_CREATE)
     stage.create("job", role="subject", alter=ends_badly)
     pod = batch.await_pod(stage, job.JOB)
     try:
         _run(stage, pod)
     except Stuck as stuck:
-        stage.step("stuck", why=str(stuck))
+        stage.step(Step.STUCK, why=str(stuck))
     return pod
 
 
 def _run(stage: Stage, pod: str) -> None:
     batch.await_main(stage, job.JOB)
-    stage.step("job.main-exited")
+    stage.step(Step.JOB_MAIN_EXITED)
     if stage.cell.pattern == "classic":
         (sidecar,) = stage.sidecars(pod)
-        for name in (sidecar, SECOND):
-            departing.await_stamp(stage, f"{SUBJECT}.{name}", "sidecar.ready")
-        stage.step("sidecar.ended-by-hand", container=sidecar)
+        for name in (sidecar, Container.SECOND):
+            departing.await_stamp(stage, f"{SUBJECT}.{name}", Stamp.SIDECAR_READY)
+        stage.step(Step.SIDECAR_ENDED_BY_HAND, container=sidecar)
         stage.execute(pod, sidecar, ask_command(HEALTH_PORT, "/crash"))
-        stage.execute(pod, SECOND, ["sh", "-c", "kill -TERM 1"])
+        stage.execute(pod, Container.SECOND, ["sh", "-c", "kill -TERM 1"])
     stage.wait(
         "the Job's end",
         lambda: batch.ended(stage, job.JOB),
         seconds=90,
         seen=lambda: stage.describe(pod),
     )
-    stage.step("job.finished")
+    stage.step(Step.JOB_FINISHED)

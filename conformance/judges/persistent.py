@@ -10,12 +10,12 @@ from conformance.evidence.attempts import OK, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.judges import lateness as crowd
+from conformance.evidence.vocabulary import Kind, Stamp
+from conformance.judges import lateness
 from conformance.model import NS, Evidence, Measured, Value, Window
 
 ROLES = (SUBJECT_ROLE, "peer")
-KINDS = ("pool", "long", "raw")  # pooled HTTP/1.1, a streamed answer without end, raw TCP
-NEW = "touch"  # a connection for one line, made new each time
+KINDS = ("pool", "long", Kind.RAW)  # pooled HTTP/1.1, a streamed answer without end, raw TCP
 OWN, TOLD = "own", "told"
 # A connection in use is used five times a second, and a piece of a stream comes four times.
 MIN_USES = 3
@@ -25,7 +25,7 @@ _SHOWN = 50
 
 
 @dataclass
-class Kept:
+class Persistent:
     """One connection, from its opener's side. uses: when it was of use (ns)."""
 
     role: str
@@ -61,27 +61,27 @@ class Kept:
         return Evidence(self.file, line=line.number, ns=line.ns, text=told)
 
 
-def connections(bundle: Bundle) -> Sequence[Kept]:
+def connections(bundle: Bundle) -> Sequence[Persistent]:
     """Every kept connection of both pods, in the order of their beginnings."""
-    found: dict[str, Kept] = {}
+    found: dict[str, Persistent] = {}
     for role in ROLES:
         file = stamps_file(role, bundle.index.app)
         for line in bundle.stamps(role, bundle.index.app):
             name = line.get("connection")
-            if line.event == "kept.open":
-                found[name] = Kept(role, line["kind"], name, file, line)
+            if line.event == Stamp.KEPT_OPEN:
+                found[name] = Persistent(role, line["kind"], name, file, line)
             elif not name or name not in found:
                 continue
-            elif line.event == "kept.piece" or (
-                line.event == "request.end" and line["kind"] != "long" and line["outcome"] == OK
+            elif line.event == Stamp.KEPT_PIECE or (
+                line.event == Stamp.REQUEST_END and line["kind"] != "long" and line["outcome"] == OK
             ):
                 found[name].uses.append(line.ns)
-            elif line.event == "kept.closed":
+            elif line.event == Stamp.KEPT_CLOSED:
                 found[name].closed = line
     return sorted(found.values(), key=lambda one: one.opened.ns)
 
 
-def in_use_at(kept: Iterable[Kept], ns: int, when: str) -> Sequence[Kept]:
+def in_use_at(kept: Iterable[Persistent], ns: int, when: str) -> Sequence[Persistent]:
     """Those that were open then and had been of use.
 
     Raises Unjudgeable unless both pods had one of each kind.
@@ -102,7 +102,7 @@ def sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
         one
         for role in ROLES
         for one in attempts(bundle, role, bundle.index.app)
-        if one.kind in (*KINDS, NEW) and one.begin_ns in window
+        if one.kind in (*KINDS, Kind.TOUCH) and one.begin_ns in window
     ]
 
 
@@ -113,14 +113,14 @@ def lost(found: Iterable[Attempt], window: Window) -> Sequence[Attempt]:
         for one in found
         if (one.outcome != OK and one.end_ns is not None and one.end_ns in window)
         or (
-            one.kind != "long"
+            one.kind != Kind.LONG
             and (one.end_ns is None or one.end_ns > window.end)
             and one.begin_ns < window.end - PATIENCE_NS
         )
     ]
 
 
-def require_used(kept: Iterable[Kept], window: Window) -> None:
+def require_used(kept: Iterable[Persistent], window: Window) -> None:
     """Raises Unjudgeable unless each was used in the window, up to its end: one that nobody uses
     may be dead without a word."""
     for one in kept:
@@ -133,33 +133,36 @@ def require_used(kept: Iterable[Kept], window: Window) -> None:
 
 
 def blamable(
-    ended: Sequence[Kept], lost_: Sequence[Attempt], sent_: Sequence[Attempt], measured: Measured
-) -> tuple[Sequence[Kept], Sequence[Attempt]]:
-    """Of the ends and losses those that cannot be a crowded machine's: see crowd.blamable."""
-    sure = crowd.blamable(lost_, sent_, measured)
+    ended: Sequence[Persistent],
+    lost_: Sequence[Attempt],
+    sent_: Sequence[Attempt],
+    measured: Measured,
+) -> tuple[Sequence[Persistent], Sequence[Attempt]]:
+    """Of the ends and losses those that cannot be a crowded machine's: see lateness.blamable."""
+    sure = lateness.blamable(lost_, sent_, measured)
     if len(sure) < len(lost_):
-        ended = [one for one in ended if one.how != crowd.TIMEOUT]
+        ended = [one for one in ended if one.how != lateness.TIMEOUT]
     return ended, sure
 
 
-def hazard(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> str:
+def hazard(ended: Sequence[Persistent], lost_: Sequence[Attempt]) -> str:
     """connection-lost when one was ended under its user, lost-request when only requests were lost,
     connection-close when every end was announced with an answer and nothing was lost; timed-out
     when nothing was ended or lost but by its user's patience."""
-    if any(one.how not in (TOLD, crowd.TIMEOUT) for one in ended):
+    if any(one.how not in (TOLD, lateness.TIMEOUT) for one in ended):
         return "connection-lost"
-    if not crowd.only_timed_out(lost_):
+    if not lateness.only_timed_out(lost_):
         return "lost-request"
-    if lost_ or any(one.how == crowd.TIMEOUT for one in ended):
-        return crowd.TIMED_OUT
+    if lost_ or any(one.how == lateness.TIMEOUT for one in ended):
+        return lateness.TIMED_OUT
     return "connection-close"
 
 
-def evidence(ended: Sequence[Kept], lost_: Sequence[Attempt]) -> Sequence[Evidence]:
+def evidence(ended: Sequence[Persistent], lost_: Sequence[Attempt]) -> Sequence[Evidence]:
     """Where the first of them stand."""
     return [*(one.evidence for one in ended), *(one.evidence for one in lost_)][:_SHOWN]
 
 
-def by_end(ended: Iterable[Kept]) -> dict[str, Value]:
+def by_end(ended: Iterable[Persistent]) -> dict[str, Value]:
     """How many connections of each kind ended how."""
     return dict(sorted(Counter(f"{one.kind} of {one.role}: {one.how}" for one in ended).items()))

@@ -1,0 +1,98 @@
+"""Looking at one pod's packets: what is in clear, and whether its absence means anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.capture import Packet
+from conformance.evidence.coverage import Coverage
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import from_inside, identity, require_watched
+from conformance.evidence.wire_connections import Connections
+from conformance.judges.exceptions import Explained
+from conformance.judges.survey import Survey, Surveyor
+from conformance.model import Evidence, Measured, Window
+
+
+@dataclass(frozen=True)
+class Look:
+    """One pod's packets, from its first one to the end of its life, or of what is looked at.
+
+    ended: the pod's own end is in it.
+    """
+
+    role: str
+    file: str
+    survey: Survey
+    watched: Coverage
+    life: Window
+    ended: bool
+
+    @property
+    def leaks(self) -> list[Evidence]:
+        """Where something was in clear."""
+        return [sight.evidence(self.file) for sight in self.survey.leaks.told]
+
+    @property
+    def saw_control(self) -> bool:
+        """The deliberate leak was found; one that lies inside of what is looked at is explained."""
+        return bool(self.survey.controls.number or self.survey.explained.get("control"))
+
+
+def survey(
+    bundle: Bundle, window: Window, also: Sequence[Explained] = ()
+) -> tuple[Survey, Coverage]:
+    """What is in clear on the eth0 of the pod under test in a window. also: what may be, beside
+    EXCEPTIONS. Raises Unjudgeable."""
+    own = identity(bundle)
+    surveyor = Surveyor(bundle.index, window, own.local, own.mac, also)
+    watched = from_inside(bundle, surveyor.see)
+    return surveyor.finish(), watched
+
+
+def look_at(bundle: Bundle, role: str, until: int, *, ended: bool = False) -> Look:
+    """A pod's packets until a moment (ns). ended: it was deleted by then, to its last beacon."""
+    view = bundle if role == SUBJECT_ROLE else bundle.seen_from(role)
+    name = f"{role} pod"
+    found, watched = survey(view, Window(name, 0, until))
+    end = watched.end if ended else until
+    life = Window(name, min(watched.start, end), end)
+    return Look(role, view.capture_file, found, watched, life, ended)
+
+
+def require_seeing(look: Look, measured: Measured | None = None) -> None:
+    """The pod's capture can carry "none in clear". Raises Unjudgeable."""
+    require_watched(look.watched, look.life, to_the_end=look.ended, measured=measured or {})
+    require_no_doubts(look.survey, look.file, look.life.name, measured)
+
+
+def require_no_doubts(
+    found: Survey, file: str, where: str, measured: Measured | None = None
+) -> None:
+    """Raises Unjudgeable when there was payload that cannot be judged."""
+    if found.doubts.number:
+        first = found.doubts.told[0]
+        raise Unjudgeable(
+            f"{found.doubts.number} pieces of payload in the {where} window cannot be judged: "
+            f"first {first.what}, frame {first.frame}",
+            measured,
+            [one.evidence(file) for one in found.doubts.told[:20]],
+        )
+
+
+def mesh_connections(
+    bundle: Bundle, *others: Callable[[Packet], None]
+) -> tuple[Connections, Coverage]:
+    """The connections with the peer and with strangers. others: who sees the packets, too."""
+    wire = Connections(bundle)
+
+    def see(packet: Packet) -> None:
+        wire.see(packet)
+        for other in others:
+            other(packet)
+
+    watched = from_inside(bundle, see)
+    wire.finish()
+    return wire, watched

@@ -42,7 +42,7 @@ help:
 
 # exec, so that a signal sent to make reaches the run itself and no shell stands between.
 conformance: .python-ready
-	@$(PYTHON) -m conformance.plan.selection $(CHOICES) || $(call say_code,wrong use)
+	@$(PYTHON) -m conformance.plan.check $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@exec $(VENV)/sidecar-conformance run $(OPTIONS)
 
@@ -50,7 +50,7 @@ test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 bench: .python-ready
-	@$(PYTHON) -m conformance.plan.selection $(CHOICES) || $(call say_code,wrong use)
+	@$(PYTHON) -m conformance.plan.check $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
 

@@ -25,7 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     for package in ("conformance", "conformance/machine", "conformance/plan"):
         (made / package).mkdir()
         (made / package / "__init__.py").write_text("")
-    (made / "conformance" / "plan" / "selection.py").write_text(
+    (made / "conformance" / "plan" / "check.py").write_text(
         "import sys\nprint(sys.argv[1:])\nsys.exit(2 if '--k8s=9.99' in sys.argv else 0)\n"
     )
     (made / "conformance" / "machine" / "venv.py").write_text("")

@@ -151,14 +151,13 @@ def alive() -> list[Record]:
     return [record for record in _records() if not _ended(record)]
 
 
-def sweep(delete: Callable[[Record], None] | None = None, *, kept_too: bool = False) -> list[str]:
+def sweep(delete: Callable[[Record], None], *, kept_too: bool = False) -> list[str]:
     """Remove what dead runs left: their clusters and networks, then their records.
 
-    delete: removes everything on the engine that a record names (default: clusters.delete_all).
+    delete: removes everything on the engine that a record names (cluster/lifecycle: delete_all).
     kept_too: kept clusters as well. Returns the ids of the runs that were swept. A run whose
     remains could not be removed (its engine is down, say) keeps its record; a line says so.
     """
-    remove = delete or _delete_all
     swept = []
     for record in _records():
         if record.keep and record.clusters and not kept_too:
@@ -173,7 +172,7 @@ def sweep(delete: Callable[[Record], None] | None = None, *, kept_too: bool = Fa
                 continue
             try:
                 if now.clusters:
-                    remove(now)
+                    delete(now)
                     board.say(f"Removed what {_named(now)} left: {', '.join(now.clusters)}.")
             except Problem as problem:
                 board.say(f"What {_named(now)} left could not be removed: {problem}")
@@ -200,12 +199,6 @@ def short(run_id: str) -> str:
 
 def _named(record: Record) -> str:
     return f"run {record.id} ({'kept' if record.keep else 'killed'})"
-
-
-def _delete_all(record: Record) -> None:
-    from conformance.cluster.deletion import delete_all
-
-    delete_all(record)
 
 
 def _point_latest(root: Path, run_id: str) -> None:

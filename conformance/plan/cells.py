@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from conformance.errors import UsageProblem
 from conformance.model import Cell, Pattern
@@ -22,6 +22,11 @@ class Item:
 
     cell: Cell
     behaviour: str
+
+    @property
+    def id(self) -> str:
+        """Unique within a run, for people and for pytest."""
+        return f"{self.behaviour}-{self.cell.id}"
 
 
 def cells(selection: Selection) -> Sequence[Cell]:
@@ -68,6 +73,24 @@ def items(selection: Selection) -> Sequence[Item]:
         for cell in cells(selection)
         for id_ in judged_in(cell, selection.behaviours)
     ]
+
+
+def narrowed(selection: Selection, items: Sequence[Item]) -> Selection:
+    """The selection without the versions, sidecars … that none of these items needs."""
+
+    def needed(values: Sequence[str], of: Callable[[Item], str]) -> tuple[str, ...]:
+        wanted = {of(item) for item in items}
+        return tuple(value for value in values if value in wanted)
+
+    return replace(
+        selection,
+        k8s=needed(selection.k8s, lambda item: item.cell.k8s),
+        sidecars=needed(selection.sidecars, lambda item: item.cell.sidecar),
+        patterns=needed(selection.patterns, lambda item: item.cell.pattern),
+        modes=needed(selection.modes, lambda item: item.cell.mode),
+        scenarios=needed(selection.scenarios, lambda item: item.cell.scenario),
+        behaviours=needed(selection.behaviours, lambda item: item.behaviour),
+    )
 
 
 def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:

@@ -1,21 +1,18 @@
 """Checks what the user asked for, before anything is installed or created.
 
-Standard library only: ``python3 -m conformance.choices --k8s 1.33 …`` answers in well under 2 s on
-a machine that has nothing of the project yet, with exit code 2 and one sentence for a wrong value.
+Standard library only: see plan/check, which make runs before there is an environment.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.errors import Problem, UsageProblem
+from conformance.errors import UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
@@ -176,33 +173,3 @@ def _choose(
             f"{', '.join(valid)}{also}."
         )
     return tuple(name for name in valid if name in asked)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The check that make does first. Exit code 0 or 2."""
-    parser = argparse.ArgumentParser(prog="conformance.plan.selection")
-    for name in ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour", "level"):
-        parser.add_argument(f"--{name}")
-    for name in ("repeat", "images", "take-away", "workers"):
-        parser.add_argument(f"--{name}")
-    for driver in REGISTRY.values():
-        if driver.version_option:
-            parser.add_argument(f"--{driver.version_option}")
-    options, _ = parser.parse_known_args(argv)
-    from conformance.plan import cells as plan
-
-    try:
-        plan.cells(select(vars(options)))
-        if options.images:
-            one_of("IMAGES", options.images, IMAGES)
-        if options.take_away:
-            one_of("TAKE_AWAY", options.take_away, TAKE_AWAY)
-        positive("WORKERS", options.workers)
-    except Problem as problem:
-        print(f"sidecar-conformance: {problem}", file=sys.stderr)
-        return problem.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,38 +4,51 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conformance.cluster.state import read_state
 from conformance.machine import timing
 from conformance.machine.progress import board
 from conformance.plan import cells as plan
+from conformance.plan.cells import Item
+from conformance.plan.options import Options
 from conformance.plan.selection import known_k8s
 from conformance.report import document, groups, html, story, summary, table
 from conformance.verdicts import store as verdicts
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conformance.plugin import Session
-
 
 class Reporter:
-    """Prints each verdict as it falls; writes report.json and the page; sets the exit code."""
+    """Prints each verdict as it falls; writes report.json and the page; sets the exit code.
 
-    def __init__(self, session: Session) -> None:
-        assert session.results is not None
-        self._session = session
-        self._results: Path = session.results
+    items: every verdict to come. fallen: is told the Kubernetes version of each verdict as it
+    falls. unobtainable: whether this machine cannot have that version, which was said once for all
+    of its verdicts. junit: the file that pytest writes meanwhile, to be moved into the results.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        options: Options,
+        items: Sequence[Item],
+        *,
+        fallen: Callable[[str], None],
+        unobtainable: Callable[[str], bool],
+        junit: Path | None = None,
+    ) -> None:
+        self._results = results
+        self._options = options
+        self._items = items
+        self._fallen = fallen
+        self._unobtainable = unobtainable
+        self._junit = junit
         self._started = time.time()
-        self._printed: set[str] = set()
-        self._to_come = Counter(item.cell.k8s for item in session.items)
-        left_out = plan.left_out(session.options.selection, known_k8s())
-        cells = len({item.cell for item in session.items})
-        board.say(f"{len(session.items)} verdicts from {cells} cells; results in {self._results}")
+        self._unprinted = {item.id: item for item in items}
+        left_out = plan.left_out(options.selection, known_k8s())
+        cells = len({item.cell for item in items})
+        board.say(f"{len(items)} verdicts from {cells} cells; results in {results}")
         if left_out:
             board.say(left_out)
 
@@ -50,36 +63,23 @@ class Reporter:
         return (str(outcome), "", "") if outcome else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when != "call" or report.nodeid in self._printed:
+        item = self._unprinted.get(report.nodeid.partition("[")[2].partition("]")[0])
+        if report.when != "call" or item is None:
             return
-        self._printed.add(report.nodeid)
-        callspec = report.nodeid.partition("[")[2].partition("]")[0]
-        for item in self._session.items:
-            if item.cell.id == callspec:
-                file = verdicts.path(self._results, item)
-                if file.exists() and str(file) not in self._printed:
-                    self._printed.add(str(file))
-                    if not self._unobtainable(item.cell.k8s):  # why, was said once for all of them
-                        board.console.print(table.line(verdicts.read(file)[0]))
-                    self._fallen(item.cell.k8s)
-
-    def _unobtainable(self, k8s: str) -> bool:
-        told = read_state(self._results, k8s)
-        return told is not None and told["state"] == "unobtainable"
-
-    def _fallen(self, k8s: str) -> None:
-        """One verdict less to wait for: a cluster that has none left makes room for another."""
-        self._to_come[k8s] -= 1
-        if not self._to_come[k8s] and self._session.preparation:
-            self._session.preparation.release(k8s)
+        file = verdicts.path(self._results, item)
+        if file.exists():
+            del self._unprinted[item.id]
+            if not self._unobtainable(item.cell.k8s):  # why, was said once for all of them
+                board.console.print(table.line(verdicts.read(file)[0]))
+            self._fallen(item.cell.k8s)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         found = document.collect(
             self._results,
-            self._session.items,
-            strict_promises=self._session.options.strict_promises,
+            self._items,
+            strict_promises=self._options.strict_promises,
         )
         report = document.document(self._results, found, run=self._run(interrupted))
         failed = any(one["state"] == "failed" for one in report["run"]["clusters"].values())
@@ -90,13 +90,13 @@ class Reporter:
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, document.write(self._results, report))
         session.exitstatus = code
-        if self._session.junit:
-            shutil.move(self._session.junit, self._results / "junit.xml")
+        if self._junit:
+            shutil.move(self._junit, self._results / "junit.xml")
         with timing.span(self._results, "page"):
             html.write(self._results, report)
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
-        options = self._session.options
+        options = self._options
         return {
             "id": self._results.name,
             "started": document.iso(self._started),

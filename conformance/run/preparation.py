@@ -69,7 +69,7 @@ class Preparation:
         try:
             self._stack.enter_context(runs.interrupts())
             self._engine = self._stack.enter_context(engine())
-            runs.sweep()
+            runs.sweep(clusters.delete_all)
             self.run = self._stack.enter_context(
                 runs.start(self.options.results, host=self._engine.host, keep=self.options.keep)
             )

@@ -94,7 +94,7 @@ def test_who_wants_a_cluster_alone_comes_last_of_its_version() -> None:
 def test_the_check_needs_nothing_installed() -> None:
     """-I -S: no site-packages at all, as on a fresh machine."""
     answer = subprocess.run(
-        [sys.executable, "-S", "-m", "conformance.plan.selection", "--k8s", "9.99"],
+        [sys.executable, "-S", "-m", "conformance.plan.check", "--k8s", "9.99"],
         cwd=CHECKOUT,
         env={"PYTHONPATH": str(CHECKOUT), "PYTHONNOUSERSITE": "1"},
         capture_output=True,

@@ -14,6 +14,7 @@ from conformance.cluster.state import ClusterHandle
 from conformance.errors import UsageProblem
 from conformance.model import Cell
 from conformance.plan import cells as plan
+from conformance.plan import check
 from conformance.plan import selection as choices
 from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY
@@ -97,8 +98,8 @@ class TestRelease:
 class TestChoices:
     def test_a_version_that_cannot_be_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ISTIO_VERSION", "1.19.1")
-        assert choices.main(["--sidecar", "istio"]) == 2
-        assert choices.main(["--sidecar", "envoy"]) == 0
+        assert check.main(["--sidecar", "istio"]) == 2
+        assert check.main(["--sidecar", "envoy"]) == 0
 
     def test_the_option_comes_before_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ISTIO_VERSION", "1.24.0")
@@ -111,8 +112,8 @@ class TestChoices:
 
     @pytest.mark.parametrize("mode", ["hold", "exit-on-zero"])
     def test_a_setting_that_native_sidecars_ignore_is_refused(self, mode: str) -> None:
-        assert choices.main(["--sidecar", "istio", "--mode", mode, "--pattern", "native"]) == 2
-        assert choices.main(["--sidecar", "istio", "--mode", mode]) == 0
+        assert check.main(["--sidecar", "istio", "--mode", mode, "--pattern", "native"]) == 2
+        assert check.main(["--sidecar", "istio", "--mode", mode]) == 0
 
     def test_cells(self) -> None:
         found = plan.cells(choices.select({"sidecar": "istio", "k8s": "1.33"}))
@@ -123,7 +124,7 @@ class TestChoices:
         assert {"rollout", "upgrade"} <= {one.scenario for one in found}
 
     def test_a_mesh_without_a_control_plane_is_not_upgraded(self) -> None:
-        assert choices.main(["--sidecar", "envoy", "--scenario", "upgrade"]) == 2
+        assert check.main(["--sidecar", "envoy", "--scenario", "upgrade"]) == 2
 
 
 class TestInject:

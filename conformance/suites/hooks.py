@@ -1,0 +1,202 @@
+"""The suites' pytest hooks: their options, one test a verdict, the verdicts as outcomes.
+
+The controlling process owns the clusters and the report; xdist's workers observe and judge.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.errors import Problem, UsageProblem
+from conformance.plan.cells import Item
+from conformance.plan.options import OPTIONS, Options
+from conformance.run.session import CellEvidence, Session
+from conformance.verdicts import expectations
+from conformance.verdicts import store as verdicts
+
+# Cells observed at once: waiting is most of a cell, but six of them kept two processors busy
+# without a pause, and more only make each other late. Beyond eight the node is the limit.
+WORKERS = min(8, 2 * (os.cpu_count() or 1))
+_SESSION = pytest.StashKey[Session]()
+_JUNIT = pytest.StashKey[Path]()
+
+
+@pytest.fixture
+def evidence(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> CellEvidence:
+    """The evidence of the cell and the behaviour that the test is run for."""
+    return CellEvidence(request.config.stash[_SESSION], request.param, record_property)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("sidecar-conformance")
+    for option in OPTIONS:
+        group.addoption(
+            f"--{option.name}",
+            dest=f"sc_{option.dest}",
+            help=option.help,
+            **({"action": "store_true"} if option.flag else {"metavar": "VALUE"}),
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Check the options, and have xdist spread the cells: one group a cell, several at once."""
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        config.stash[_SESSION] = session = Session(Options.check(_given(config)))
+    except UsageProblem as problem:
+        raise pytest.UsageError(str(problem)) from None
+    cells = len({item.cell for item in session.items})
+    if config.option.numprocesses is None and not config.option.collectonly:
+        # As xdist's own hook would set them; it may have run before this one.
+        config.option.numprocesses = min(cells, session.options.workers or WORKERS)
+        config.option.tx = ["popen"] * config.option.numprocesses
+    if config.option.numprocesses:
+        config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
+        config.option.loadscopereorder = False
+    if config.option.xmlpath is None:  # the run's folder is not known yet; the reporter moves it
+        config.stash[_JUNIT] = junit = Path(tempfile.mkdtemp()) / "junit.xml"
+        config.option.xmlpath = str(junit)
+    config.option.maxworkerrestart = 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and "sc_results" in worker:
+        config.stash[_SESSION] = session = Session(Options.check(_given(config)))
+        _observe_into(session, Path(worker["sc_results"]))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each behaviour in each cell, in the plan's order: early verdicts fall early."""
+    session = metafunc.config.stash.get(_SESSION, None)
+    if session is not None and "evidence" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "evidence",
+            [
+                pytest.param(item, id=item.id, marks=_marks(item, session.options))
+                for item in session.items
+            ],
+            indirect=True,
+        )
+
+
+def _marks(item: Item, options: Options) -> list[pytest.MarkDecorator]:
+    marks = []
+    expectation = expectations.expected(
+        item.behaviour, item.cell, strict_promises=options.strict_promises
+    )
+    if expectation.expect == "broken":
+        marks.append(
+            pytest.mark.xfail(
+                strict=True, raises=verdicts.HazardReproduced, reason=expectation.reason
+            )
+        )
+    return marks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Under xdist only workers collect; the controlling process must know what they will."""
+    if _SESSION in config.stash:
+        session: pytest.Session | None = config.pluginmanager.get_plugin("session")
+        assert session is not None
+        session.perform_collect()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was asked for with -k or by a test's own id is what the run is about: begin it."""
+    config = session.config
+    state = config.stash.get(_SESSION, None)
+    if state is None or session.testsfailed or sys.exception():  # pytest says what went wrong
+        return
+    ids = {_item_id(item.nodeid) for item in session.items}
+    if "" in ids:
+        raise pytest.UsageError("The suites are run alone: leave the other paths out.")
+    if not ids:
+        raise pytest.UsageError("Nothing to run: no test of the suites is selected.")
+    state.narrow(ids)
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        _begin(config, state)
+
+
+def _begin(config: pytest.Config, state: Session) -> None:
+    """In the controlling process: settle the engine, begin to bring clusters up."""
+    from conformance.report.live import Reporter
+    from conformance.run.preparation import Preparation
+
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    try:
+        preparation = stack.enter_context(Preparation(state.options))
+    except Problem as problem:
+        pytest.exit(f"sidecar-conformance: {problem}", returncode=problem.exit_code)
+    state.preparation = preparation
+    _observe_into(state, preparation.run.results)
+    reporter = Reporter(
+        preparation.run.results,
+        state.options,
+        state.items,
+        fallen=state.fallen,
+        unobtainable=state.unobtainable,
+        junit=config.stash.get(_JUNIT, None),
+    )
+    config.pluginmanager.register(reporter, "sidecar-conformance-reporter")
+    preparation.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """All tests of a cell go to one worker, so that one deployment serves all of its judges.
+
+    xdist's own way, ``--dist loadgroup``, has no effect under pytest 9.2: it renames items by
+    ``_nodeid``, which their ``nodeid`` no longer follows (seen with xdist 3.8).
+    """
+    state = config.stash.get(_SESSION, None)
+    if state is None:
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    cells = {item.id: item.cell.id for item in state.items}
+
+    class CellScheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return cells[_item_id(nodeid)]
+
+    return CellScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: tell a worker where the run's folder is."""
+    state = node.config.stash.get(_SESSION, None)
+    if state is not None:
+        node.workerinput["sc_results"] = str(state.results)
+
+
+def _item_id(nodeid: str) -> str:
+    """Item.id of a test of the suites; "" for any other's."""
+    test, _, rest = nodeid.partition("[")
+    return rest.removesuffix("]") if test.endswith("::test_behaviour") else ""
+
+
+def _observe_into(session: Session, results: Path) -> None:
+    from conformance.run.cells import Observatory
+
+    session.results = results
+    session.observatory = Observatory(results)
+
+
+def _given(config: pytest.Config) -> dict[str, str | bool | None]:
+    return {option.dest: config.getoption(f"sc_{option.dest}") for option in OPTIONS}

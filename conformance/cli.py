@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
+from conformance import __version__
 from conformance.errors import Problem
-from conformance.plan import catalogue
 from conformance.plan.options import OPTIONS, Options
-from conformance.report import comparison, document, story, summary, table
+from conformance.report import comparison, document, listing, story, summary, table
 from conformance.run import rejudge
 
 SUITES = Path(__file__).parent / "suites"
@@ -41,6 +42,7 @@ def end(code: int) -> NoReturn:
 
 
 @click.group(cls=_Group)
+@click.version_option(__version__, prog_name="sidecar-conformance", message="%(prog)s %(version)s")
 def main() -> None:
     """Measured verdicts on sidecar containers, on real Kubernetes clusters."""
 
@@ -117,17 +119,30 @@ def judge(path: Path, strict_promises: bool) -> None:
 
 
 @main.command("list")
-def list_() -> None:
-    """Print the catalogue: ids, levels, promises, adversaries, how to detect and recover."""
-    ids = max(map(len, catalogue.behaviours()))
-    indent = " " * (ids + 12)
-    for behaviour in catalogue.behaviours().values():
-        adversary = f" ({behaviour.adversary})" if behaviour.adversary else ""
-        click.echo(f"{behaviour.id:{ids}}  {behaviour.level:8}  {behaviour.promise}{adversary}")
-        if behaviour.detect:
-            text = textwrap.fill(behaviour.detect, 96, break_on_hyphens=False)
-            click.secho(textwrap.indent(text, indent), dim=True)
-    click.echo("\nRun one with:  sidecar-conformance run --behaviour ID")
+@click.argument("filters", nargs=-1, metavar="[ID|GLOB|BEGINNING]...")
+@click.option("--sidecar", metavar="NAME", help="what this sidecar is asked, and why not the rest")
+@click.option("--markdown", is_flag=True, help="as the page docs/behaviours.md")
+@click.option("--json", "as_json", is_flag=True, help="everything, for programs")
+def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json: bool) -> None:
+    """List the behaviours, or tell all about one of them (list stop.order)."""
+    if sidecar is not None:
+        for line in listing.of_sidecar(sidecar):
+            click.echo(line)
+        return
+    listed = listing.chosen(filters)
+    if as_json:
+        click.echo(json.dumps(listing.data(listed), indent=1))
+    elif markdown:
+        for line in listing.markdown(listed):
+            click.echo(line)
+    elif filters and len(listed) == 1:
+        for line in listing.whole(listed[0]):
+            click.echo(line)
+        click.echo(f"\nRun it with:  sidecar-conformance run --behaviour {listed[0].id}")
+    else:
+        for line in listing.short(listed, shutil.get_terminal_size((100, 24)).columns):
+            click.echo(line)
+        click.echo("\nMore on one:  sidecar-conformance list ID")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads the catalogue: scenarios and behaviours. Standard library only (see choices)."""
+"""Reads the catalogue: groups, scenarios and behaviours. Standard library only (see check)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from pathlib import Path
 from typing import Any
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Behaviours that are about one thing. ids: how their ids begin (words)."""
+
+    name: str
+    title: str
+    ids: str
+
+    def holds(self, behaviour: str) -> bool:
+        """Whether the behaviour of this id is one of the group's."""
+        return behaviour.partition(".")[0] in self.ids.split()
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,13 @@ class Behaviour:
 def _tables() -> Mapping[str, dict[str, dict[str, Any]]]:
     with CATALOGUE.open("rb") as source:
         tables = tomllib.load(source)
-    return {"scenarios": tables["scenarios"], "behaviours": tables["behaviours"]}
+    return {name: tables[name] for name in ("groups", "scenarios", "behaviours")}
+
+
+@cache
+def groups() -> Mapping[str, Group]:
+    """Every group by name, in the order in which they are listed."""
+    return {name: Group(name, **row) for name, row in _tables()["groups"].items()}
 
 
 @cache

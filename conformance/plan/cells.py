@@ -45,7 +45,7 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
-                for mode in _modes(driver, scenarios()[scenario]):
+                for mode in modes_of(driver, scenarios()[scenario]):
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
@@ -93,7 +93,7 @@ def narrowed(selection: Selection, items: Sequence[Item]) -> Selection:
     )
 
 
-def _modes(driver: Registration, scenario: Scenario) -> Sequence[str]:
+def modes_of(driver: Registration, scenario: Scenario) -> Sequence[str]:
     """A driver's modes that matter to a scenario."""
     if scenario.modes == "first":
         return driver.modes[:1]

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "engine": "errors machine",
     "images": "errors machine engine",
     "cluster": "errors machine engine images",
-    "sidecars": "errors model machine plan engine images cluster",
+    "sidecars": "errors model machine evidence plan engine images cluster",
     "observe": "errors model machine evidence plan images cluster sidecars",
     # where both meet
     "run": "errors model machine evidence plan judges verdicts report "

@@ -6,7 +6,8 @@
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
 # make clean-all     the cache and .venv too
 #
-# Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL=; RESULTS= names another
+# Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL= (values separated by
+# commas, and globs such as BEHAVIOUR='stop.*'); RESULTS= names another
 # folder for results, KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
 # STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
@@ -19,20 +20,26 @@ PYTEST_ARGS ?=
 # Programs that run alone, in images: the modules of one folder are one program's or a few's.
 PROGRAMS = $(sort $(patsubst %/,%,$(dir $(wildcard fixtures/*/*.py))))
 
-# One shell word, whatever the user wrote; nothing for a variable that is empty.
+# One shell word, whatever the user wrote.
 quoted = '$(subst ','\'',$(strip $(1)))'
-option = $(if $(strip $(2)),--$(1)=$(call quoted,$(2)))
-flag = $(if $(filter-out 0 no false,$(strip $(2))),--$(1))
+# A variable as an option; an empty one too, if it stands on the command line: it is refused.
+on_command_line = $(filter command,$(origin $(1)))
+option = $(if $(strip $($(2)))$(call on_command_line,$(2)),--$(1)=$(call quoted,$($(2))))
+flag = $(if $(filter-out 0 no false,$(strip $($(2)))),--$(1))
 
-CHOICES = $(call option,k8s,$(K8S)) $(call option,sidecar,$(SIDECAR)) \
-	$(call option,pattern,$(PATTERN)) $(call option,mode,$(MODE)) \
-	$(call option,scenario,$(SCENARIO)) $(call option,behaviour,$(BEHAVIOUR)) \
-	$(call option,level,$(LEVEL)) \
-	$(call option,images,$(IMAGES)) $(call option,take-away,$(TAKE_AWAY)) \
-	$(call option,workers,$(WORKERS)) $(call option,repeat,$(REPEAT)) \
-	$(call option,istio-version,$(ISTIO_VERSION)) $(call option,linkerd-version,$(LINKERD_VERSION))
-OPTIONS = $(CHOICES) $(call option,results,$(RESULTS)) \
-	$(call flag,keep,$(KEEP)) $(call flag,strict-promises,$(STRICT))
+CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
+	$(call option,pattern,PATTERN) $(call option,mode,MODE) \
+	$(call option,scenario,SCENARIO) $(call option,behaviour,BEHAVIOUR) \
+	$(call option,level,LEVEL) \
+	$(call option,images,IMAGES) $(call option,take-away,TAKE_AWAY) \
+	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) \
+	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION)
+OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
+	$(call flag,keep,KEEP) $(call flag,strict-promises,STRICT)
+
+# Every variable of the command line: an unknown one would be ignored, and the wrong thing run.
+NAMES := $(foreach name,$(.VARIABLES),$(if $(call on_command_line,$(name)),$(name)))
+CHECK = $(PYTHON) -m conformance.plan.check $(foreach name,$(NAMES),--variable=$(call quoted,$(name)))
 
 # make itself answers 2 for any failure, so the command's own code is printed.
 say_code = { code=$$?; echo "sidecar-conformance: exit code $$code ($(1))" >&2; exit $$code; }
@@ -42,7 +49,7 @@ help:
 
 # exec, so that a signal sent to make reaches the run itself and no shell stands between.
 conformance: .python-ready
-	@$(PYTHON) -m conformance.plan.check $(CHOICES) || $(call say_code,wrong use)
+	@$(CHECK) $(OPTIONS) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@exec $(VENV)/sidecar-conformance run $(OPTIONS)
 
@@ -50,7 +57,7 @@ test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 bench: .python-ready
-	@$(PYTHON) -m conformance.plan.check $(CHOICES) || $(call say_code,wrong use)
+	@$(CHECK) $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from conformance import __version__
-from conformance.errors import Problem
+from conformance.errors import Problem, UsageProblem
 from conformance.plan.options import OPTIONS, Options
 from conformance.report import comparison, document, listing, story, summary, table
 from conformance.run import rejudge
@@ -84,7 +84,14 @@ def compare(before: Path, after: Path) -> None:
     Both are folders of runs. Exit code 0: nothing is lost; 1: something is; 5: something that was
     decided is not any more; 4: the runs have nothing in common.
     """
-    found = comparison.compare(comparison.read(before), comparison.read(after))
+    reports = comparison.read(before), comparison.read(after)
+    try:
+        found = comparison.compare(*reports)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageProblem(
+            f"The report of {before} or of {after} is damaged ({type(error).__name__}: {error}); "
+            "judge that run again, or name another one."
+        ) from error
     for text in table.compared(found):
         Console().print(text, soft_wrap=True)
     sys.exit(found.exit_code)

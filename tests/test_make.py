@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conformance.machine.paths import CHECKOUT
+from conformance.plan import check
 
 
 @pytest.fixture
@@ -69,14 +71,16 @@ def test_make_passes_every_variable_on_as_one_word(checkout: Path) -> None:
         checkout,
         "conformance",
         "K8S=1.28,1.33",
-        "SIDECAR=",
         "RESULTS=/a folder/it's",
         "KEEP=0",
         "STRICT=1",
         "TAKE_AWAY=beacon",
     )
     assert done.returncode == 0, done.stderr
-    assert "['--k8s=1.28,1.33', '--take-away=beacon']" in done.stdout
+    options = "'--k8s=1.28,1.33', '--take-away=beacon', \"--results=/a folder/it's\", "
+    assert f"{options}'--strict-promises']" in done.stdout
+    for name in ("PYTHON", "K8S", "RESULTS", "KEEP", "STRICT", "TAKE_AWAY"):
+        assert f"'--variable={name}'" in done.stdout
     assert (
         "run ['run', '--k8s=1.28,1.33', '--take-away=beacon', \"--results=/a folder/it's\", "
         "'--strict-promises']"
@@ -89,6 +93,33 @@ def test_make_checks_values_before_anything_else_and_prints_the_code(checkout: P
     assert done.returncode == 2
     assert "sidecar-conformance: exit code 2 (wrong use)" in done.stderr
     assert "run [" not in done.stdout
+
+
+def test_an_empty_variable_is_passed_on_to_be_refused(checkout: Path) -> None:
+    assert "'--sidecar='" in make(checkout, "conformance", "SIDECAR=").stdout
+
+
+def test_make_knows_its_variables() -> None:
+    """Each that the Makefile passes on is one that the check knows, and the reverse."""
+    text = (CHECKOUT / "Makefile").read_text()
+    passed = set(re.findall(r"\$\(call (?:option|flag),[a-z0-9-]+,([A-Z0-9_]+)\)", text))
+    assert passed | {"PYTHON", "PYTEST_ARGS"} == set(check.variables())
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("K8s=1.33", "K8S"), ("BEHAVIOR=stop.order", "BEHAVIOUR"), ("SIDECARS=envoy", "SIDECAR")],
+)
+def test_a_misspelt_variable_is_refused(given: str, meant: str) -> None:
+    done = subprocess.run(
+        ["make", "conformance", given, f"PYTHON={sys.executable}"],
+        cwd=CHECKOUT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and f"did you mean {meant}?" in done.stderr
+    assert "exit code 2 (wrong use)" in done.stderr
 
 
 def test_make_names_a_missing_python(checkout: Path) -> None:

@@ -111,11 +111,18 @@ class Run:
 
 
 @contextmanager
-def start(results: Path | None = None, *, host: str = "", keep: bool = False) -> Iterator[Run]:
+def start(
+    results: Path | None = None,
+    *,
+    host: str = "",
+    keep: bool = False,
+    worth: Callable[[Path], bool] = lambda _: True,
+) -> Iterator[Run]:
     """A new run, alive until the block ends.
 
-    results: the folder that gets a folder for each run, and ``latest``. At the end the record goes,
-    unless clusters are still registered: then they are kept, or swept by the next run.
+    results: the folder that gets a folder for each run, and ``latest``. worth: whether ``latest``
+    is to be this run, asked at its end with its folder. At the end the record goes, unless clusters
+    are still registered: then they are kept, or swept by the next run.
     Raises EnvironmentProblem when the folders cannot be made.
     """
     root = (results or results_dir()).expanduser().resolve()
@@ -132,10 +139,11 @@ def start(results: Path | None = None, *, host: str = "", keep: bool = False) ->
         ) from error
     with lock:
         _write(run.record)
-        _point_latest(root, run_id)
         try:
             yield run
         finally:
+            if worth(run.results):
+                _point_latest(root, run_id)
             give_back(run.results, root / "latest", *([root] if made else []))
             if not run.clusters:
                 _forget(run.id)
@@ -202,7 +210,7 @@ def _named(record: Record) -> str:
 
 
 def _point_latest(root: Path, run_id: str) -> None:
-    """``latest`` → the newest run; replaced in one step, so that it always names one."""
+    """``latest`` → this run; replaced in one step, so that it always names one."""
     fresh = root / f".latest-{run_id}"
     try:
         fresh.symlink_to(run_id)

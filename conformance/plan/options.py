@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.errors import UsageProblem
 from conformance.machine.paths import results_dir
-from conformance.plan import cells as plan
 from conformance.plan import selection as choices
+from conformance.plan import size
 from conformance.plan.sidecars import REGISTRY
+
+MOST_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,36 @@ class Options:
     @classmethod
     def check(cls, given: Mapping[str, str | bool | None]) -> Options:
         """Raises UsageProblem, before anything is created."""
-        text = {name: str(value) if value else None for name, value in given.items()}
-        taken = text.get("take_away")
+        text = {name: value if isinstance(value, str) else None for name, value in given.items()}
+        taken, images = text.get("take_away"), text.get("images")
         selection = choices.select(text)
-        plan.cells(selection)
+        size.check(selection)
         return cls(
             selection=selection,
-            results=Path(text.get("results") or results_dir()).expanduser().resolve(),
-            images=choices.one_of("IMAGES", text.get("images") or "auto", choices.IMAGES),
-            workers=choices.positive("WORKERS", text.get("workers")),
-            take_away=choices.one_of("TAKE_AWAY", taken, choices.TAKE_AWAY) if taken else "",
+            results=_folder(text.get("results")),
+            images="auto" if images is None else choices.one_of("IMAGES", images, choices.IMAGES),
+            workers=choices.bounded("WORKERS", text.get("workers"), MOST_WORKERS),
+            take_away=""
+            if taken is None
+            else choices.one_of("TAKE_AWAY", taken, choices.TAKE_AWAY),
             keep=bool(given.get("keep")),
             strict_promises=bool(given.get("strict_promises")),
         )
+
+
+def _folder(given: str | None) -> Path:
+    """The folder that gets a folder for each run. Raises UsageProblem for one that cannot be."""
+    if given is not None and not given.strip():
+        raise UsageProblem("RESULTS is empty; leave it out, or name a folder.")
+    try:
+        folder = Path(given or results_dir()).expanduser().resolve()
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            reason = f"{there} is no folder"
+        elif not os.access(there, os.W_OK | os.X_OK):
+            reason = f"{there} cannot be written to"
+        else:
+            return folder
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user's home
+        reason = str(error)
+    raise UsageProblem(f"RESULTS={given} is not valid: {reason}; name another folder.")

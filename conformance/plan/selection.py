@@ -16,6 +16,7 @@ from conformance.errors import UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
+from conformance.plan.spelling import did_you_mean, matching
 
 DEFAULT_K8S = ("1.29", "1.33", "newest")
 DEFAULT_SIDECARS = ("envoy",)
@@ -23,6 +24,8 @@ PATTERNS = ("classic", "native")
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
 TAKE_AWAY = ("beacon", "capture", "sidecar")
+MOST_TURNS = 1000
+LONG = 60  # valid values that a sentence can name; of more it names the first ones
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,10 @@ def minor_number(k8s: str) -> int:
 
 
 def select(given: Mapping[str, str | None]) -> Selection:
-    """The selection that the options ask for; an absent or empty option means its default.
+    """The selection that the options ask for; an absent option (None) means its default.
 
     given: option name (k8s, sidecar, pattern, mode, scenario, behaviour, level) → comma-separated
-    values; repeat → a number.
+    values or globs; repeat → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
@@ -73,7 +76,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
-    for name in sidecars if given.get("k8s") not in (None, "", "all") else ():
+    for name in sidecars if given.get("k8s") not in (None, "all") else ():
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
@@ -91,22 +94,27 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"Nothing to run: none of {', '.join(chosen)} is judged in scenario "
             f"{', '.join(named)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
-    repeat = positive("REPEAT", given.get("repeat")) or 1
+    repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
     return Selection(k8s, sidecars, patterns, modes, picked, chosen, repeat, versions)
 
 
 def one_of(option: str, value: str, valid: Iterable[str]) -> str:
-    """``value`` if valid, else UsageProblem."""
-    return _choose(option, value, tuple(valid))[0]
+    """``value`` if it is one of the valid ones, else UsageProblem."""
+    valid = tuple(valid)
+    if value not in valid:
+        raise _wrong(option, value, [value], valid)
+    return value
 
 
-def positive(option: str, value: str | int | None) -> int | None:
-    """A whole number of at least 1, or None when absent. Raises UsageProblem."""
-    if value in (None, ""):
+def bounded(option: str, value: str | None, most: int) -> int | None:
+    """A whole number from 1 to ``most``, or None when absent. Raises UsageProblem."""
+    if value is None:
         return None
-    if not re.fullmatch(r"[1-9]\d*", str(value)):
-        raise UsageProblem(f"{option}={value} is not valid; choose a whole number from 1 on.")
-    return int(str(value))
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", value) or int(value) > most:
+        raise UsageProblem(
+            f"{option}={value} is not valid; choose a whole number from 1 to {most}."
+        )
+    return int(value)
 
 
 def _version(driver: Registration, given: Mapping[str, str | None]) -> str:
@@ -160,16 +168,28 @@ def _choose(
     extra: str = "",
 ) -> tuple[str, ...]:
     valid = tuple(valid)
-    if not value:
+    if value is None:
         return tuple(default) if default is not None else valid
     asked = [part.strip() for part in value.split(",") if part.strip()]
     if extra and asked == [extra]:
         return valid
-    wrong = [part for part in asked if part not in valid]
+    wrong = [part for part in asked if not matching(part, valid)]
     if wrong or not asked:
-        also = f", or {extra}" if extra else ""
-        raise UsageProblem(
-            f"{option}={','.join(wrong) or value} is not valid; choose from "
-            f"{', '.join(valid)}{also}."
-        )
-    return tuple(name for name in valid if name in asked)
+        raise _wrong(option, value, wrong, valid, extra)
+    meant = {name for part in asked for name in matching(part, valid)}
+    return tuple(name for name in valid if name in meant)
+
+
+def _wrong(
+    option: str, value: str, wrong: Sequence[str], valid: Sequence[str], extra: str = ""
+) -> UsageProblem:
+    """What is said of a value that is none of the valid ones, or of none at all."""
+    choice = ", ".join(valid) + (f", or {extra}" if extra else "")
+    if len(valid) > LONG:
+        choice = f"{', '.join(valid[:12])} … (sidecar-conformance list shows them all)"
+    if not wrong:
+        said = f"{option}={value}".rstrip("=") + " is empty; leave it out, or"
+    else:
+        near = did_you_mean(wrong[0], (*valid, extra) if extra else valid)
+        said = f"{option}={','.join(wrong)} is not valid{near or ';'}"
+    return UsageProblem(f"{said} choose from {choice}.".replace("? choose", "? Choose"))

@@ -13,6 +13,7 @@ import pytest
 from conformance.machine import timing
 from conformance.machine.progress import board
 from conformance.plan import cells as plan
+from conformance.plan import size
 from conformance.plan.cells import Item
 from conformance.plan.options import Options
 from conformance.plan.selection import known_k8s
@@ -48,7 +49,11 @@ class Reporter:
         self._unprinted = {item.id: item for item in items}
         left_out = plan.left_out(options.selection, known_k8s())
         cells = len({item.cell for item in items})
-        board.say(f"{len(items)} verdicts from {cells} cells; results in {results}")
+        board.say(
+            f"{cells} cells, {size.estimate(cells)} (an estimate); {len(items)} verdicts; "
+            "Ctrl-C to stop"
+        )
+        board.say(f"results in {results}")
         if left_out:
             board.say(left_out)
 

@@ -37,6 +37,7 @@ from conformance.plan import cells as plan
 from conformance.plan.options import Options
 from conformance.run.sidecar_images import Supplies, Supply
 from conformance.sidecars.driver import CompilesImages, load
+from conformance.verdicts import store as verdicts
 
 # Clusters created at once: three took 32 s on two quiet cores, one alone 18 s.
 CREATED_AT_ONCE = 3
@@ -71,7 +72,12 @@ class Preparation:
             self._engine = self._stack.enter_context(engine())
             runs.sweep(clusters.delete_all)
             self.run = self._stack.enter_context(
-                runs.start(self.options.results, host=self._engine.host, keep=self.options.keep)
+                runs.start(
+                    self.options.results,
+                    host=self._engine.host,
+                    keep=self.options.keep,
+                    worth=lambda results: any(verdicts.kept(results)),
+                )
             )
             timing.note(self.run.results, "engine", began, time.time_ns())
             self._supplies = Supplies(self.run, self._engine, self.options, self._told)

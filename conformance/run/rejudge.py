@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def is_bundle(path: Path) -> bool:
 
 def _run(results: Path, strict: bool) -> Iterator[Judged]:
     """The verdicts of a run. One that was reached without a bundle stays what it is."""
-    for was, bundle in verdicts.kept(results):
+    for was, bundle in _kept(results):
         behaviour = was.finding.behaviour
         if behaviour not in behaviours():
             raise UsageProblem(
@@ -68,6 +68,17 @@ def _run(results: Path, strict: bool) -> Iterator[Judged]:
         item = Item(was.cell, behaviour)
         now = verdicts.hold(item, finding, attempts=was.attempts, strict_promises=strict)
         yield Judged(now, results, bundle, was.outcome)
+
+
+def _kept(results: Path) -> Sequence[tuple[Verdict, str | None]]:
+    """The run's own verdicts. Raises UsageProblem when a file of them is damaged."""
+    try:
+        return list(verdicts.kept(results))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageProblem(
+            f"A file below {results / 'verdicts'} is no verdict ({type(error).__name__}: {error}); "
+            "judge the bundles one by one, or name another run."
+        ) from error
 
 
 def _bundle(folder: Path, strict: bool) -> Iterator[Judged]:

@@ -117,11 +117,19 @@ def test_a_run_has_a_sortable_name_a_folder_and_is_the_latest(tmp_path: Path) ->
     with runs.start(tmp_path) as first, runs.start(tmp_path) as second:
         assert first.id != second.id
         assert second.results.is_dir()
-        assert (tmp_path / "latest").resolve() == second.results
         assert second.cluster_name("1.28-nogate") == f"sc-{second.short}-1-28-nogate"
         # kind appends "-control-plane", and a host name has at most 63 characters.
         assert len(second.cluster_name("1.28-nogate") + "-control-plane") <= 63
     assert [record.id for record in runs.alive()] == []
+    assert (tmp_path / "latest").resolve() == first.results  # the one that ended last
+
+
+def test_a_run_without_a_verdict_is_not_the_latest(tmp_path: Path) -> None:
+    with runs.start(tmp_path, worth=lambda _: True) as good:
+        pass
+    with runs.start(tmp_path, worth=lambda _: False):
+        pass
+    assert (tmp_path / "latest").resolve() == good.results
 
 
 def test_a_run_that_ended_well_leaves_no_record(cache: Path, tmp_path: Path) -> None:

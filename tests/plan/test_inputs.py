@@ -1,0 +1,190 @@
+"""Wrong inputs, as users make them: one sentence, exit code 2, and nothing created."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from conformance.cli import main
+from conformance.plan import check, size
+from conformance.plan import selection as choices
+from conformance.plan.options import Options
+from conformance.report.document import SCHEMA
+
+# The options, and what the sentence must say.
+WRONG_OPTIONS = [
+    (["--k8s", "9.99"], "K8S=9.99 is not valid"),
+    (["--k8s", "1.33.1"], "did you mean 1.33?"),
+    (["--k8s", ""], "K8S is empty"),
+    (["--k8s", " , "], "is empty"),
+    (["--k8s", "1.33,nope"], "K8S=nope is not valid"),
+    (["--k8s", "2.*"], "K8S=2.* is not valid"),
+    (["--sidecar", "Envoy"], "did you mean envoy?"),
+    (["--sidecar", "itsio"], "did you mean istio?"),
+    (["--sidecar", ""], "SIDECAR is empty"),
+    (["--pattern", "natvie"], "did you mean native?"),
+    (["--pattern", "NATIVE"], "did you mean native?"),
+    (["--mode", "fall-back"], "did you mean fallback?"),
+    (["--mode", ""], "MODE is empty"),
+    (["--scenario", "lifecyle"], "did you mean lifecycle?"),
+    (["--scenario", "x*"], "SCENARIO=x* is not valid"),
+    (["--behaviour", "stpo.order"], "did you mean stop.order?"),
+    (["--behaviour", "stop"], "BEHAVIOUR=stop is not valid"),
+    (["--behaviour", ""], "BEHAVIOUR is empty"),
+    (["--level", "Core"], "did you mean core?"),
+    (["--level", "core", "--behaviour", "move.rollout"], "Nothing to run"),
+    (["--scenario", "job", "--behaviour", "start.order"], "Nothing to run"),
+    (["--sidecar", "fluent-bit", "--scenario", "crash"], "Nothing to run"),
+    (["--repeat", "0"], "whole number from 1 to 1000"),
+    (["--repeat", "-1"], "whole number from 1 to 1000"),
+    (["--repeat", "999999999999"], "whole number from 1 to 1000"),
+    (["--repeat", "9" * 5000], "whole number from 1 to 1000"),
+    (["--repeat", "1e3"], "whole number from 1 to 1000"),
+    (["--repeat", "٣"], "whole number from 1 to 1000"),
+    (["--repeat", ""], "REPEAT= is not valid"),
+    (["--repeat", "1000"], "cells, about"),
+    (["--workers", "65"], "whole number from 1 to 64"),
+    (["--workers", "two"], "whole number from 1 to 64"),
+    (["--images", "pull,build"], "IMAGES=pull,build is not valid"),
+    (["--images", ""], "choose from auto, pull, build"),
+    (["--take-away", "beacons"], "did you mean beacon?"),
+    (["--sidecar", "istio", "--istio-version", "1.19.0"], "ISTIO_VERSION=1.19.0 is not valid"),
+    (["--results", ""], "RESULTS is empty"),
+    (["--results", "/etc/passwd"], "/etc/passwd is no folder"),
+    (["--results", "/etc/passwd/results"], "/etc/passwd is no folder"),
+    (["--results", "/nowhere/" + "x" * 300], "RESULTS="),
+    (["--results", "~nobody-of-this-name/results"], "RESULTS="),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG_OPTIONS)
+def test_a_wrong_option(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command; make's check says the same before there is any environment."""
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    given = arguments if "--results" in arguments else [*arguments, f"--results={tmp_path}/r"]
+    answer = CliRunner().invoke(main, ["run", *given])
+    assert_refused(answer.exit_code, answer.stderr, said)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG_OPTIONS)
+def test_make_refuses_likewise(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = check.main(arguments)
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("K8s", "did you mean K8S?"),
+        ("k8s", "did you mean K8S?"),
+        ("BEHAVIOR", "did you mean BEHAVIOUR?"),
+        ("BEHAVIOURS", "did you mean BEHAVIOUR?"),
+        ("SIDECARS", "did you mean SIDECAR?"),
+        ("KEPT", "did you mean KEEP?"),
+        ("RESULT", "did you mean RESULTS?"),
+        ("FOO", "choose from K8S"),
+    ],
+)
+def test_a_variable_that_make_does_not_know(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check.main([f"--variable={name}"]) == 2
+    assert f"make knows no variable {name}" in (told := capsys.readouterr().err)
+    assert said in told
+
+
+@pytest.mark.parametrize("name", ["SIDECAR_CONFORMANCE_CACHE", "https_proxy", "GOPROXY", "K8S"])
+def test_a_variable_for_others_is_none_of_ours(name: str) -> None:
+    assert check.main([f"--variable={name}"]) == 0
+
+
+CELL = {
+    "k8s": "1.33", "sidecar": "envoy", "pattern": "native", "mode": "init-rules",
+    "scenario": "lifecycle",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "is neither a run's folder"),
+        ({"cell.json": "{"}, "does not say which cell it is"),
+        ({"cell.json": "[]"}, "does not say which cell it is"),
+        ({"cell.json": json.dumps({"cell": {**CELL, "sidecar": "x"}})}, "does not say which cell"),
+        ({"verdicts/1.33/envoy/stop.order.json": "{"}, "is no verdict"),
+        ({"verdicts/1.33/envoy/stop.order.json": "[]"}, "is no verdict"),
+        ({"verdicts/1.33/envoy/stop.order.json": '{"a": 1}'}, "is no verdict"),
+        ({"verdicts/1.33/envoy/stop.order.json": "\udcff"}, "is no verdict"),
+    ],
+)
+def test_judging_what_is_no_evidence(files: dict[str, str], said: str, tmp_path: Path) -> None:
+    place(tmp_path, files)
+    answer = CliRunner().invoke(main, ["judge", str(tmp_path)])
+    assert_refused(answer.exit_code, answer.stderr, said)
+
+
+def test_judging_a_bundle_that_is_cut_short_decides_nothing(tmp_path: Path) -> None:
+    place(tmp_path, {"cell.json": json.dumps({"cell": CELL})})
+    answer = CliRunner().invoke(main, ["judge", str(tmp_path)])
+    assert answer.exit_code == 5 and "Traceback" not in answer.output
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "is no report of a run"),
+        ({"report.json": "{"}, "is no report of a run"),
+        ({"report.json": "[]"}, "is no report of a run"),
+        ({"report.json": "\udcff"}, "is no report of a run"),
+        ({"report.json": '{"schema": 0}'}, "has schema 0"),
+        ({"report.json": json.dumps({"schema": SCHEMA})}, "is damaged"),
+        ({"report.json": json.dumps({"schema": SCHEMA, "cells": [1]})}, "is damaged"),
+    ],
+)
+def test_comparing_what_is_no_report(files: dict[str, str], said: str, tmp_path: Path) -> None:
+    place(tmp_path, files)
+    answer = CliRunner().invoke(main, ["compare", str(tmp_path), str(tmp_path)])
+    assert_refused(answer.exit_code, answer.stderr, said)
+
+
+def test_globs_name_what_they_fit() -> None:
+    chosen = choices.select({"behaviour": "node.*,*.no-plaintext", "k8s": "1.3[34]"})
+    assert chosen.behaviours == (
+        "start.no-plaintext", "stop.no-plaintext", "node.kubelet-restart",
+        "node.runtime-restart", "crash.no-plaintext",
+    )  # fmt: skip
+    assert chosen.k8s == ("1.33", "1.34")
+
+
+def test_a_folder_that_is_not_there_yet_is_welcome(tmp_path: Path) -> None:
+    options = Options.check({"results": str(tmp_path / "new" / "deep")})
+    assert options.results == tmp_path / "new" / "deep"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_size_is_said_in_words() -> None:
+    assert size.estimate(378) == "about 58 min"
+    assert size.estimate(1) == "about 1 min"
+    assert size.estimate(3000) == "about 8 h"
+
+
+def place(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode(errors="surrogateescape"))
+
+
+def assert_refused(code: int, told: str, said: str) -> None:
+    assert code == 2, told
+    first, last = told.splitlines()
+    assert said in first and first.startswith("sidecar-conformance: ")
+    assert last == "sidecar-conformance: exit code 2 (wrong use)"

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "images": "errors machine engine",
     "cluster": "errors machine engine images",
     "sidecars": "errors model machine evidence plan engine images cluster",
-    "observe": "errors model machine evidence plan images cluster sidecars",
+    "observe": "errors model machine evidence plan engine images cluster sidecars",
     # where both meet
     "run": "errors model machine evidence plan judges verdicts report "
     "engine images cluster sidecars observe",

@@ -162,7 +162,7 @@ def alive() -> list[Record]:
 def sweep(delete: Callable[[Record], None], *, kept_too: bool = False) -> list[str]:
     """Remove what dead runs left: their clusters and networks, then their records.
 
-    delete: removes everything on the engine that a record names (cluster/lifecycle: delete_all).
+    delete: removes everything on the engine that a record names (cluster/deletion: delete_all).
     kept_too: kept clusters as well. Returns the ids of the runs that were swept. A run whose
     remains could not be removed (its engine is down, say) keeps its record; a line says so.
     """

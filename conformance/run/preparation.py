@@ -70,7 +70,7 @@ class Preparation:
         try:
             self._stack.enter_context(runs.interrupts())
             self._engine = self._stack.enter_context(engine())
-            runs.sweep(clusters.delete_all)
+            runs.sweep(deletion.delete_all)
             self.run = self._stack.enter_context(
                 runs.start(
                     self.options.results,

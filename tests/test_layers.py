@@ -88,13 +88,14 @@ def part_of(file: Path) -> str:
 def imported(tree: ast.AST, here: str) -> Iterator[tuple[int, str]]:
     """Line and part for each import from the package, in functions and for types only, too."""
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = {0: "", 1: f"conformance.{here}.", 2: "conformance."}[node.level]
             base = f"{above}{node.module or ''}".rstrip(".")
             names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
         for name in names:
             package, _, rest = name.partition(".")
             if package == "conformance" and rest:

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 
 from conformance import __version__
+from conformance.doctor import examine, gather
+from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
 from conformance.plan.options import OPTIONS, Options
 from conformance.report import comparison, document, listing, story, summary, table
@@ -123,6 +125,20 @@ def judge(path: Path, strict_promises: bool) -> None:
     counted = summary.counts(one.verdict for one in found)
     console.print(summary.sentence(counted))
     end(summary.exit_code(counted))
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine has, what it lacks, and what to do about it. Changes nothing.
+
+    A line each for the engine, the kernel, room, tools, and what can be pulled or must be built.
+    Exit code 0, or 3 when a run could not be set up.
+    """
+    styles = {"good": "green", "note": "yellow", "bad": "red"}
+    found = examine.lines(gather.facts())
+    for one in found:
+        Console().print(lines.text(one), style=styles[one.state], markup=False, soft_wrap=True)
+    end(lines.exit_code(found))
 
 
 @main.command("list")

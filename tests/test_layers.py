@@ -28,16 +28,17 @@ MAY_IMPORT = {
     "images": "errors machine engine",
     "cluster": "errors machine engine images",
     "sidecars": "errors model machine evidence plan engine images cluster",
+    "doctor": "errors machine plan engine images sidecars",
     "observe": "errors model machine evidence plan engine images cluster sidecars",
     # where both meet
     "run": "errors model machine evidence plan judges verdicts report "
     "engine images cluster sidecars observe",
     # the ways in
-    "suites": "errors plan verdicts report run",
+    "suites": "errors machine plan verdicts report doctor run",
     "plugin": "suites",
     "clean": "errors machine engine cluster",
     "bench": "errors machine report",
-    "cli": "__init__ errors model plan report run",
+    "cli": "__init__ errors model plan report doctor run",
     "__main__": "cli",
 }
 

@@ -25,6 +25,7 @@ from conformance.machine.system_path import find, search_path
 
 # Docker 23 made BuildKit the default builder; before that, and without buildx, it is not there.
 _BUILDKIT_SINCE = 23
+_PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"  # kind, pkg/internal/runtime
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
 
 
@@ -148,7 +149,8 @@ def _own_engine(daemon: dockerd.Daemon, board: ProgressBoard) -> Engine:
         with board.phase("starting a Docker engine of the suite's own"):
             dockerd.start(daemon, answers)
     version = _patient_version(its)
-    return Engine(its.docker, daemon.host, True, version, {**its.env, **_builder(its, version)})
+    version = version.partition(" ")[0]
+    return Engine(its.docker, daemon.host, True, version, {**its.env, **builder(its, version)})
 
 
 class _Silence(str):
@@ -159,13 +161,15 @@ def users_engine() -> Engine | None:
     """The engine that answers to the user's own settings; None when there is none.
 
     Raises EnvironmentProblem when the user names an engine that does not answer, may not be used,
-    or is on another machine: starting another one behind the user's back would hide the mistake.
+    is none of Docker's or is on another machine: starting another one would hide the mistake.
     """
+    _refuse_other_providers()
     if shutil.which("docker") is None:
         return None
     users, named = client.at(), os.environ.get("DOCKER_HOST")
     version = _version(users)
     if isinstance(version, _Silence):
+        _refuse_podman(_said_by_client(users))
         if "permission denied" in version.lower():
             raise EnvironmentProblem(
                 f"The Docker engine may not be used by this user: {version}; join the group "
@@ -177,18 +181,46 @@ def users_engine() -> Engine | None:
                 "DOCKER_HOST."
             )
         return None
+    version, _, components = version.partition(" ")
+    _refuse_podman(components)
     host = named or _context_host(users)
     if not host.startswith(("unix://", "npipe://")):
         raise EnvironmentProblem(
             f"The Docker engine at {host} may be on another machine: evidence is written through "
             "folders of this one; name an engine by its local socket (DOCKER_HOST=unix:///…)."
         )
-    env = {"DOCKER_HOST": host, **_builder(users, version)}
+    env = {"DOCKER_HOST": host, **builder(users, version)}
     return Engine(users.docker, host, False, version, env)
 
 
+def _refuse_other_providers() -> None:
+    """kind must use the engine that the suite uses: it loads, enters and removes nodes by it."""
+    provider = os.environ.get(_PROVIDER, "docker")
+    if provider not in ("", "docker"):
+        raise EnvironmentProblem(
+            f"{_PROVIDER}={provider} asks for another engine than Docker, and evidence is "
+            f"collected by Docker's client; unset {_PROVIDER} and have a Docker engine answer."
+        )
+
+
+def _refuse_podman(said: str) -> None:
+    if "podman" in said.lower():
+        raise EnvironmentProblem(
+            f"The docker command leads to Podman ({said.strip().strip(';')}), whose nodes and "
+            "images differ from Docker's where evidence is collected; have a Docker engine answer "
+            "(DOCKER_HOST=unix:///var/run/docker.sock)."
+        )
+
+
+def _said_by_client(of: Client) -> str:
+    with suppress(EnvironmentProblem):
+        return docker(of, "--version", timeout=20)
+    return ""
+
+
 def _version(of: Client) -> str | _Silence:
-    form = "{{.Server.Version}}"
+    """The server's version, then a space and its components' names."""
+    form = "{{.Server.Version}} {{range .Server.Components}}{{.Name}};{{end}}"
     try:
         said = docker(of, "version", "--format", form, what="asking the Docker engine", timeout=20)
         return said.strip()
@@ -220,7 +252,7 @@ def _context_host(of: Client) -> str:
     return docker(of, "context", "inspect", "--format", form).strip()
 
 
-def _builder(of: Client, version: str) -> dict[str, str]:
+def builder(of: Client, version: str) -> dict[str, str]:
     """DOCKER_BUILDKIT=0 where only the legacy builder works."""
     major = version.partition(".")[0]
     if major.isdigit() and int(major) >= _BUILDKIT_SINCE:

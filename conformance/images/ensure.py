@@ -33,7 +33,8 @@ BUILT_AFTER = ("absent", "unreachable")  # kinds of failed pulls that lead to bu
 # "FROM [--platform=…] image [AS name]", Dockerfile reference; a stage's name is no image.
 _FROM = re.compile(r"^(\s*FROM\s+(?:--\S+\s+)*)(\S+)(.*)$", re.IGNORECASE | re.MULTILINE)
 
-# Predefined build arguments of Docker: they are not kept in the image.
+# Predefined build arguments of Docker: they are not kept in the image. apt reads the small letters
+# alone, people set the capitals as well.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -149,10 +150,14 @@ def ensure_base(engine: Engine, policy: str) -> Image:
         return _built_base(engine, failure.said)
 
 
-def _built_base(engine: Engine, why: str) -> Image:
+def base_recipe() -> debian.DebianBase:
+    """What is built where the base cannot be pulled."""
     files = paths.FIXTURES / "base" / "rootfs"
-    recipe = debian.DebianBase(name="debian", suite="bookworm", files=files)
-    tag = debian.build(engine, recipe)
+    return debian.DebianBase(name="debian", suite="bookworm", files=files)
+
+
+def _built_base(engine: Engine, why: str) -> Image:
+    tag = debian.build(engine, base_recipe())
     named = client.inspect(engine, BASE_IMAGE)
     if named is None or client.is_built(named):
         docker(engine, "tag", tag, BASE_IMAGE, what=f"naming {tag} {BASE_IMAGE}")
@@ -240,10 +245,16 @@ def _build_fixture(engine: Engine, name: str, tag: str, dockerfile: str, work: P
             context,
             tag,
             "--network=host",  # package mirrors may answer there and nowhere else
-            *(f"--build-arg={it}={os.environ[it]}" for it in _PROXIES if it in os.environ),
+            *(f"--build-arg={name}={value}" for name, value in proxies(os.environ).items()),
             what=f"building the image {name}",
             log=cache.fresh_log(f"image-{name}"),
         )
+
+
+def proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The proxies of an environment, by their names in small letters."""
+    found = {name: environment.get(name) or environment.get(name.upper()) for name in _PROXIES}
+    return {name: value for name, value in found.items() if value}
 
 
 def archive(engine: Engine, image: str, name: str) -> Path:

@@ -30,7 +30,7 @@ from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.images import announcement, tools
 from conformance.images import ensure as images
 from conformance.machine import files as atomic
-from conformance.machine import process, runs, timing
+from conformance.machine import process, proxies, runs, timing
 from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
@@ -67,6 +67,7 @@ class Preparation:
 
     def __enter__(self) -> Preparation:
         began = time.time_ns()
+        proxies.reach_loopback_directly(os.environ)  # the workers and all children inherit it
         try:
             self._stack.enter_context(runs.interrupts())
             self._engine = self._stack.enter_context(engine())

@@ -123,6 +123,16 @@ class BringsImages(Protocol):
 
 
 @runtime_checkable
+class NamesImages(Protocol):
+    """What a driver has besides when its makers publish images that it uses."""
+
+    def official_images(self) -> Sequence[str]:
+        """Their references, those of tools that are taken out of an image too: all that are known
+        without asking anybody."""
+        ...
+
+
+@runtime_checkable
 class CompilesImages(Protocol):
     """What a driver has besides when its images may have to be compiled."""
 

@@ -141,6 +141,7 @@ def _begin(config: pytest.Config, state: Session) -> None:
     try:
         preparation = stack.enter_context(Preparation(state.options))
     except Problem as problem:
+        _say_what_is_not_green()
         pytest.exit(f"sidecar-conformance: {problem}", returncode=problem.exit_code)
     state.preparation = preparation
     _observe_into(state, preparation.run.results)
@@ -154,6 +155,16 @@ def _begin(config: pytest.Config, state: Session) -> None:
     )
     config.pluginmanager.register(reporter, "sidecar-conformance-reporter")
     preparation.begin()
+
+
+def _say_what_is_not_green() -> None:
+    """Before a failed set-up's own sentence: what else of the machine is not as it should be."""
+    from conformance.doctor import examine, gather
+    from conformance.doctor.line import text, troubles
+    from conformance.machine.progress import board
+
+    for line in troubles(examine.lines(gather.facts())):
+        board.say(text(line))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -253,13 +253,33 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_engine_that_answers_is_used_as_it_is(client: Path) -> None:
-    (client / "version").write_text("28.1.0\n")
+    (client / "version").write_text("28.1.0 Engine;containerd;runc;\n")
     (client / "context").write_text("unix:///run/user/7/docker.sock\n")
     (client / "buildx").write_text("v0.20\n")
     found = engine.users_engine()
     assert found is not None
     assert (found.own, found.version) == (False, "28.1.0")
     assert found.env == {"DOCKER_HOST": "unix:///run/user/7/docker.sock"}
+
+
+@pytest.mark.parametrize("server", [True, False])
+def test_podman_is_refused_by_name(client: Path, server: bool) -> None:
+    """Its socket says so among its components, its own program in its version."""
+    if server:
+        (client / "version").write_text("5.6.2 Podman Engine;Conmon;\n")
+    else:
+        (client / "--version").write_text("podman version 5.6.2\n")
+    with pytest.raises(EnvironmentProblem, match=r"leads to Podman .*have a Docker engine answer"):
+        engine.users_engine()
+
+
+@pytest.mark.usefixtures("client")
+def test_another_provider_of_kinds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIND_EXPERIMENTAL_PROVIDER", "docker")
+    assert engine.users_engine() is None
+    monkeypatch.setenv("KIND_EXPERIMENTAL_PROVIDER", "podman")
+    with pytest.raises(EnvironmentProblem, match=r"=podman asks for another engine.*; unset"):
+        engine.users_engine()
 
 
 @pytest.mark.parametrize(("version", "buildx"), [("20.10.24+dfsg1", True), ("28.1.0", False)])

@@ -97,3 +97,10 @@ def test_what_can_be_neither_pulled_nor_built_tells_both_reasons(
     said = str(caught.value)
     assert said.startswith(f"{ensure.BASE_IMAGE} could not be pulled: {LOOKUP} ")
     assert "debootstrap needs root" in said
+
+
+def test_proxies_are_taken_in_capitals_too() -> None:
+    assert ensure.proxies({"HTTPS_PROXY": "a", "http_proxy": "b", "HTTP_PROXY": "c"}) == {
+        "https_proxy": "a",
+        "http_proxy": "b",
+    }

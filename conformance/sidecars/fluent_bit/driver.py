@@ -11,7 +11,7 @@ not verified. Modes, as the Collector's:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conformance.errors import Unobtainable
@@ -37,6 +37,10 @@ class Driver(Shipper):
     health_path = "/api/v1/health"
     more: Mapping[str, str] = {"SC_HTTP_SERVER": "on"}
     deaf: Mapping[str, str] = {"SC_HTTP_SERVER": "off"}  # as by default
+
+    def official_images(self) -> Sequence[str]:
+        """The official image."""
+        return (IMAGE,)
 
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The official image. Raises Unobtainable."""

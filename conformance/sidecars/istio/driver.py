@@ -90,6 +90,12 @@ class Driver:
 
         return image_istio.ensure(engine, self._release, policy)
 
+    def official_images(self) -> Sequence[str]:
+        """Those of the release, and the one that holds its istioctl."""
+        from conformance.sidecars.istio import images as image_istio
+
+        return image_istio.references(self._release)
+
     def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
         """istiod and its agent, where their images cannot be pulled."""
         from conformance.sidecars.istio import images as image_istio

@@ -79,6 +79,13 @@ def ensure(engine: Engine, release: Release, policy: str) -> Mapping[str, Fixtur
     return found
 
 
+def references(release: Release) -> list[str]:
+    """The images that Istio publishes of a release and that are used here; [] for what is built."""
+    return (
+        [] if release.built else [f"{HUB}/{name}:{release.tag}" for name in (*IMAGES, "istioctl")]
+    )
+
+
 def uncompiled(engine: Engine, release: Release, policy: str) -> list[GoBuild]:
     """What ``ensure`` would compile first, as far as that is known without asking a registry."""
     if release.asked and not release.built:

@@ -102,6 +102,12 @@ class Driver:
 
         return image_linkerd.ensure(engine, self._release, policy)
 
+    def official_images(self) -> Sequence[str]:
+        """Those of the release, its CLI's first: that names the one whose tag is its own."""
+        from conformance.sidecars.linkerd import images as image_linkerd
+
+        return image_linkerd.published(self._release)
+
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """linkerd install, and linkerd check; returns versions, and what the installation took."""
         from conformance.sidecars.linkerd.control_plane import install

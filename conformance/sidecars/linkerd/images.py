@@ -76,6 +76,13 @@ def references(release: Release) -> list[str]:
     return found
 
 
+def published(release: Release) -> list[str]:
+    """The images that are known by the release's tag: without proxy-init, whose tag the CLI knows
+    (see ``references``)."""
+    names = [name for name in release.images if name != "proxy-init"]
+    return [f"{HUB}/{name}:{release.tag}" for name in ("cli-bin", *names)]
+
+
 def read_references(manifests: str) -> list[str]:
     """Linkerd's own images in the output of ``linkerd install``, without duplicates."""
     return list(dict.fromkeys(_IMAGE.findall(manifests)))

@@ -39,6 +39,10 @@ class Driver(Shipper):
     health_path = "/"
     deaf: Mapping[str, str] = {"SC_HEALTH_HOST": "localhost"}  # health_check's default endpoint
 
+    def official_images(self) -> Sequence[str]:
+        """The official image."""
+        return (IMAGE,)
+
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The official image, or one built under its name."""
         from conformance.sidecars.otel_collector import images as otel_images

@@ -1,0 +1,56 @@
+"""What an engine's own interface says of a registry: from a stand-in at a real socket."""
+
+from __future__ import annotations
+
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.engine import api
+
+
+class _Engine(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        answers: dict[str, tuple[int, bytes]] = {
+            "/distribution/kindest/node:v1.33.12/json": (200, b"{}"),
+            "/distribution/example/private:1/json": (401, b'{"message": "denied: no basic auth"}'),
+        }
+        status, body = answers.get(self.path, (500, b"no JSON"))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "socket"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="sc", dir="/tmp") as folder:
+        path = str(Path(folder) / "docker.sock")
+        with socketserver.ThreadingUnixStreamServer(path, _Engine) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield f"unix://{path}"
+            server.shutdown()
+
+
+def test_an_answer_is_told_from_a_refusal(host: str) -> None:
+    assert api.ask_registry(host, "kindest/node:v1.33.12", timeout=5) == ""
+    said = api.ask_registry(host, "example/private:1", timeout=5)
+    assert said == "denied: no basic auth"
+    assert api.ask_registry(host, "example/other:1", timeout=5) == "no JSON"
+
+
+def test_no_engine_is_no_registry(tmp_path: Path) -> None:
+    said = api.ask_registry(f"unix://{tmp_path}/none", "debian:bookworm-slim", timeout=1)
+    assert said.startswith("the Docker API did not answer")

@@ -13,9 +13,10 @@ from conformance.machine.paths import CHECKOUT
 from conformance.model import Cell, Pattern
 from conformance.plan import cells as plan
 from conformance.plan.abilities import Ability
-from conformance.plan.catalogue import Behaviour, Scenario, behaviours, groups, scenarios
+from conformance.plan.catalogue import Behaviour, behaviours, groups, scenarios
 from conformance.plan.sidecars import REGISTRY, Registration
 from conformance.plan.spelling import did_you_mean, matching
+from conformance.plan.unasked import unasked
 from conformance.verdicts import expectations
 
 WIDTH = 100  # of the text below a behaviour, at most
@@ -119,34 +120,15 @@ def of_sidecar(name: str) -> Iterator[str]:
             f"{', '.join(REGISTRY)}."
         )
     driver = REGISTRY[name]
-    why = {one.name: why_not(driver, one) for one in scenarios().values()}
-    asked = [scenario for scenario, reason in why.items() if not reason]
-    yield f"{name}: asked {len(asked)} of {len(why)} scenarios"
+    why = unasked(name)
+    asked = [scenario for scenario in scenarios() if scenario not in why]
+    yield f"{name}: asked {len(asked)} of {len(scenarios())} scenarios"
     yield from _told("gives", ", ".join(driver.gives) or "nothing in particular")
     yield from _told("asked", ", ".join(asked))
-    yield "  not asked, because"
+    yield "  not asked"
     for reason in dict.fromkeys(why.values()):
-        if reason:
-            yield from _paragraph(reason, indent=4)
-            yield from _paragraph(", ".join(one for one in why if why[one] == reason), indent=8)
-
-
-def why_not(driver: Registration, scenario: Scenario) -> str:
-    """Why a sidecar is not put through a scenario; "" if it is."""
-    lacking = sorted(word for word in scenario.needs.split() if not driver.can(word))
-    if lacking:
-        sentences = " ".join(f"{word}: {Ability(word).sentence}" for word in lacking)
-        return f"it does not give {sentences}"
-    if not driver.meant_by(scenario.needs):
-        words = [word for word in driver.wants if word not in scenario.needs.split()]
-        return f"they are not about what it is for: {', '.join(words)}"
-    if not plan.modes_of(driver, scenario):
-        return f"they are about other modes: {', '.join(scenario.modes.split())}"
-    if not any(
-        scenario.name in one.scenarios and driver.can(one.needs) for one in behaviours().values()
-    ):
-        return "none of their behaviours means anything for it"
-    return ""
+        yield from _paragraph(", ".join(one for one in why if why[one] == reason), indent=4)
+        yield from _paragraph(reason, indent=8)
 
 
 def data(listed: Sequence[Behaviour]) -> Sequence[Mapping[str, Any]]:
@@ -208,7 +190,7 @@ def markdown(listed: Sequence[Behaviour]) -> Iterator[str]:
 def _cells(one: Behaviour, driver: Registration, pattern: Pattern) -> Iterator[Cell]:
     for name in one.scenarios:
         scenario = scenarios()[name]
-        if why_not(driver, scenario):
+        if name in unasked(driver.name):
             continue
         for mode in plan.modes_of(driver, scenario):
             cell = Cell(scenario.k8s or plan.FIRST, driver.name, pattern, mode, name)

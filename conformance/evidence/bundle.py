@@ -1,20 +1,23 @@
 """A bundle: the folder with the evidence of one cell (FORMAT.md), read line by line.
 
 Nothing that may be large is held in memory. A file that is missing, or is not what it was when the
-bundle was closed, raises Unjudgeable with its name.
+bundle was closed, raises Unjudgeable with its name. A line that cannot be read is left out and
+remembered: what the others say stands, and ``consistency`` names the line to those who lean on it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 from conformance.evidence import index as index_format
 from conformance.evidence import parse as records
+from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, Pod
 from conformance.evidence.parse import Line, RuntimeEvent, StopLine
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -26,12 +29,34 @@ SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the p
 
 
 class Bundle:
-    """The evidence of one cell."""
+    """The evidence of one cell.
+
+    unread: why a line could not be read, by file and number. contradictions: what the bundle says
+    against itself; None until it was held against itself (consistency.contradictions).
+    """
 
     def __init__(self, root: Path, role: str = "") -> None:
         self.root = root
         self._role = role  # of the pod that is looked at, where it is not the one under test
+        self.unread: dict[tuple[str, int], str] = {}
+        self.contradictions: Sequence[Contradiction] | None = None
         self._intact: set[str] = set()
+        self._read: set[str] = set()
+
+    @contextmanager
+    def noticed(self) -> Iterator[set[str]]:
+        """The names of the files that are read within."""
+        before, self._read = self._read, set()
+        try:
+            yield self._read
+        finally:
+            self._read = before
+
+    @contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """What is read within is read for another's sake: a verdict does not lean on it."""
+        with self.noticed():
+            yield
 
     @classmethod
     def open(cls, path: Path | str) -> Bundle:
@@ -47,7 +72,9 @@ class Bundle:
             return found.seen_from(self._role) if self._role else found
         except FileNotFoundError:
             raise Unjudgeable(f"cell.json is missing in {self.root.name}") from None
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
+        ) as error:  # fmt: skip
             raise Unjudgeable(f"cell.json cannot be read: {error!r}") from error
 
     def pod(self, role: str = SUBJECT_ROLE) -> Pod:
@@ -63,7 +90,11 @@ class Bundle:
         Raises Unjudgeable when there is no such pod.
         """
         self.pod(role)
-        return Bundle(self.root, role)
+        other = Bundle(self.root, role)
+        # What is read there is read for the same verdict.
+        other.unread, other.contradictions = self.unread, self.contradictions
+        other._intact, other._read = self._intact, self._read
+        return other
 
     def path(self, name: str) -> Path:
         """The path of a file that is there and whole, as the index remembers it."""
@@ -81,6 +112,7 @@ class Bundle:
         """The path of a file that begins as the index remembers it, and may have grown since."""
         path = self.root / name
         mark = self.index.files.get(name)
+        self._read.add(name)
         if not path.is_file():
             known = f" (cell.json knows it, with {mark.size} bytes)" if mark else ""
             raise Unjudgeable(f"{name} is missing{known}", evidence=(Evidence(name),))
@@ -101,6 +133,10 @@ class Bundle:
 
         What a program wrote after the bundle was closed is no part of it.
         """
+        for number, line in self._raw(name):
+            yield number, line.decode("utf-8", "replace")
+
+    def _raw(self, name: str) -> Iterator[tuple[int, bytes]]:
         mark = self.index.files.get(name)
         left = mark.size if mark else 1 << 62
         with self._known(name).open("rb") as source:
@@ -108,26 +144,25 @@ class Bundle:
                 left -= len(line)
                 if left < 0 or not line.endswith(b"\n"):
                     return
-                yield number, line.decode("utf-8", "replace")
+                yield number, line
 
-    def _json(self, name: str) -> Iterator[Line]:
-        return self._parsed(name, records.read_json)
+    def records(self, name: str) -> Iterator[Line]:
+        """The lines of a JSON file of whatever name, each with its time."""
+        return self._parsed(name, partial(records.read_json, file=name))
 
     def _parsed(self, name: str, read: Callable[[int, str], T | None]) -> Iterator[T]:
-        for number, text in self.lines(name):
+        for number, line in self._raw(name):
             try:
-                found = read(number, text) if text.strip() else None
-            except (ValueError, TypeError, AttributeError) as error:
-                raise Unjudgeable(
-                    f"{name}:{number} cannot be read: {error}",
-                    evidence=(Evidence(name, line=number),),
-                ) from error
+                found = read(number, line.decode()) if line.strip() else None
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                self.unread[name, number] = f"{name}:{number} cannot be read: {_told(error)}"
+                continue
             if found is not None:
                 yield found
 
     def steps(self) -> Iterator[Line]:
         """What the scenario did."""
-        return self._json("steps.jsonl")
+        return self.records("steps.jsonl")
 
     def step(self, name: str, pod: str = "") -> Line | None:
         """The first step of that name; of a pod, where the step says which."""
@@ -142,19 +177,19 @@ class Bundle:
 
     def watch(self) -> Iterator[Line]:
         """Watch events of Pods and Jobs; ns is when each was received."""
-        return self._json("watch.jsonl")
+        return self.records("watch.jsonl")
 
     def clock(self) -> Iterator[Line]:
         """The node's own readings of its clocks; none in a bundle that has no such file."""
-        return self._json(CLOCK) if self.has(CLOCK) else iter(())
+        return self.records(CLOCK) if self.has(CLOCK) else iter(())
 
     def admissions(self) -> Iterator[Line]:
         """Pods as the API server admitted them, or would: see FORMAT.md."""
-        return self._json("admissions.jsonl")
+        return self.records("admissions.jsonl")
 
     def stamps(self, role: str, container: str) -> Iterator[Line]:
         """What a fixture program wrote about itself."""
-        return self._json(stamps_file(role, container))
+        return self.records(stamps_file(role, container))
 
     def stamp_files(self) -> list[str]:
         """All files of stamps, as names in the bundle."""
@@ -162,15 +197,15 @@ class Bundle:
 
     def commands(self) -> Iterator[Line]:
         """Commands that the scenario ran, with their output; ns is when each had ended."""
-        return self._json("commands.jsonl")
+        return self.records("commands.jsonl")
 
     def answers(self) -> Iterator[Line]:
         """What the API server answered to pods that were sent to it, most as a dry run."""
-        return self._json("answers.jsonl")
+        return self.records("answers.jsonl")
 
     def agent(self) -> Iterator[Line]:
         """The diary of the capture agent of the pod under test."""
-        return self._json(self.agent_file)
+        return self.records(self.agent_file)
 
     @property
     def agent_file(self) -> str:
@@ -193,6 +228,12 @@ class Bundle:
     def stops(self) -> Iterator[StopLine]:
         """Announcements of signals in containerd's journal."""
         return self._parsed("containerd.log", records.read_stop)
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with a line, in one clause that can be printed anywhere."""
+    text = str(error).encode("ascii", "backslashreplace").decode()
+    return "nested too deep" if isinstance(error, RecursionError) else text[:160]
 
 
 def _sha256(path: Path, size: int) -> str:

@@ -14,7 +14,7 @@ from conformance.evidence.capture import Packet
 from conformance.evidence.parse import Line
 from conformance.model import NEVER, Evidence, Window
 
-_BEACON = re.compile(rb"SCB1 ([0-9a-f]{16}) (\d+) (\d+) (first|beat|last)\n")
+BEACON_TEXT = re.compile(rb"SCB1 ([0-9a-f]{16}) (\d+) (\d+) (first|beat|last)\n")
 _REMEMBERED = 100  # blind intervals that are told one by one
 
 
@@ -48,7 +48,7 @@ class BeaconLog:
 
     def see(self, packet: Packet) -> None:
         """Take one packet of kind "beacon"."""
-        match = _BEACON.match(packet.payload)
+        match = BEACON_TEXT.match(packet.payload)
         if match is None or match[1].decode() != self.boot:
             self.foreign = self.foreign or packet
             return

@@ -17,11 +17,15 @@ _FORMERLY = {"late": envoy_log.LATE}
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a pod. ids: every id it ever had, oldest first; a restart adds one."""
+    """A container of a pod. ids: every id it ever had, oldest first; a restart adds one.
+
+    image: as the pod asked for it. image_id: what the runtime says that it is, of the last one.
+    """
 
     name: str
     ids: tuple[str, ...]
     image: str = ""
+    image_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,13 @@ class Index:
 
     proxy_answers: what an answer of a proxy's own means → patterns, one of which is found in a
     sender's detail of it (see attempts.Attempt.answer).
+    server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
+    the observer looked at the pods for this index; the watch may have gone on.
     """
 
     cell: Cell
     nonce: str
+    namespace: str
     admitted: str
     admitted_why: str
     subject: str
@@ -66,6 +73,8 @@ class Index:
     sidecar_drain_seconds: float
     job_bound_seconds: float
     proxy_answers: Mapping[str, re.Pattern[str]]
+    server: str
+    ended_ns: int
     files: Mapping[str, FileMark]
 
     @property
@@ -111,6 +120,7 @@ def read(raw: Mapping[str, Any]) -> Index:
     return Index(
         cell=Cell(**raw["cell"]),
         nonce=raw["nonce"],
+        namespace=str(raw["namespace"]),
         admitted=raw["admitted"]["pattern"],
         admitted_why=raw["admitted"].get("why", ""),
         subject=raw["subject"],
@@ -131,6 +141,8 @@ def read(raw: Mapping[str, Any]) -> Index:
             for meaning, patterns in raw.get("proxy_answers", _FORMERLY).items()
             if patterns
         },
+        server=str(raw.get("versions", {}).get("server", "")),
+        ended_ns=int(raw.get("ended_ns", 0)),
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()
@@ -153,7 +165,9 @@ def _pod(name: str, raw: Mapping[str, Any]) -> Pod:
         ips=frozenset(shortest(one) for one in ips if one),
         sandbox=raw.get("sandbox", ""),
         containers={
-            container: Container(container, tuple(its["ids"]), its.get("image", ""))
+            container: Container(
+                container, tuple(its["ids"]), its.get("image", ""), its.get("image_id", "")
+            )
             for container, its in raw["containers"].items()
         },
     )

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from conformance.model import NS
+from conformance.evidence import shapes
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.model import NS, Evidence
 
 Json = Mapping[str, Any]
 
@@ -20,19 +22,27 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\
 _LOGRUS_TIME = re.compile(r'\btime="([^"]+)"')
 # journald writes a message that is not clean UTF-8 as a list of bytes.
 _BYTES = re.compile(r'"MESSAGE"\s*:\s*\[')
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, perhaps
 _STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+)')
 
 
 @dataclass(frozen=True)
 class Line:
-    """A JSON line with its time. Fields are read with ``line["name"]``; KeyError names a lack."""
+    """A JSON line with its time. Fields are read by ``line["name"]``: Unjudgeable names a lack."""
 
     number: int
     ns: int
     fields: Json
+    file: str = ""
 
     def __getitem__(self, name: str) -> Any:
-        return self.fields[name]
+        try:
+            return self.fields[name]
+        except KeyError:
+            where = Evidence(self.file, line=self.number, ns=self.ns)
+            raise Unjudgeable(
+                f"{self.file}:{self.number} has no {name}", evidence=(where,)
+            ) from None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or the default."""
@@ -48,7 +58,8 @@ class Line:
 class RuntimeEvent:
     """One of containerd's events. ns is when it was published: after what it tells of.
 
-    exited_ns and status: of /tasks/exit only; an exec ends with a process_id of its own.
+    exited_ns and status: of /tasks/exit only; an exec ends with a process_id of its own. image: of
+    /containers/create only, by the name that containerd has for it.
     """
 
     number: int
@@ -58,6 +69,7 @@ class RuntimeEvent:
     process_id: str
     status: int | None = None
     exited_ns: int | None = None
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,19 +82,25 @@ class StopLine:
     signal: str
 
 
-def read_json(number: int, text: str) -> Line:
-    """A line of stamps, steps, watch or agent. Raises ValueError when it is none."""
+def read_json(number: int, text: str, file: str = "") -> Line:
+    """A line of a JSON file. file: which one, to hold the line against its shape.
+
+    Raises ValueError when it is none, or when a text in it could not be written down again.
+    """
     fields = json.loads(text)
-    if not isinstance(fields, dict) or not isinstance(fields.get("ns"), int):
-        raise ValueError("not a JSON object with ns")
-    return Line(number, fields["ns"], fields)
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")
+    if _SURROGATE.search(text):
+        json.dumps(fields, ensure_ascii=False).encode()
+    shapes.check(file, fields)
+    return Line(number, fields["ns"], fields, file)
 
 
 def read_runtime(number: int, text: str) -> RuntimeEvent | None:
-    """A line of ``ctr events``; None when it is about something else."""
+    """A line of ``ctr events``; None when it tells of no container. Raises ValueError."""
     match = _RUNTIME.fullmatch(text)
     if match is None:
-        return None
+        raise ValueError("not a line of ctr events")
     day, clock, fraction, zone, topic, body = match.groups()
     fields = json.loads(body)
     ident = str(fields.get("container_id") or fields.get("id") or "")
@@ -97,6 +115,7 @@ def read_runtime(number: int, text: str) -> RuntimeEvent | None:
         # Go's JSON leaves out a zero.
         status=int(fields.get("exit_status", 0)) if is_exit else None,
         exited_ns=_exited(exited) if is_exit else None,
+        image=str(fields.get("image") or ""),
     )
 
 

@@ -20,7 +20,6 @@ Kind = Literal["data", "after-gap", "conflict", "unplaced"]
 
 # Delivered bytes kept for each direction, to compare retransmissions with.
 KEPT = 1 << 16
-KEPT_CLOSED = 1 << 12
 # Bytes that may wait for a hole to be filled, for each direction. Linux advertises at most 6 MiB
 # by default (tcp_rmem); pods on one node never come near this.
 WAITING = 4 << 20
@@ -156,8 +155,8 @@ class Reassembler:
         if ahead >= _HALF:
             ahead -= 1 << 32
         data = packet.payload
-        if ahead == -1 and len(data) == 1:
-            return  # a keepalive probe: one garbage byte in front of the window (RFC 1122, 4.2.3.6)
+        if ahead == -1 and data == b"\0":
+            return  # a keepalive probe with a byte in front of the window (RFC 1122, 4.2.3.6)
         if ahead < 0:
             data = self._again(stream, number, -ahead, packet)
             if not data:
@@ -252,7 +251,5 @@ def _give_up_holes(stream: Stream) -> None:
 
 
 def _close(stream: Stream) -> None:
+    """What comes now can only come again: it is compared with what is kept."""
     stream.closed = True
-    for direction in stream.directions:
-        if len(direction.kept) > KEPT_CLOSED:
-            del direction.kept[:-KEPT_CLOSED]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conformance.evidence import tls
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.capture import Packet
 from conformance.evidence.index import endpoint
 from conformance.evidence.streams import Chunk, Reassembler, Stream
-from conformance.evidence.tls import RecordCheck
 from conformance.model import Evidence, Window
 
 Endpoint = tuple[str, int]
@@ -108,7 +108,7 @@ class _Look:
         self._stream = stream
         self._connection: Connection | None = None
         self._begun = False
-        self._checks = (RecordCheck(opener=True), RecordCheck(opener=False))
+        self._checks = tls.pair()
 
     def chunk(self, chunk: Chunk) -> None:
         """Payload of the connection."""

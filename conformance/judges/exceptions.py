@@ -1,11 +1,13 @@
 """The list of what may be in clear on the pod's eth0, each with its reason. Nothing else may.
 
-An exception matches on addresses, ports and on who opened the connection, never on content: and a
-token in it is still a leak, unless it is of a kind that belongs there.
+An exception matches on addresses, ports and on who opened the connection. What it explains is held
+to its form (contents.py), and a token in it is still a leak, however it is written, unless it is of
+a kind that belongs there.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +23,8 @@ class Explained:
 
     remote: whose addresses (a key of the index's addresses). local_ports and remote_ports: keys of
     the index's ports, or numbers; empty means any. opened_by: who sent the SYN (of UDP: nobody
-    asks). tokens: kinds of tokens that may be in it.
+    asks). tokens: kinds of tokens that may be in it. form: what it is held to. only: what each
+    datagram of it is, where that is known.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Explained:
     remote_ports: tuple[str | int, ...] = ()
     opened_by: OpenedBy = "remote"
     tokens: frozenset[str] = frozenset()
+    form: Literal["", "probe", "dns"] = ""
+    only: re.Pattern[bytes] | None = None
 
 
 EXCEPTIONS: Sequence[Explained] = (
@@ -42,6 +47,7 @@ EXCEPTIONS: Sequence[Explained] = (
         remote="gateway",
         local_ports=("probe", "health", "agent"),
         tokens=frozenset({"control"}),
+        form="probe",
     ),
     Explained(
         "dns",
@@ -50,6 +56,7 @@ EXCEPTIONS: Sequence[Explained] = (
         protocols=("tcp", "udp"),
         remote_ports=(53,),
         opened_by="local",
+        form="dns",
     ),
     Explained(
         "control",

@@ -10,16 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from conformance.evidence import tls
 from conformance.evidence.capture import Packet
+from conformance.evidence.encodings import written_otherwise
 from conformance.evidence.index import Index
 from conformance.evidence.streams import Chunk, Reassembler, Stream
-from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import Token, TokenScan, find
+from conformance.judges.contents import ProbeCheck, name_in, strange_frame, strange_lookup
 from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
 from conformance.model import Evidence, Window
 
 _TOLD = 300  # leaks, doubts and controls that are kept one by one; all are counted
 _KNOWN = 100_000  # tokens and connections that are remembered, to compare two views
+_CODED = 256  # bytes in which a token stands, however it is written
 _TLS = "what looks like TLS"
 Endpoint = tuple[str, int]
 
@@ -128,7 +131,9 @@ class Surveyor:
             self._streams.feed(packet)
         elif packet.kind == "udp":
             self._datagram(packet)
-        elif packet.kind in PLAIN_KINDS or self._is_piece_of_dns(packet):
+        elif packet.kind in PLAIN_KINDS:
+            self._plain(packet)
+        elif self._is_piece_of_dns(packet):
             self._tokens_in(packet, frozenset())
         elif packet.payload:
             self._leak_of(packet, f"{packet.kind} frame that nothing explains")
@@ -138,8 +143,18 @@ class Surveyor:
         self._streams.finish()
         return self.survey
 
+    def _plain(self, packet: Packet) -> None:
+        strange = strange_frame(packet)
+        if strange and not packet.cut:
+            self._leak_of(packet, strange)
+        else:
+            self._tokens_in(packet, frozenset())
+
     def _is_piece_of_dns(self, packet: Packet) -> bool:
-        return packet.kind == "fragment" and self._explainer.is_dns(self._ends(packet)[1][0])
+        """A piece of a large answer. No question is so long that it would be cut."""
+        local, remote = self._ends(packet)
+        answer = local[0] == packet.dst and self._explainer.is_dns(remote[0])
+        return packet.kind == "fragment" and answer
 
     def _ends(self, packet: Packet) -> tuple[Endpoint, Endpoint]:
         """(local, remote) of a packet. Link-local and group addresses are told apart by MAC."""
@@ -153,9 +168,9 @@ class Surveyor:
         opened_by: OpenedBy = "local" if stream.opener[0] in self._local else "remote"
         ends = (stream.opener, stream.answerer)
         local, remote = ends if opened_by == "local" else ends[::-1]
-        exception = self._explainer.explain(
-            "tcp", local, remote, opened_by if stream.isn is not None else None
-        )
+        # Without its SYN nobody knows who opened it: then nothing explains it.
+        known = stream.isn is not None
+        exception = self._explainer.explain("tcp", local, remote, opened_by) if known else None
         return _StreamJudge(self, stream, exception)
 
     def _datagram(self, packet: Packet) -> None:
@@ -167,8 +182,23 @@ class Surveyor:
         if exception is None:
             self._leak_of(packet, "UDP payload")
             return
+        strange = self._strange(exception, packet)
+        if strange:
+            self._leak_of(packet, strange)
+            return
         self.note_explained(exception, packet.ns)
         self._tokens_in(packet, exception.tokens)
+
+    def _strange(self, exception: Explained, packet: Packet) -> str:
+        """Why a datagram is not what explains its like; "" when it is."""
+        if packet.cut:
+            return ""
+        if exception.form == "dns":
+            asked = self._ends(packet)[0][0] == packet.src
+            return strange_lookup(packet.payload, asked=asked)
+        if exception.only is not None and not exception.only.fullmatch(packet.payload):
+            return f"a datagram that is none of those that {exception.name} explains"
+        return ""
 
     def _leak_of(self, packet: Packet, what: str) -> None:
         tokens = find(packet.payload)
@@ -181,7 +211,8 @@ class Surveyor:
         self.leaked(packet.ns, len(packet.payload))
 
     def _tokens_in(self, packet: Packet, allowed: frozenset[str]) -> None:
-        for token in find(packet.payload):
+        names = name_in(packet.payload) if packet.kind == "udp" else b""
+        for token in (*find(packet.payload + b"\n" + names), *written_otherwise(packet.payload)):
             if token.kind not in allowed:
                 sight = _sight(f"token in {packet.kind}", packet, len(packet.payload))
                 self.leak(_with(sight, token))
@@ -232,10 +263,13 @@ class _StreamJudge:
         self._stream = stream
         self._exception = exception
         self._scans = (TokenScan(), TokenScan())
-        self._checks = (RecordCheck(opener=True), RecordCheck(opener=False))
+        self._contents = (TokenScan(), TokenScan())
+        self._checks = tls.pair()
         self._blind = [False, False]  # after a hole: where records begin is not known any more
         self._told_clear = False
         self._counted = False
+        self._probe = ProbeCheck()
+        self._tails = [b"", b""]  # of explained payload: where a coded token may have begun
 
     def chunk(self, chunk: Chunk) -> None:
         """Payload of the connection."""
@@ -243,15 +277,16 @@ class _StreamJudge:
             tokens = self._scans[chunk.direction].feed(chunk.data)
         elif chunk.kind == "after-gap":
             self._blind[chunk.direction] = True
+            self._checks[chunk.direction].blind = True
             self._scans[chunk.direction].forget()
             tokens = self._scans[chunk.direction].feed(chunk.data)
         else:
             tokens = find(chunk.data)
         if self._exception is not None:
-            self._surveyor.note_explained(self._exception, chunk.ns)
-            self._excepted(chunk, tokens, self._exception)
+            self._explained(chunk, tokens, self._exception)
             return
         clear, what = self._in_clear(chunk)
+        tokens += [one for one in self._within_records(chunk) if one not in tokens]
         if tokens and not clear:
             clear, what = len(chunk.data), f"a token in {what}"
         for token in tokens:
@@ -263,6 +298,28 @@ class _StreamJudge:
             self._tls(chunk)
         else:
             self._doubt(chunk, what)
+
+    def _explained(self, chunk: Chunk, tokens: list[Token], exception: Explained) -> None:
+        strange = ""
+        if exception.form == "probe" and chunk.kind == "data":
+            strange = self._probe.feed(chunk.direction, chunk.data)
+        elif exception.form == "dns" and chunk.kind == "data" and len(chunk.data) > 2:
+            asked = chunk.direction == 0  # over TCP with its length in front (RFC 1035, 4.2.2)
+            strange = strange_lookup(chunk.data[2:], asked=asked) if asked else ""
+        if strange:
+            self._surveyor.leaked(chunk.ns, len(chunk.data))
+            self._tell_clear(chunk, strange, len(chunk.data), with_token=False)
+        else:
+            self._surveyor.note_explained(exception, chunk.ns)
+        both = self._tails[chunk.direction] + chunk.data
+        self._tails[chunk.direction] = both[-_CODED:]
+        self._excepted(chunk, [*tokens, *written_otherwise(both)], exception)
+
+    def _within_records(self, chunk: Chunk) -> list[Token]:
+        """Tokens that the headers of records cut in two."""
+        if chunk.kind != "data" or self._stream.headless:
+            return []
+        return self._contents[chunk.direction].feed(self._checks[chunk.direction].content)
 
     def _excepted(self, chunk: Chunk, tokens: Iterable[Token], exception: Explained) -> None:
         for token in tokens:

@@ -19,8 +19,38 @@ def record(kind: int, body: bytes, version: int = 0x0303) -> bytes:
     return struct.pack("!BHH", kind, version, len(body)) + body
 
 
-CLIENT_HELLO = record(22, b"\x01" + b"\x00" * 200, 0x0301)
-SERVER_HELLO = record(22, b"\x02" + b"\x00" * 120)
+RANDOM, SESSION = bytes(range(128, 160)), bytes(range(160, 192))
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """A message of a handshake."""
+    return bytes([kind]) + len(body).to_bytes(3) + body
+
+
+def extension(kind: int, body: bytes) -> bytes:
+    return struct.pack("!HH", kind, len(body)) + body
+
+
+def client_hello(
+    *extensions: bytes, suites: bytes = b"\x13\x01\xc0\x2b", more: bytes = b""
+) -> bytes:
+    """A ClientHello in its record. more: what stands behind it there."""
+    added = b"".join(extensions)
+    body = b"\x03\x03" + RANDOM + b"\x20" + SESSION + struct.pack("!H", len(suites)) + suites
+    body += b"\x01\x00" + struct.pack("!H", len(added)) + added
+    return record(22, message(1, body) + more, 0x0301)
+
+
+def server_hello(suite: int = 0x1301, *, thirteen: bool = True, more: bytes = b"") -> bytes:
+    """A ServerHello in its record."""
+    added = extension(43, b"\x03\x04") if thirteen else b""
+    body = b"\x03\x03" + RANDOM + b"\x20" + SESSION + struct.pack("!HB", suite, 0)
+    body += struct.pack("!H", len(added)) + added
+    return record(22, message(2, body) + more)
+
+
+CLIENT_HELLO = client_hello(extension(43, b"\x02\x03\x04"), extension(51, b"\x80" * 38))
+SERVER_HELLO = server_hello()
 CHANGE = record(20, b"\x01")
 ALERT = record(21, b"\x02\x28")
 
@@ -60,6 +90,12 @@ def tcp(source: End, target: End, seq: int, ack: int, flags: int, data: bytes = 
 
 def udp(source: End, target: End, data: bytes) -> bytes:
     return struct.pack("!HHHH", source[1], target[1], 8 + len(data), 0) + data
+
+
+def question(name: str) -> bytes:
+    """A DNS message that asks for the address of a name (RFC 1035, 4.1)."""
+    labels = b"".join(bytes([len(one)]) + one.encode() for one in name.split("."))
+    return struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
 
 
 def segment(

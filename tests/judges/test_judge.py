@@ -11,6 +11,7 @@ import pytest
 import conformance.judges.stop.order as stop_judges
 from conformance import judges
 from conformance.evidence.bundle import Bundle
+from conformance.evidence.consistency import contradictions
 from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
@@ -48,6 +49,13 @@ def test_the_good_world_holds_and_evidence_can_be_looked_up(tmp_path: Path, beha
         lines = (tmp_path / "bundle" / one.file).read_bytes().count(b"\n")
         assert one.frame or 1 <= (one.line or 0) <= lines
     json.dumps(found.measured)
+
+
+@pytest.mark.parametrize("pattern", ["native", "classic"])
+@pytest.mark.parametrize("behaviour", behaviours())
+def test_no_good_world_contradicts_itself(tmp_path: Path, behaviour: str, pattern: str) -> None:
+    world = world_of(behaviour, pattern).complete()
+    assert not contradictions(Bundle.open(world.write(tmp_path / "bundle")))
 
 
 @pytest.mark.parametrize("behaviour", behaviours())
@@ -104,11 +112,11 @@ def test_no_single_missing_file_makes_a_broken_world_hold(tmp_path: Path, behavi
     and what a judge names as its evidence, it cannot do without."""
     world = world_of(behaviour)
     folder = world.write(tmp_path / "bundle")
-    found = judge(behaviour, Bundle.open(folder))
+    found = judge(behaviour, Bundle.open(folder), trusting=True)
     for file in sorted(world.index["files"]):
         content = (folder / file).read_bytes()
         (folder / file).unlink()
-        without = judge(behaviour, Bundle.open(folder))
+        without = judge(behaviour, Bundle.open(folder), trusting=True)
         (folder / file).write_bytes(content)
         assert without.observed in (found.observed, "inconclusive"), (file, without.reason)
         if file in {one.file for one in found.evidence}:

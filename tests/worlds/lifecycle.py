@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.forge import wire
+from tests.forge import whole, wire
 from tests.forge.bundle import (
     APP,
     DIALER,
@@ -113,6 +113,13 @@ class Move(World):
     """
 
     former: World = field(kw_only=True)
+
+    def complete(self) -> World:
+        """Both pods."""
+        assert self.former is not None
+        self.former.complete()
+        whole.join_pods(self.index, self.former.watch)
+        return super().complete()
 
     def write(self, folder: Path) -> Path:
         """Both pods in one bundle."""
@@ -273,7 +280,12 @@ def start(world: World) -> float:
     for at, answer in ((4.1, "503 Service Unavailable"), (5.0, "200 OK"), (6.0, "200 OK")):
         world.probe(at, answer)
     world.frames.append(
-        (ns(app + 0.005), wire.framed(POD, DNS, 17, wire.udp((POD, 5353), (DNS, 53), b"q"), (POD,)))
+        (
+            ns(app + 0.005),
+            wire.framed(
+                POD, DNS, 17, wire.udp((POD, 5353), (DNS, 53), wire.question("peer")), (POD,)
+            ),
+        )
     )
     _pod(world, 5.1, "envoy")
     _pod(world, READY, "envoy", "app")

@@ -28,7 +28,7 @@ def keepalive(pattern: str = "native") -> World:
         for kind in KEPT:
             how = "own" if own else "finished" if pattern == "native" else "reset"
             keep(world, role, kind, OPENED, gone, how=how)
-        for seq in range(18):
+        for seq in range(16):
             world.attempt(IN_USE + 0.05 + seq * 0.5, f"{role}.app", "touch", seq, "ok")
     for seq in range(12):
         show(world, IN_USE + 0.25 * seq, "b1" if IN_USE + 0.25 * seq >= REPLACED else "a0")

@@ -6,6 +6,7 @@ second is a promise, and none of the first excuses it: TCP in clear is a leak.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ DATAGRAMS = Explained(
     remote_ports=(9002,),  # fixtures/manifests/datagrams
     opened_by="local",
     tokens=frozenset({"datagram"}),
+    only=re.compile(rb"cny\.[0-9a-f]{12}\.datagram\.[a-z]+\.[0-9]{6}\n?"),
 )
 
 

@@ -53,7 +53,7 @@ def test_a_hurried_sidecar_that_crashed_was_not_told(tmp_path: Path) -> None:
     world = stop.eviction()
     sidecar_crashes(world, "hurried", 10.5)
     for at in (11.0, 12.0, 13.0):
-        world.stamp(at, "hurried.app", "request.begin", token="x")
+        world.stamp(at, "hurried.app", "request.begin", token="x", kind="steady")
     found = world.judged(EVICTION, tmp_path)
     assert shown(found) == ("broken", "sidecar-gone"), found.reason
 

@@ -63,6 +63,7 @@ class Records:
     anonymous: inbound requests that were served to a client without an identity.
     shown: inbound requests with the serial number of the certificate that the client showed.
     sent: outbound requests whose attempts were counted.
+    first_of: the first inbound request that was served to each identity.
     """
 
     number: int = 0
@@ -70,6 +71,7 @@ class Records:
     anonymous: list[Record] = field(default_factory=list)
     shown: list[Record] = field(default_factory=list)
     sent: list[Record] = field(default_factory=list)
+    first_of: dict[str, Record] = field(default_factory=dict)
     _outbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
     _inbound: dict[Endpoint, list[Record]] = field(default_factory=dict)
 
@@ -96,6 +98,8 @@ class Records:
             _put(self._inbound, record.remote, record)
             if record.peer_serial:
                 self.shown.append(record)
+            if record.served and record.peer:
+                self.first_of.setdefault(record.peer, record)
             if record.served and not record.peer:
                 self.anonymous_number += 1
                 if len(self.anonymous) < _TOLD:

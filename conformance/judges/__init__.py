@@ -14,6 +14,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges.peer import require_peer_lived
 from conformance.judges.premise import require_premise
 from conformance.judges.ruling import SHOWN, Judge
 from conformance.model import Finding
@@ -92,6 +93,8 @@ def resolve(behaviour: str) -> Judge:
 
     def premise_first(bundle: Bundle) -> Finding:
         getattr(ask, "premise", require_premise)(bundle)
-        return ask(bundle)
+        finding = ask(bundle)
+        require_peer_lived(bundle, finding)
+        return finding
 
     return premise_first

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from conformance.evidence.bundle import Bundle
@@ -19,9 +20,15 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Step
 from conformance.judges.premise import pattern_of
 from conformance.judges.sources import at_step, in_watch
+from conformance.judges.sources import versions as versions_of
 from conformance.model import NS, Evidence
 
 Object = Mapping[str, Any]
+_ENDS = ("Complete", "Failed")
+_ASKED = (
+    "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "parallelism",
+    "completions", "completionMode", "suspend", "template",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,57 @@ def read(bundle: Bundle) -> Mapping[str, Job]:
         owner = owner_of(versions[0]["object"], "Job")
         if owner:
             tries.setdefault(owner, []).append(_try(bundle, name, versions))
-    return {name: Job(name, versions, tries.get(name, ())) for name, versions in jobs.items()}
+    for name, versions in jobs.items():
+        _require_one(name, versions)
+    read = {name: Job(name, versions, tries.get(name, ())) for name, versions in jobs.items()}
+    for job in read.values():
+        _require_end_after_mains(job)
+    return read
+
+
+def _require_end_after_mains(job: Job) -> None:
+    """Raises Unjudgeable when a Job is Complete and no main of it had exited by then."""
+    line = job.ended("Complete")
+    ends = [ns for one in job.tries for life in one.exits if (ns := life.exited_latest)]
+    if line is not None and ends and line.ns < min(ends):
+        raise Unjudgeable(
+            f"Job {job.name} was Complete before its main had exited",
+            evidence=(job.line(line, "Complete"), *exits_of(job)),
+        )
+
+
+def of_subject(bundle: Bundle) -> Sequence[Line]:
+    """The versions of the Job that made the pod under test. Raises Unjudgeable."""
+    pod = next(versions_of(bundle))
+    name = owner_of(pod["object"], "Job")
+    found = [
+        line
+        for line in bundle.watch()
+        if line["type"] != "DELETED"
+        and line.get("kind") == "Job"
+        and line["object"]["metadata"]["name"] == name
+    ]
+    if not found:
+        raise Unjudgeable(f"the Job {name or 'of the pod'} is not in watch.jsonl")
+    _require_one(name, found)
+    return found
+
+
+def _require_one(name: str, found: Sequence[Line]) -> None:
+    """Raises Unjudgeable unless all versions are of one Job, which came to one end and stayed
+    there, and of which the same was always asked."""
+    if len({line["object"]["metadata"].get("uid") for line in found}) > 1:
+        raise Unjudgeable(f"there were several Jobs of the name {name}: which is judged?")
+    ends = [{kind for kind in _ENDS if _condition(line, (kind,))} for line in found]
+    if len(set().union(*ends)) > 1:
+        raise Unjudgeable(
+            f"Job {name} is said to be Complete and Failed", evidence=(in_watch(found[-1]),)
+        )
+    if any(before and not after for before, after in pairwise(ends)):
+        raise Unjudgeable(f"Job {name} had ended, and then had not")
+    asked = [[line["object"]["spec"].get(key) for key in _ASKED] for line in found]
+    if any(one != asked[0] for one in asked):
+        raise Unjudgeable(f"what is asked of Job {name} was changed on its way")
 
 
 def job_of(jobs: Mapping[str, Job], name: str) -> Job:

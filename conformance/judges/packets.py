@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.capture import Packet
 from conformance.evidence.coverage import Coverage
+from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity, require_watched
+from conformance.evidence.vocabulary import Role, Stamp
 from conformance.evidence.wire_connections import Connections
 from conformance.judges.exceptions import Explained
 from conformance.judges.survey import Survey, Surveyor
@@ -52,6 +54,26 @@ def survey(
     return surveyor.finish(), watched
 
 
+def survey_so_far(
+    bundle: Bundle, window: Window, also: Sequence[Explained] = ()
+) -> tuple[Survey, Coverage | None, Unjudgeable | None]:
+    """The same; and where the capture or its diary cannot be read to the end, what was seen until
+    then, and why it ends there: what was in clear is in clear whatever cannot be read after it."""
+    try:
+        own = identity(bundle)
+    except Unjudgeable as why:
+        return Survey(), None, why
+    surveyor = Surveyor(bundle.index, window, own.local, own.mac, also)
+    try:
+        watched = from_inside(bundle, surveyor.see)
+    except Unjudgeable as why:
+        return surveyor.finish(), None, why
+    except (KeyError, TypeError, ValueError) as error:
+        unread = Unjudgeable(f"{bundle.agent_file} cannot be read: {error!r}")
+        return surveyor.finish(), None, unread
+    return surveyor.finish(), watched, None
+
+
 def look_at(bundle: Bundle, role: str, until: int, *, ended: bool = False) -> Look:
     """A pod's packets until a moment (ns). ended: it was deleted by then, to its last beacon."""
     view = bundle if role == SUBJECT_ROLE else bundle.seen_from(role)
@@ -80,6 +102,25 @@ def require_no_doubts(
             measured,
             [one.evidence(file) for one in found.doubts.told[:20]],
         )
+
+
+def witnessed(
+    bundle: Bundle, window: Window, seen: Container[str], senders: Sequence[str]
+) -> list[Evidence]:
+    """What some pods sent in clear by the word of the listener outside the mesh alone.
+
+    seen: the tokens that their own captures show.
+    """
+    file = stamps_file(Role.WITNESS, "witness")
+    found = []
+    for line in bundle.stamps(Role.WITNESS, "witness") if bundle.has(file) else ():
+        if line.event != Stamp.WITNESS_CONNECTION or line.ns not in window:
+            continue
+        for token in find(bytes.fromhex(line.get("first_bytes") or "")):
+            if token.sender in senders and token.kind != "control" and token.text not in seen:
+                text = f"{token.text} at the witness"
+                found.append(Evidence(file, line.number, ns=line.ns, text=text))
+    return found
 
 
 def mesh_connections(

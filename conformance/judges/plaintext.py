@@ -16,17 +16,18 @@ from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.coverage import Coverage
-from conformance.evidence.index import endpoint
+from conformance.evidence.index import endpoint, shortest
 from conformance.evidence.pcap import UnreadableCapture
 from conformance.evidence.probes import first_success
 from conformance.evidence.tls import RecordCheck
 from conformance.evidence.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_node, require_watched
-from conformance.evidence.vocabulary import Role, Stamp, Step
+from conformance.evidence.vocabulary import Container, Role, Stamp, Step
+from conformance.judges.density import require_density
 from conformance.judges.exceptions import Explained
 from conformance.judges.ordering import sidecars_end
-from conformance.judges.packets import require_no_doubts, survey
+from conformance.judges.packets import require_no_doubts, survey_so_far
 from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
 from conformance.judges.survey import Survey, Surveyor, unseen_in
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
@@ -59,9 +60,9 @@ def shutdown(bundle: Bundle) -> Finding:
             raise
         # The end is not known: what was seen may still be a leak, but no absence counts.
         rest = Window("shutdown", deleted.ns, NEVER)
-        found = _look(bundle, rest, rest)
+        found = look(bundle, rest, rest)
         if found.leaks:
-            finding = _broken(found, rest)
+            finding = in_clear(found, rest)
             return _beside(bundle, finding, replace(rest, start=sidecars_end(bundle)))
         raise why
     # What comes after the last beacon is looked at too.
@@ -75,7 +76,7 @@ def shutdown(bundle: Bundle) -> Finding:
 
 def _beside(bundle: Bundle, finding: Finding, absent: Window) -> Finding:
     """The same, but for its hazard where nothing was in clear while there was no sidecar."""
-    return finding if _look(bundle, absent, absent).leaks else replace(finding, hazard=BESIDE)
+    return finding if look(bundle, absent, absent).leaks else replace(finding, hazard=BESIDE)
 
 
 def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:
@@ -89,10 +90,12 @@ def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:
             f"signalled at once would have lived as long (it drains for {least:.1f} s)",
             measured,
         )
+    tried = attempts(bundle, SUBJECT_ROLE, bundle.index.app)
+    require_density(tried, replace(window, end=last), "the app", measured)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What was seen by everyone who looked. lacks: who could not look, and why."""
 
     inside: Survey
@@ -103,11 +106,12 @@ class _Seen:
     pod_leaks: Sequence[Evidence]
     node_only: Sequence[Evidence]
     witness_only: Sequence[Evidence]
+    peer_only: Sequence[Evidence]
     lacks: Sequence[Unjudgeable]
 
     @property
     def leaks(self) -> list[Evidence]:
-        return [*self.pod_leaks, *self.node_only, *self.witness_only]
+        return [*self.pod_leaks, *self.node_only, *self.witness_only, *self.peer_only]
 
 
 def judge_window(
@@ -124,9 +128,9 @@ def judge_window(
     looked: what is searched for leaks; it holds the window. also: what may be in clear beside
     EXCEPTIONS. Raises Unjudgeable.
     """
-    seen = _look(bundle, window, looked, sender, also)
+    seen = look(bundle, window, looked, sender, also)
     if seen.leaks:
-        return _broken(seen, window)
+        return in_clear(seen, window)
     measured = _measured(seen, window)
     for lack in seen.lacks:
         raise lack
@@ -162,7 +166,7 @@ def judge_window(
     )
 
 
-def _broken(seen: _Seen, window: Window) -> Finding:
+def in_clear(seen: Seen, window: Window) -> Finding:
     survey = seen.inside
     parts = [
         f"{survey.tokens_leaked} requests and {survey.leaked_bytes} bytes in clear on eth0"
@@ -173,6 +177,8 @@ def _broken(seen: _Seen, window: Window) -> Finding:
         parts.append(f"{len(seen.node_only)} leaks that only the node saw")
     if seen.witness_only:
         parts.append(f"{len(seen.witness_only)} leaks that only the witness saw")
+    if seen.peer_only:
+        parts.append(f"{len(seen.peer_only)} leaks that only the peer saw")
     return broken(
         "plaintext",
         f"Plaintext in the {window.name} window: {', '.join(parts)}; first: {seen.leaks[0].text}.",
@@ -181,21 +187,20 @@ def _broken(seen: _Seen, window: Window) -> Finding:
     )
 
 
-def _look(
+def look(
     bundle: Bundle,
     window: Window,
     looked: Window,
     sender: str = "",
     also: Sequence[Explained] = (),
-) -> _Seen:
+) -> Seen:
     lacks: list[Unjudgeable] = []
-    inside, watched = Survey(), None
     tried: list[Attempt] = []
     witnessed: list[Evidence] = []
-    try:
-        inside, watched = survey(bundle, looked, also)
-    except Unjudgeable as why:
-        lacks.append(why)
+    peer_only: list[Evidence] = []
+    inside, watched, blind = survey_so_far(bundle, looked, also)
+    if blind:
+        lacks.append(blind)
     try:
         tried += [
             one
@@ -205,13 +210,20 @@ def _look(
     except Unjudgeable as why:
         lacks.append(why)
     try:
-        witnessed += _look_from_witness(bundle, looked, inside)
+        witnessed += _look_from_witness(bundle, looked, inside, lacks)
+    except Unjudgeable as why:
+        lacks.append(why)
+    try:
+        peer_only = _look_from_peer(bundle, looked, inside)
+        _require_no_direct_service(bundle, looked, inside)
     except Unjudgeable as why:
         lacks.append(why)
     node, note = _look_from_node(bundle, looked, also)
     pod_leaks = [one.evidence(bundle.capture_file) for one in inside.leaks.told]
     node_only = [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
-    return _Seen(inside, watched, tried, node, note, pod_leaks, node_only, witnessed, lacks)
+    return Seen(
+        inside, watched, tried, node, note, pod_leaks, node_only, witnessed, peer_only, lacks
+    )
 
 
 def _look_from_node(
@@ -231,15 +243,60 @@ def _look_from_node(
     return survey, "agrees" if survey.controls.number else "blind: it shows no control canary"
 
 
-def _look_from_witness(bundle: Bundle, looked: Window, inside: Survey) -> list[Evidence]:
-    """Leaks that reached the listener outside the mesh, and are not in the pod's own capture."""
+def _look_from_peer(bundle: Bundle, looked: Window, inside: Survey) -> list[Evidence]:
+    """What is in clear of the pod in its peer's own capture, and not in the pod's."""
+    if Role.PEER not in bundle.index.pods:
+        return []
+    view = bundle.seen_from(Role.PEER)
+    if not bundle.has(view.capture_file) or bundle.index.subject == view.index.subject:
+        return []
+    found, _, _ = survey_so_far(view, looked)
+    ours = bundle.index.subject_pod.ips
+    return [
+        one.evidence(view.capture_file)
+        for one in unseen_in(found, inside)
+        if one.owner == Role.SUBJECT or one.source[0] in ours or one.target[0] in ours
+    ]
+
+
+def _require_no_direct_service(bundle: Bundle, looked: Window, inside: Survey) -> None:
+    """Raises Unjudgeable when the peer's app was asked by the pod itself, past both proxies, and
+    the pod's own capture shows nothing of it in clear: one of the two is wrong."""
+    file = stamps_file(Role.PEER, Container.APP)
+    ours = bundle.index.subject_pod.ips
+    for line in bundle.stamps(Role.PEER, Container.APP) if bundle.has(file) else ():
+        if line.event != Stamp.SERVED or line.ns not in looked or not line.get("remote"):
+            continue
+        if (
+            shortest(line["remote"].rpartition(":")[0]) in ours
+            and line["token"] not in inside.tokens
+        ):
+            raise Unjudgeable(
+                f"{file} says that {line['token']} came from the pod itself, past both proxies, "
+                "and the pod's capture shows nothing of it in clear",
+                evidence=(Evidence(file, line.number, ns=line.ns, text=line["token"]),),
+            )
+
+
+def _look_from_witness(
+    bundle: Bundle, looked: Window, inside: Survey, lacks: list[Unjudgeable]
+) -> list[Evidence]:
+    """Leaks that reached the listener outside the mesh, and are not in the pod's own capture.
+
+    lacks: takes what cannot be read.
+    """
     file = stamps_file(Role.WITNESS, "witness")
     ours = bundle.index.subject_pod.ips
     found: list[Evidence] = []
     for line in bundle.stamps(Role.WITNESS, "witness"):
         if line.event != Stamp.WITNESS_CONNECTION or not line.get("first_bytes"):
             continue
-        first = bytes.fromhex(line["first_bytes"])
+        try:
+            first = bytes.fromhex(line["first_bytes"])
+        except ValueError as error:
+            where = (Evidence(file, line.number),)
+            lacks.append(Unjudgeable(f"{file}:{line.number} cannot be read: {error}", None, where))
+            continue
         tokens = [one for one in find(first) if one.kind != "control"]
         if line.ns not in looked or any(one.text in inside.tokens for one in tokens):
             continue
@@ -254,7 +311,7 @@ def _look_from_witness(bundle: Bundle, looked: Window, inside: Survey) -> list[E
     return found
 
 
-def _measured(seen: _Seen, window: Window) -> Measured:
+def _measured(seen: Seen, window: Window) -> Measured:
     survey, watched = seen.inside, seen.coverage
     tried = len(seen.tried)
     outcomes: dict[str, Value] = dict(by_outcome(seen.tried))
@@ -288,4 +345,5 @@ def _measured(seen: _Seen, window: Window) -> Measured:
         "node_leaks": seen.node.leaks.number if seen.node else None,
         "node_only_leaks": len(seen.node_only),
         "witness_only_leaks": len(seen.witness_only),
+        "peer_only_leaks": len(seen.peer_only),
     }

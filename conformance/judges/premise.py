@@ -80,10 +80,12 @@ def require_admitted(
 
     Raises Unjudgeable when a sidecar in it is not what it should be.
     """
-    line = next(versions(bundle, role))
-    spec: Mapping[str, Any] = line["object"]["spec"]
-    for sidecar, wanted in patterns.items():
-        seen = pattern_of(spec, sidecar)
+    spec: Mapping[str, Any] = {}
+    for line, sidecar, wanted in (
+        (line, *pair) for line in versions(bundle, role) for pair in patterns.items()
+    ):
+        spec = spec or line["object"]["spec"]
+        seen = pattern_of(line["object"]["spec"], sidecar)
         if seen != wanted:
             raise Unjudgeable(
                 f"sidecar never injected as {wanted}: {sidecar} is {seen} in the pod that the API "

@@ -119,7 +119,9 @@ class World:
 
     def seen(self, at: float, kind: str, name: str, uid: str, spec: Json, status: Json) -> None:
         """A watch event."""
-        meta = {"name": name, "uid": uid}
+        meta: Json = {"name": name, "uid": uid}
+        if uid == "uid-subject" and self.index["cell"]["scenario"] in ("job", "killed"):
+            meta["ownerReferences"] = [{"kind": "Job", "name": "subject"}]
         body = {"metadata": meta, "spec": spec, "status": status}
         self.watch.append({"ns": ns(at), "type": "MODIFIED", "kind": kind, "object": body})
 
@@ -184,7 +186,7 @@ class World:
         its = self.attempt(at, "subject.app", kind, seq, outcome)
         if outcome == "ok":
             self.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
-            self.served(at + 0.008, at + 0.009, "peer.app", its, POD)
+            self.served(at + 0.008, at + 0.009, "peer.app", its, "127.0.0.1:50002")
 
     def dial(self, at: float, kind: str, seq: int, outcome: str, *, port: int = 8080) -> str:
         """A knock of the dialer, with its packets."""

@@ -110,7 +110,7 @@ def visit(world: World, at: float, seq: int, outcome: str, *, clear: bool = Fals
         world.leak(at + 0.002, its, end="rst")
     elif outcome == "ok":
         world.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
-        world.served(at + 0.008, at + 0.009, "peer.app", its, POD)
+        world.served(at + 0.008, at + 0.009, "peer.app", its, "127.0.0.1:50002")
     return its
 
 
@@ -134,7 +134,7 @@ def ipv6(pattern: str = "native") -> World:
     for seq in range(25):
         at = lifecycle.READY + 0.03 + seq * 0.085
         its = by_six(world, at, 500 + seq, "ok")
-        world.served(at + 0.008, at + 0.009, "peer.app", its, POD6)
+        world.served(at + 0.008, at + 0.009, "peer.app", its, "[::1]:50002")
         world.egress(at + 0.04, "steady", 600 + seq)
     return world
 

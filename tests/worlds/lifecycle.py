@@ -71,7 +71,7 @@ def init(pattern: str = "native") -> World:
         if pattern == "native":
             its = world.attempt(at, "subject.init", "init", seq, "ok", took=0.015)
             world.mesh(at + 0.002, outbound=True, path=f"/echo/{its}")
-            world.served(at + 0.008, at + 0.009, "peer.app", its, POD)
+            world.served(at + 0.008, at + 0.009, "peer.app", its, "127.0.0.1:50002")
         else:
             its = world.attempt(at, "subject.init", "init", seq, "reset", took=0.015)
             world.leak(at + 0.002, its, end="rst")
@@ -177,6 +177,8 @@ def _move(pattern: str, former: World) -> Move:
     world.signalled(7.0, FORMER_ENVOY)
     world.exited(8.0, FORMER_ENVOY)
     world.exited(8.4, FORMER_APP)
+    for seq in range(22):
+        world.attempt(-0.9 + seq * 0.5, "peer.app", "quick", seq, "ok", target="10.96.0.60:80")
     world.steps = []
     for at, name in (
         (-5.0, "former.ready"), (-1.0, "rollout.begin"), (READY, "subject.ready"),

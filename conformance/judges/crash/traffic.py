@@ -13,6 +13,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Step
+from conformance.judges.density import require_density
 from conformance.judges.lateness import LATE_NS, crowded
 from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE, judge_window
@@ -131,6 +132,9 @@ def outcome(bundle: Bundle) -> Finding:
             f"requests ({', '.join(kinds)}) after the sidecar's return",
             measured,
         )
+    for span in _afters(bundle, found):
+        for kinds, who in ((_EGRESS, "the app"), (_INGRESS, "the peer")):
+            require_density((one for one in sent if one.kind in kinds), span, who, measured)
     for one in found:
         _require_away(one, [each for each in sent if each.begin_ns in one.away], measured)
     return holds(

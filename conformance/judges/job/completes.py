@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.parse import Line
+from conformance.evidence.parse import Line, rfc3339_ns
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Stamp, Step
+from conformance.judges.jobs import of_subject
 from conformance.judges.ruling import broken, holds
 from conformance.judges.sources import at_step, diary_end, in_watch
 from conformance.model import NS, Evidence, Finding, Measured
@@ -64,6 +65,11 @@ def completes(bundle: Bundle) -> Finding:
             "container: the Job had nothing left to wait for",
             evidence=_exits(course),
         )
+    if course.complete and course.complete.ns < _earliest_exit(bundle, course):
+        raise Unjudgeable(
+            "the Job was Complete before its main container had exited",
+            evidence=(_complete(course.complete), *_exits(course)),
+        )
     after = (course.complete.ns - course.exited) / NS if course.complete else None
     measured: Measured = {
         "complete_after_seconds": round(after, 3) if after is not None else None,
@@ -87,7 +93,7 @@ def completes(bundle: Bundle) -> Finding:
 
 def _completed(course: _Course, measured: Measured) -> Finding:
     assert course.complete is not None
-    after = course.complete.ns - course.exited
+    after = _complete_at(course.complete) - course.exited
     evidence = (*_exits(course), _complete(course.complete))
     if after <= COMPLETE_WITHIN_NS:
         return holds(
@@ -101,6 +107,15 @@ def _completed(course: _Course, measured: Measured) -> Finding:
         measured,
         evidence,
     )
+
+
+def _complete_at(line: Line) -> int:
+    """When the Job was Complete (ns): at its receipt, or by the condition's own time, in whole
+    seconds, where the news came late."""
+    for one in _status(line).get("conditions") or ():
+        if one["type"] == "Complete" and one.get("lastTransitionTime"):
+            return min(line.ns, rfc3339_ns(one["lastTransitionTime"]) + NS)
+    return line.ns
 
 
 def _blocked(bundle: Bundle, course: _Course, measured: Measured) -> Finding:
@@ -184,12 +199,8 @@ def _earliest_exit(bundle: Bundle, course: _Course) -> int:
     return last[-1].earliest if last else course.exited
 
 
-def _jobs(bundle: Bundle) -> list[Line]:
-    return [line for line in bundle.watch() if line.get("kind") == "Job"]
-
-
 def _first_complete(bundle: Bundle) -> Line | None:
-    for line in _jobs(bundle):
+    for line in of_subject(bundle):
         for one in _status(line).get("conditions") or ():
             if one["type"] == "Complete" and one["status"] == "True":
                 return line
@@ -198,7 +209,7 @@ def _first_complete(bundle: Bundle) -> Line | None:
 
 def _active_at(bundle: Bundle, ns: int) -> tuple[bool, Line | None]:
     """Whether the last version of the Job that was received by then says that it is active."""
-    before = [line for line in _jobs(bundle) if line.ns <= ns]
+    before = [line for line in of_subject(bundle) if line.ns <= ns]
     if not before:
         return False, None
     return bool(_status(before[-1]).get("active")), before[-1]

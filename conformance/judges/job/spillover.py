@@ -148,10 +148,13 @@ def _newest(job: Job) -> batch.Object:
 
 
 def _policy(bundle: Bundle) -> str:
-    for line in bundle.watch():
-        if line.get("kind") == "CronJob":
-            return str(line["object"]["spec"].get("concurrencyPolicy"))
-    return ""
+    """The CronJob's policy; several where it was changed on its way."""
+    seen = {
+        str(line["object"]["spec"].get("concurrencyPolicy"))
+        for line in bundle.watch()
+        if line.get("kind") == "CronJob"
+    }
+    return " and ".join(sorted(seen))
 
 
 def _ticks_apart(first: Job, second: Job) -> float | None:
@@ -187,10 +190,15 @@ def _event(line: Line) -> Evidence:
 
 
 def _room(bundle: Bundle) -> int:
-    """The pods that the quota has room for; 0 when it was never seen to count one."""
-    for line in bundle.watch():
-        if line.get("kind") == "ResourceQuota":
-            status = line["object"].get("status") or {}
-            if int((status.get("used") or {}).get("pods", 0)):
-                return int(status["hard"]["pods"])
-    return 0
+    """The pods that the quota has room for; 0 when it was never seen to count one.
+
+    Raises Unjudgeable when there were several, or one that was changed.
+    """
+    quotas = [line["object"] for line in bundle.watch() if line.get("kind") == "ResourceQuota"]
+    statuses = [one.get("status") or {} for one in quotas]
+    rooms = {int(one["hard"]["pods"]) for one in statuses if "pods" in (one.get("hard") or {})}
+    names = {one["metadata"]["name"] for one in quotas}
+    if len(rooms) > 1 or len(names) > 1:
+        raise Unjudgeable(f"quotas {', '.join(sorted(names))} have room for {sorted(rooms)} pods")
+    counted = any(int((one.get("used") or {}).get("pods", 0)) for one in statuses)
+    return rooms.pop() if rooms and counted else 0

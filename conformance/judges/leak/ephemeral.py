@@ -12,7 +12,9 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
-from conformance.judges.plaintext import judge_window
+from conformance.judges.density import require_density
+from conformance.judges.ordering import ENDS_WITHIN_NS
+from conformance.judges.plaintext import in_clear, judge_window, look
 from conformance.judges.ruling import lines_of, require_number
 from conformance.judges.sources import versions
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
@@ -55,6 +57,9 @@ def outlives(bundle: Bundle) -> Finding:
             reason=f"While the proxy was there, and an ephemeral container too: {before.reason}",
         )
     _require_carried(bundle, carried)
+    between = _between(bundle, ends, life)
+    if between:
+        return between
     alone = Window("alone", ends.alone_ns, life.end)
     after = [one for one in visits if one.begin_ns in alone]
     measured = _measured(ends, carried, after, life)
@@ -67,6 +72,8 @@ def outlives(bundle: Bundle) -> Finding:
     looked = replace(alone, end=NEVER)
     clear = judge_window(bundle, alone, looked, to_the_end=True, sender=Container.VISITOR)
     measured = {**clear.measured, **measured}
+    if clear.observed != "broken":
+        _require_density(ends, alone, after, measured)
     said = (
         f"An ephemeral container was told to end {_seconds(measured, 'told')} s after the deletion "
         f"(the proxy: {_seconds(measured, 'proxy_told')}), and ended "
@@ -124,6 +131,33 @@ def _before(bundle: Bundle, carried: Sequence[Attempt], deleted_ns: int) -> Find
         raise Unjudgeable("the ephemeral container sent nothing before the deletion")
     steady = Window("steady", min(one.begin_ns for one in carried), deleted_ns)
     return judge_window(bundle, steady, steady, to_the_end=False, sender=Container.VISITOR)
+
+
+def _between(bundle: Bundle, ends: _Ends, life: Window) -> Finding | None:
+    """Whether anything was in clear from the deletion on until app and proxy had ended: past the
+    proxy while that was there, and after its end beside an app that was still at work."""
+    gone = _ended(ends.proxy) - ENDS_WITHIN_NS
+    for window, hazard, while_ in (
+        (Window("ending", life.start, gone), "bypassed", "While the proxy was there"),
+        (Window("half alone", gone, ends.alone_ns), "plaintext", "After the proxy's end"),
+    ):
+        if window.start >= window.end:
+            continue
+        found = look(bundle, window, window, Container.VISITOR)
+        # What the app leaks meanwhile has a promise of its own.
+        of_app = sum(one.owner == Role.SUBJECT for one in found.inside.leaks.told)
+        if len(found.leaks) > of_app:
+            clear = in_clear(found, window)
+            return replace(clear, hazard=hazard, reason=f"{while_}: {clear.reason}")
+    return None
+
+
+def _require_density(
+    ends: _Ends, alone: Window, after: Sequence[Attempt], measured: Measured
+) -> None:
+    """It tried all the time, until it was told to end or ended itself, whichever came last."""
+    until = Window("alone", alone.start, max(one.begin_ns for one in after))
+    require_density(after, until, f"the ephemeral container ({ends.visitor.name})", measured)
 
 
 def _require_carried(bundle: Bundle, carried: Iterable[Attempt]) -> None:

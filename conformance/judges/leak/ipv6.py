@@ -9,6 +9,7 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Step
+from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, by_both
 from conformance.judges.plaintext import judge_window
 from conformance.judges.ruling import lines_of
@@ -52,6 +53,8 @@ def ipv6(bundle: Bundle) -> Finding:
             measured=measured,
             evidence=lines_of(lost),
         )
+    for name, its in tried.items():
+        require_density(its, window, f"the app, by {name},", measured)
     answered = served(bundle, Role.PEER, Container.APP, (Kind.STEADY,))
     unknown = [one for one in sent if one.token not in answered]
     if unknown:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.index import shortest
 from conformance.evidence.log_lines import (
+    SINK,
     Received,
     Run,
     Written,
@@ -20,7 +22,7 @@ from conformance.evidence.log_lines import (
 )
 from conformance.evidence.timeline import Life, lives
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import File, Step
+from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.judges.ruling import broken, holds, require_number
 from conformance.model import NS, Evidence, Finding, Measured
 
@@ -31,6 +33,8 @@ MIN_LINES = 20
 MIN_DRAIN_NS = 1 * NS
 # Of the lines a second that were asked for. Less, and the machine was too slow for the claim.
 MIN_RATE = 0.9
+# A batch is stamped when it is all in the file: a shipper may be as quick as that.
+WRITTEN_WITHIN_NS = 1 * NS
 
 
 def first(bundle: Bundle) -> Finding:
@@ -119,6 +123,7 @@ def look(
     require_number(wrote.count, MIN_LINES, "lines were written")
     if got.held and got.held[-1][1] >= wrote.count + _unrecorded(wrote):
         raise Unjudgeable("the sink holds lines that nobody wrote")
+    require_consistent(bundle, role, wrote, got)
     if not got.held:
         raise Unjudgeable("no line arrived at all: the shipper never reached the sink")
     real = wrote.count / max(wrote.seconds, 0.001)
@@ -128,6 +133,33 @@ def look(
             "too slow for it"
         )
     return wrote, got
+
+
+def require_consistent(bundle: Bundle, role: str, wrote: Written, got: Received) -> None:
+    """Raises Unjudgeable when the two records contradict each other: lines that came before they
+    were written, or from another pod; or a writer that says it wrote more than it recorded."""
+    for one in got.arrivals:
+        if one.last < wrote.count and one.ns < wrote.batch_of(one.first).ns - WRITTEN_WITHIN_NS:
+            raise Unjudgeable(
+                f"lines {one.first} to {one.last} were at the sink before {role} had written them",
+                evidence=(one.evidence, wrote.evidence(one.first)),
+            )
+    if wrote.ended is not None and wrote.ended["lines"] > wrote.count:
+        raise Unjudgeable(
+            f"{role} says that it wrote {wrote.ended['lines']} lines, and recorded {wrote.count}"
+        )
+    others = {
+        ip: name
+        for name, pod in bundle.index.pods.items()
+        if name not in (role, bundle.index.subject)
+        for ip in pod.ips
+    }
+    for line in bundle.stamps(*SINK):
+        if line.event == Stamp.SINK_RECEIVED and line["runs"].get(role) and line.get("remote"):
+            sender = others.get(shortest(line["remote"].rpartition(":")[0]))
+            if sender:
+                where = (Evidence(stamps_file(*SINK), line.number, ns=line.ns),)
+                raise Unjudgeable(f"lines of {role} came from the pod {sender}", evidence=where)
 
 
 def measure(bundle: Bundle, wrote: Written, got: Received) -> Measured:

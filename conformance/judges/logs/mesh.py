@@ -13,7 +13,7 @@ from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import require_watched
-from conformance.judges.logs.lines import MIN_LINES, ran_until_told, shipper_of
+from conformance.judges.logs.lines import MIN_LINES, ran_until_told, require_consistent, shipper_of
 from conformance.judges.ordering import ENDS_WITHIN_NS
 from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE
@@ -35,6 +35,7 @@ def encrypted(bundle: Bundle) -> Finding:
     shipper, proxy = shipper_of(bundle)[-1], lives(bundle)[PROXY]
     if shipper.exited_latest is None or not proxy or proxy[-1].exited_latest is None:
         raise Unjudgeable("no exit of the shipper or of the proxy is in runtime.log")
+    require_consistent(bundle, SUBJECT_ROLE, wrote, got)
     require_sink(bundle, wrote.batches[0].ns, shipper.exited_latest)
     if wrote.count < MIN_LINES or wrote.ended is None:
         raise Unjudgeable(f"the app wrote {wrote.count} lines and did not come to its end")

@@ -51,6 +51,7 @@ def mutual(bundle: Bundle) -> Finding:
     for found in (
         _let_in(bundle, strangers, measured),
         _served_nobody(said, measured),
+        _served_strangers(bundle, said, measured),
         _in_clear(wire, steady, measured),
         _wrong(bundle, joined, measured),
     ):
@@ -99,6 +100,21 @@ def _served_nobody(said: Records, measured: Measured) -> Finding | None:
         f"{said.anonymous_number} requests were served to clients that showed no identity.",
         measured,
         lines_of(said.anonymous),
+    )
+
+
+def _served_strangers(bundle: Bundle, said: Records, measured: Measured) -> Finding | None:
+    """Served to an identity that nobody has here, whether its connection was seen or not."""
+    known = set(bundle.index.identities.values())
+    strange = [one for peer, one in said.first_of.items() if peer not in known]
+    if not strange:
+        return None
+    names = ", ".join(one.peer for one in strange)
+    return broken(
+        "wrong-identity",
+        f"Requests were served to identities that nobody has here: {names}.",
+        measured,
+        lines_of(strange),
     )
 
 

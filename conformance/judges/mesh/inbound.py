@@ -3,6 +3,7 @@ answered, in the windows of a whole life and in those of crashes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,6 +29,9 @@ MIN_DIALS = 5
 # A crowded machine lets it pause. A pause must not hide a window without a proxy, as the fixtures
 # make them: the start delay (3 s), the app's drain less the sidecar's (3.5 s).
 LONGEST_PAUSE_NS = 3 * NS
+# What the app, or whoever stands behind its port, answers to one who is let in.
+_SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d[ \r]")
+_HEAD = 64  # bytes of an answer that are looked at
 
 
 @dataclass
@@ -54,7 +58,7 @@ def bypass(bundle: Bundle) -> Finding:
     tries = [one for one in dials if one.kind in DIALS]
     knocks, why = _knocks(bundle, tries)
     beside = [one.window for one in knocks if one.window.name == "steady"]
-    return _judge(bundle, dials, tries, knocks, why, beside)
+    return _judge(bundle, dials, tries, knocks, why, beside, whole_life=True)
 
 
 def crash(bundle: Bundle) -> Finding:
@@ -76,7 +80,8 @@ def crash(bundle: Bundle) -> Finding:
             lack = f"{away} dials without a sidecar ({one.name}), and {MIN_DIALS} are needed"
             why = why or Unjudgeable(lack)
     tries = [each for knock in knocks for each in knock.tried]
-    return _judge(bundle, dials, tries, knocks, why, [windows.before_crash(bundle)])
+    beside = [windows.before_crash(bundle)]
+    return _judge(bundle, dials, tries, knocks, why, beside, whole_life=False)
 
 
 def _dials(bundle: Bundle) -> list[Attempt]:
@@ -94,6 +99,8 @@ def _judge(
     knocks: Sequence[_Knock],
     why: Unjudgeable | None,
     beside: Sequence[Window],
+    *,
+    whole_life: bool,
 ) -> Finding:
     """One answer to the tries is enough. why: what keeps their absence from meaning anything.
 
@@ -112,7 +119,26 @@ def _judge(
         return one.outcome == OK or one.token in reached or one.token in seen.answers
 
     answered = [one for one in tries if was_answered(one)]
+    known = {one.token for one in dials}
+    # Proof stands alone: an answer that belongs to no dial on record is an answer all the same.
+    file = stamps_file(SUBJECT_ROLE, bundle.index.app)
+    alone = [each for token, each in seen.answers.items() if token not in known]
+    alone += [
+        Evidence(file, one.begin.number, ns=one.begin.ns, text=f"the app served {token}")
+        for token, one in reached.items()
+        if token not in known and token not in seen.answers
+    ]
+    alone = [each for each in (*alone, *seen.successes) if whole_life or _within(each, knocks)]
     measured = _measured(knocks, answered, tries, dials)
+    if alone and not answered:
+        past = any((one.ns or 0) in span for one in alone for span in beside)
+        return broken(
+            BESIDE if past else "answered",
+            f"{len(alone)} answers of the app to a client outside the mesh belong to no dial on "
+            f"record; first: {alone[0].text}.",
+            measured,
+            alone,
+        )
     if answered:
         lived = [one for one in dials if any(one.begin_ns in span for span in beside)]
         past = any(was_answered(one) for one in lived if one.kind in DIALS)
@@ -195,6 +221,7 @@ class _Packets:
         self._port = index.ports["app"]
         self._knocks = knocks
         self.answers: dict[str, Evidence] = {}
+        self.successes: list[Evidence] = []  # without a token in them
         self.file = bundle.capture_file
         self.streams = Reassembler(lambda _: _Answer(self))
 
@@ -219,13 +246,26 @@ class _Answer:
     def __init__(self, packets: _Packets) -> None:
         self._packets = packets
         self._scan = TokenScan()
+        self._answer = b""
+        self._named = False
+        self._told: Evidence | None = None
 
     def chunk(self, chunk: Chunk) -> None:
         """Payload of the connection."""
         if chunk.direction == 0:
             return
         packets = self._packets
-        for token in self._scan.feed(chunk.data):
+        tokens = self._scan.feed(chunk.data)
+        self._answer = (self._answer + chunk.data)[:_HEAD]
+        self._named = self._named or bool(tokens)
+        if self._named and self._told is not None:
+            packets.successes.remove(self._told)
+            self._told = None
+        elif not self._named and self._told is None and _SUCCESS.match(self._answer):
+            text = f"a successful answer on the app's port, {_ends(chunk.stream)}"
+            self._told = Evidence(packets.file, frame=chunk.frame, ns=chunk.ns, text=text)
+            packets.successes.append(self._told)
+        for token in tokens:
             text = f"the app's answer to {token.text}, {_ends(chunk.stream)}"
             found = Evidence(packets.file, frame=chunk.frame, ns=chunk.ns, text=text)
             packets.answers.setdefault(token.text, found)
@@ -247,6 +287,10 @@ def _evidence(
             file = stamps_file(SUBJECT_ROLE, bundle.index.app)
             found.append(Evidence(file, text=f"the app served {one.token}"))
     return found
+
+
+def _within(each: Evidence, knocks: Sequence[_Knock]) -> bool:
+    return any((each.ns or 0) in knock.window for knock in knocks)
 
 
 def _by_window(answered: Sequence[Attempt], knocks: Sequence[_Knock]) -> dict[str, int]:

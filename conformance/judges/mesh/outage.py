@@ -15,6 +15,7 @@ from conformance.evidence.parse import Line
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Kind, Role, Stamp, Step
+from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
@@ -66,6 +67,8 @@ def plane(bundle: Bundle) -> Finding:
     for role in _RUN:
         number = sum(one.file == stamps_file(role, bundle.index.app) for one in sent)
         require_number(number, MIN_EACH, f"requests of {role}, which ran", measured)
+        its = attempts(bundle, role, bundle.index.app)
+        require_density(its, window, f"the app of {role}, which ran,", measured)
     waited = _failed_probes(bundle, window)
     if sum(number for number, _ in waited) < MIN_PROBES and not _gave_up(bundle, window):
         raise Unjudgeable(

@@ -16,6 +16,7 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Step
 from conformance.judges import persistent
+from conformance.judges.density import require_density
 from conformance.judges.ruling import broken, holds, rate_bound, require_number
 from conformance.model import Evidence, Finding, Value, Window
 
@@ -67,6 +68,7 @@ def unnoticed(bundle: Bundle) -> Finding:
     across = persistent.in_use_at(found, second.begin_ns or 0, "when the certificate was replaced")
     persistent.require_used(across, Window("after", second.begin_ns or 0, window.end))
     require_number(sent, MIN_REQUESTS, "requests", measured)
+    require_density(sent, window, "pod and peer", measured)
     return holds(
         f"The pod showed {len(shown[SUBJECT_ROLE])} certificates in turn and its peer "
         f"{len(shown['peer'])}; all {len(sent)} requests in {window.seconds:.1f} s were answered, "

@@ -13,7 +13,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, holds, lines_of
-from conformance.model import Evidence, Finding, Value
+from conformance.model import NEVER, Evidence, Finding, Value
 
 _DECIDED = "says-"  # workloads that name their pattern are called says-<pattern>
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -125,8 +125,15 @@ def told(bundle: Bundle) -> Finding:
 
 def _shapes(bundle: Bundle) -> dict[tuple[str, str, bool], Shape]:
     """(workload, before or after, dry run or not) → what was admitted."""
-    found = {}
+    found: dict[tuple[str, str, bool], Shape] = {}
+    moments: dict[str, list[int]] = {"before": [], "after": []}
     for line in bundle.admissions():
+        if (line["workload"], line["when"], bool(line["dry"])) in found:
+            raise Unjudgeable(
+                f"{line['workload']} was admitted twice {line['when']} the change: which counts?"
+            )
+        if not line["dry"]:
+            moments[line["when"]].append(line.ns)
         spec = line["pod"]["spec"]
         patterns = {pattern_of(spec, sidecar) for sidecar in bundle.index.sidecars}
         found[line["workload"], line["when"], bool(line["dry"])] = Shape(
@@ -134,6 +141,8 @@ def _shapes(bundle: Bundle) -> dict[tuple[str, str, bool], Shape]:
             tuple(_container(group, one) for group in _GROUPS for one in spec.get(group) or ()),
             line,
         )
+    if max(moments["before"], default=0) > min(moments["after"], default=NEVER):
+        raise Unjudgeable("what was admitted before the change and after it is mixed up in time")
     return found
 
 

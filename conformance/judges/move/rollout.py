@@ -20,9 +20,10 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.probes import first_success
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
+from conformance.judges.density import require_density
 from conformance.judges.lateness import TIMEOUT, blamable, hazard_of
 from conformance.judges.ordering import sidecars_end
-from conformance.judges.packets import Look, look_at, require_seeing
+from conformance.judges.packets import Look, look_at, require_seeing, witnessed
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, floor, holds, lines_of, rate_bound, require_number
 from conformance.judges.sources import step
@@ -79,8 +80,10 @@ def _judge(bundle: Bundle, former: str) -> Finding:
     measured = {**_measured(window, looks, sent, lost), **_retried(bundle, window)}
 
     leaks = [leak for look in looks for leak in look.leaks]
+    tokens = {token for look in looks for token in look.survey.tokens}
+    leaks += witnessed(bundle, window, tokens, (Role.FORMER, SUBJECT_ROLE))
     if leaks:
-        number = sum(look.survey.leaks.number for look in looks)
+        number = max(len(leaks), sum(look.survey.leaks.number for look in looks))
         return broken(
             "plaintext",
             f"{number} pieces of plaintext while the workload was moved; first: {leaks[0].text}.",
@@ -93,6 +96,8 @@ def _judge(bundle: Bundle, former: str) -> Finding:
     for role in _SENDERS:
         number = sum(one.file == stamps_file(role, bundle.index.app) for one in sent)
         require_number(number, MIN_EACH, f"requests of {role} during the move", measured)
+    of_peer = attempts(bundle, Role.PEER, bundle.index.app)
+    require_density(of_peer, window, "the peer", measured)
     missed = f"{floor(len(sent))} of requests are lost or leak"
     if not lost:
         return holds(

@@ -11,7 +11,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Role, Stamp, Step
 from conformance.judges.premise import require_admitted
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import at_step, in_watch, step, versions
+from conformance.judges.sources import at_step, in_watch, statuses, step, versions
 from conformance.model import NS, Evidence, Finding, Measured
 from conformance.plan.selection import minor_number
 
@@ -45,6 +45,8 @@ def refused(bundle: Bundle) -> Finding:
     ]
     status = last["object"].get("status", {})
     ran = {name for name, one in bundle.pod().containers.items() if one.ids}
+    ran |= {name for one in seen for name, its in statuses(one).items() if its.get("containerID")}
+    ran |= {one for one in (bundle.index.app, *bundle.index.sidecars) if _stamped(bundle, one)}
     if status.get("phase") != "Failed" or ran:
         return _otherwise(bundle, old, evidence, sorted(ran))
     if status.get("reason") != FORBIDDEN:
@@ -70,6 +72,10 @@ def refused(bundle: Bundle) -> Finding:
         measured,
         [*evidence, in_watch(failed, FORBIDDEN), command],
     )
+
+
+def _stamped(bundle: Bundle, container: str) -> bool:
+    return bool(stamp_events(bundle, container, Stamp.APP_STARTED, Stamp.SIDECAR_STARTED))
 
 
 def _controls(bundle: Bundle, nodes: Line, old: str) -> list[Evidence]:

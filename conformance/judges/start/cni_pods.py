@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from conformance.evidence.attempts import OK, Attempt
-from conformance.evidence.bundle import Bundle
+from conformance.evidence.bundle import Bundle, stamps_file
 from conformance.evidence.timeline import Event, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Container, Stamp, Step
+from conformance.evidence.vocabulary import Container, Role, Stamp, Step
 from conformance.judges import packets
 from conformance.judges.lateness import sent_by
 from conformance.judges.packets import Look, require_seeing
@@ -108,4 +109,15 @@ def began(bundle: Bundle, role: str) -> list[Evidence]:
     events += [
         event for life in lives(bundle, bundle.pod(role))[app] if (event := life.created_event)
     ]
-    return [piece for event in events for piece in event.evidence]
+    return [*(piece for event in events for piece in event.evidence), *_heard_of(bundle, role)]
+
+
+def _heard_of(bundle: Bundle, role: str) -> list[Evidence]:
+    """Where the peer's app served something of a pod's app: so that has begun, whoever says no."""
+    file = stamps_file(Role.PEER, Container.APP)
+    found = (
+        Evidence(file, line.number, ns=line.ns, text=f"served {line['token']}")
+        for line in (bundle.stamps(Role.PEER, Container.APP) if bundle.has(file) else ())
+        if line.event == Stamp.SERVED and f".{role}." in line["token"]
+    )
+    return list(islice(found, 1))

@@ -6,8 +6,9 @@ from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.coverage import Coverage
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import first_success
+from conformance.evidence.probes import first_success, successes
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
+from conformance.evidence.tokens import parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both
@@ -29,9 +30,10 @@ def order(bundle: Bundle) -> Finding:
     To hold: the 200 that opened the gate is in the capture before the app's task was even created.
     To be broken: the app's own first stamp comes before that, or before Envoy was started at all.
     """
-    probe, watched = first_success(bundle)
     app = app_begins(bundle)
+    probe, watched = _gate(bundle, app)
     if probe is not None:
+        _require_own_answer(bundle, probe)
         held = happens_before(probe, app)
         if held.answer == "yes":
             return holds(
@@ -58,6 +60,33 @@ def order(bundle: Bundle) -> Finding:
         f"{gap.gap_ns / 1e6:.1f} ms, or what the capture missed before cannot be excluded",
         evidence=gap.evidence,
     )
+
+
+def _gate(bundle: Bundle, app: Event) -> tuple[Event | None, Coverage]:
+    """The 200 that opened the gate: the first one of the sidecar's life in which the app began.
+
+    What a former life answered opens nothing for a later one.
+    """
+    found, watched = successes(bundle)
+    born = [
+        event.earliest
+        for life in lives(bundle)[bundle.index.sidecars[0]]
+        if (event := life.created_event) and event.earliest < app.earliest
+    ]
+    own = [one for one in found if one.latest >= max(born, default=0)]
+    return min(own, key=lambda one: one.earliest, default=None), watched
+
+
+def _require_own_answer(bundle: Bundle, probe: Event) -> None:
+    """It was the sidecar that answered: else something else opens the gate, or another life did."""
+    for container in bundle.index.sidecars:
+        for one in stamp_events(bundle, container, Stamp.SIDECAR_EXEC)[:1]:
+            if probe.latest < one.earliest:
+                raise Unjudgeable(
+                    f"the probe's 200 came {(one.earliest - probe.latest) / 1e6:.1f} ms before "
+                    f"{container} started its proxy: something else answered",
+                    evidence=(*probe.evidence, *one.evidence),
+                )
 
 
 _SOURCES = "capture (probe), containerd /tasks/create (app, earliest), app.started (app, latest)"
@@ -180,7 +209,14 @@ def _first(bundle: Bundle) -> Attempt:
     ]
     if not found:
         raise Unjudgeable("the app never sent its first request")
-    return min(found, key=lambda one: one.begin_ns)
+    first = min(found, key=lambda one: one.begin_ns)
+    token = parse(first.token)
+    if token is None or token.seq:
+        raise Unjudgeable(
+            f"{first.token} is not the app's first act: what came before it is not recorded",
+            evidence=(first.evidence,),
+        )
+    return first
 
 
 def _late_ns(bundle: Bundle, first: Attempt) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from conformance.evidence.attempts import attempts, by_outcome
 from conformance.evidence.bundle import Bundle
@@ -36,6 +36,8 @@ def unready(bundle: Bundle) -> Finding:
     printed = command(bundle, "get pod")
     if printed.ns > healed.ns:
         raise Unjudgeable("what the pod showed was asked for only after it was healed")
+    if printed.ns < min(one.ns for one in _failures(bundle, healed.ns)):
+        raise Unjudgeable("what the pod showed was asked for before any probe had been refused")
     status = column(printed, bundle.index.subject_pod.name, "STATUS")
     measured: dict[str, Value] = {
         "refused_probes": refused,
@@ -87,12 +89,18 @@ def _healed(bundle: Bundle) -> tuple[Line, Event, Sequence[Line]]:
         raise Unjudgeable("the sidecar never became ready: the cause is not proven")
     if ready[0].latest < healed.ns:
         raise Unjudgeable("the sidecar was ready before it was given what it lacked")
-    failed = events(bundle, "Unhealthy", "Startup probe failed", bundle.pod().uid)
-    refusals = list(newest_of_each(one for one in failed if one.ns <= healed.ns).values())
+    refusals = list(newest_of_each(_failures(bundle, healed.ns)).values())
     refused = sum(times(one) for one in refusals)
     if refused < MIN_REFUSALS:
         raise Unjudgeable(f"{refused} failed startup probes are told of, not {MIN_REFUSALS}")
     return healed, ready[0], refusals
+
+
+def _failures(bundle: Bundle, until: int) -> Iterator[Line]:
+    """Events that tell of failed startup probes of the pod, received by then."""
+    for line in events(bundle, "Unhealthy", "Startup probe failed", bundle.pod().uid):
+        if line.ns <= until:
+            yield line
 
 
 def _opened(bundle: Bundle) -> Event | None:

@@ -11,10 +11,11 @@ from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Role, Stamp
 from conformance.judges.deletion import Deletion, deletion_of
+from conformance.judges.density import require_density
 from conformance.judges.lateness import TIMED_OUT, crowded, sent_by
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.ruling import broken, holds, lines_of
-from conformance.model import NS, Evidence, Finding, Value
+from conformance.model import NS, Evidence, Finding, Value, Window
 
 SERVICES = {"quick": "subject", "late": "late"}  # kind of request → the Service that it goes to
 # The app stops to accept when its drain is over: a request that begins so shortly before may come
@@ -106,6 +107,9 @@ def left_first(bundle: Bundle) -> Finding:
                 f"and {LEFT} are needed",
                 measured,
             )
+    for way in ways:
+        watched = Window("drain", way.tried[0].begin_ns, end - MARGIN_NS)
+        require_density(way.tried, watched, f"the peer, through {SERVICES[way.kind]},", measured)
     left = [_seconds(one, deletion) for one in ways]
     return holds(
         f"All {sum(len(one.tried) for one in ways)} new requests were answered while the app "

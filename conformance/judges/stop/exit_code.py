@@ -10,6 +10,7 @@ from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life, lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container
+from conformance.judges.jobs import of_subject
 from conformance.judges.ruling import broken, holds
 from conformance.judges.sources import in_watch
 from conformance.model import Evidence, Finding, Measured
@@ -78,8 +79,8 @@ def _code(life: Life) -> int:
 
 def _finished(bundle: Bundle) -> Line:
     """The first version of the Job that says Complete or Failed."""
-    for line in bundle.watch():
-        if line.get("kind") == "Job" and _condition(line):
+    for line in of_subject(bundle):
+        if _condition(line):
             return line
     raise Unjudgeable("the Job came to no end")
 

@@ -16,6 +16,7 @@ from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Stamp, Step
 from conformance.evidence.wire_connections import Connection
+from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, hazard_of
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.packets import mesh_connections
@@ -53,6 +54,7 @@ def stale_prestop(bundle: Bundle) -> Finding:
             [*hook.evidence, *lines_of(lost)],
         )
     require_number(tried, MIN_REQUESTS, "requests after the hook", measured)
+    require_density(sent, after, "pod and peer", measured)
     return holds(
         f"All {len(tried)} requests in the {after.seconds:.1f} s between the sidecar's hook and "
         f"the app's end were answered, with {measured['connections_per_request_after']} new mesh "

@@ -9,10 +9,11 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp, Step
+from conformance.judges.density import require_density
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both, only_timed_out
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
-from conformance.model import NEVER, NS, Finding, Measured
+from conformance.model import NEVER, NS, Finding, Measured, Window
 
 # Three drained requests are the least that show a drain; the fixture sends ten a second.
 MIN_DRAINED = 3
@@ -41,11 +42,8 @@ def in_flight(bundle: Bundle) -> Finding:
         and one.connected_ns < moment
         and (one.end_ns is None or one.end_ns > asked.ns)
     ]
-    there = {
-        token
-        for token, one in served(bundle, SUBJECT_ROLE, bundle.index.app, _IN_FLIGHT).items()
-        if one.begin.ns < moment
-    }
+    answers = served(bundle, SUBJECT_ROLE, bundle.index.app, _IN_FLIGHT)
+    there = {token for token, one in answers.items() if one.begin.ns < moment}
     reached = [one for one in found if one.token in there]
     lost: Sequence[Attempt] = [one for one in reached if one.outcome != OK]
     measured: Measured = {
@@ -80,6 +78,13 @@ def in_flight(bundle: Bundle) -> Finding:
             "not reached the app",
             measured,
             lines_of(failed),
+        )
+    silent = [one for one in reached if answers[one.token].end is None]
+    if silent:
+        raise Unjudgeable(
+            f"{len(silent)} requests were answered, and the app's own record has no end of them",
+            measured,
+            lines_of(silent),
         )
     least = bundle.index.sidecar_drain_seconds
     lasted = (max(one.end_ns or 0 for one in reached) - moment) / NS
@@ -157,11 +162,17 @@ def _require_whole_drain(
             f"have lived as long (it drains for {least:.1f} s)",
             measured,
         )
+    watched = Window("drain", found[0].begin_ns, max(one.begin_ns for one in found))
+    require_density(found, watched, "the app", measured)
     there = served(bundle, Role.PEER, Container.APP, (Kind.DRAIN,))
-    unknown = [one for one in found if one.token not in there]
+    unknown = [
+        one
+        for one in found
+        if one.token not in there or there[one.token].begin.ns < one.begin_ns - NS
+    ]
     if unknown:
         raise Unjudgeable(
-            f"{len(unknown)} requests were answered, and the peer never served them",
+            f"{len(unknown)} requests were answered, and the peer did not serve them then",
             measured,
             lines_of(unknown),
         )

@@ -101,7 +101,7 @@ def never_seen_waiting(world: World) -> None:
         (failed_otherwise, "another reason"),
         (removed_by_hand, "by someone else"),
         (app_started_in_time, "nothing was waiting"),
-        (other_ended_early, "had ended before the mesh was back"),
+        (other_ended_early, "said to be Complete and Failed"),
         (other_never_completed, "did not complete when the mesh was back"),
         (mesh_never_back, "an app started while the mesh was down"),
         (other_has_a_deadline_too, "not as they should be"),

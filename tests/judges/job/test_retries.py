@@ -153,7 +153,13 @@ def bound_too_early(world: World) -> None:
 
 
 def counted_before_the_bound(world: World) -> None:
-    jobs.job(world, 15.0, "fails", {"active": 1, "failed": 1})
+    first = next(
+        one
+        for one in world.watch
+        if one["kind"] == "Job" and one["object"]["metadata"]["name"] == "fails"
+    )
+    counted = {"active": 1, "failed": 1}
+    world.watch.append({**first, "ns": ns(15.0), "object": {**first["object"], "status": counted}})
 
 
 def never_bound(world: World) -> None:

@@ -243,7 +243,7 @@ def answered_by_nobody(world: World) -> None:
         (drained_no_longer_than_the_sidecar, "would have lived as long"),
         (never_told, "never said that it got SIGTERM"),
         (killed, "never came to its last"),
-        (answered_by_nobody, "never served them"),
+        (answered_by_nobody, "did not serve them then"),
         (not_injected, "never injected"),
     ],
 )

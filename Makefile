@@ -2,6 +2,7 @@
 # make test          the suite's own tests, real clusters included
 # make bench         how long a run takes, and where its time goes: two real runs
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
+# make reproduce     one failure mode of the article: FAILURE=startup-race; without it, their names
 # make list          the behaviours
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
 # make clean-all     the cache and .venv too
@@ -12,7 +13,7 @@
 # STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test bench lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance test bench reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -60,6 +61,14 @@ bench: .python-ready
 	@$(CHECK) $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
+
+# One version, one sidecar: the others are chosen for a run.
+reproduce: .python-ready
+	@$(CHECK) || $(call say_code,wrong use)
+	@$(MAKE) --no-print-directory .venv-ready
+	@exec $(VENV)/sidecar-conformance reproduce $(call quoted,$(FAILURE)) \
+		$(call option,k8s,K8S) $(call option,sidecar,SIDECAR) $(call option,pattern,PATTERN) \
+		$(call option,images,IMAGES) $(call option,results,RESULTS) $(call flag,keep,KEEP)
 
 lint: .venv-ready
 	$(VENV)/ruff check .

@@ -15,6 +15,7 @@ from conformance import __version__
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
+from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
 from conformance.report import comparison, document, listing, story, summary, table
 from conformance.run import rejudge
@@ -139,6 +140,36 @@ def doctor() -> None:
     for one in found:
         Console().print(lines.text(one), style=styles[one.state], markup=False, soft_wrap=True)
     end(lines.exit_code(found))
+
+
+@main.command()
+@click.argument("failure", required=False)
+@click.option("--k8s", help="one Kubernetes version (1.33)", metavar="VALUE")
+@click.option("--sidecar", help="the sidecar to show it with", metavar="VALUE")
+@click.option("--pattern", help="another pattern than the failure's own", metavar="VALUE")
+@click.option("--images", help="auto, pull, or build", metavar="VALUE")
+@click.option("--results", help="folder that gets a folder for each run", metavar="VALUE")
+@click.option("--keep", is_flag=True, help="leave the cluster up")
+def reproduce(failure: str | None, **given: Any) -> None:
+    """Show one failure mode of the article on a real cluster, and what heals it.
+
+    Without FAILURE, list them. Exit code 0: the hazard was seen, and the recovery heals it; 1: it
+    came otherwise; 5: the evidence cannot carry a verdict.
+    """
+    if not failure:
+        for known in failures.failures().values():
+            click.echo(f"{known.name:24}  {known.title}")
+            click.secho(f"{'':24}  {known.article}", dim=True)
+        click.echo("\nShow one with:  sidecar-conformance reproduce FAILURE")
+        return
+    from conformance.run import reproduce as player  # the Kubernetes client is slow to import
+
+    found = player.reproduce(player.ask(failure, given), click.echo)
+    click.echo()
+    for bundle in found.bundles:
+        click.echo(f"every event and packet:  sidecar-conformance judge {bundle}")
+    click.secho(player.sentence(found), bold=True)
+    end(found.exit_code)
 
 
 @main.command("list")

@@ -35,6 +35,12 @@ class Observed:
     missing: str = ""
     not_verified: bool = False
 
+    def finding(self, behaviour: str) -> Finding:
+        """The finding on a behaviour, which says why there is none where the cell was not seen."""
+        return self.findings.get(behaviour) or Finding(
+            behaviour, "not-verified" if self.not_verified else "inconclusive", self.missing
+        )
+
 
 class Observatory:
     """Observes cells on demand; keeps what it has seen."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance.cluster.state import read_state
-from conformance.model import Cell, Finding, Verdict
+from conformance.model import Cell, Verdict
 from conformance.plan import cells as plan
 from conformance.plan.cells import Item
 from conformance.plan.options import Options
@@ -98,14 +98,9 @@ class CellEvidence:
         session, item = self._session, self._item
         assert session.observatory is not None and session.results is not None
         observed = session.observatory.observed(item.cell, session.behaviours_of(item.cell))
-        finding = observed.findings.get(item.behaviour) or Finding(
-            item.behaviour,
-            "not-verified" if observed.not_verified else "inconclusive",
-            observed.missing,
-        )
         verdict = verdicts.hold(
             item,
-            finding,
+            observed.finding(item.behaviour),
             attempts=observed.attempts,
             strict_promises=session.options.strict_promises,
         )

@@ -14,10 +14,10 @@ from rich.console import Console
 from conformance import __version__
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
-from conformance.errors import Problem, UsageProblem
+from conformance.errors import Problem
 from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
-from conformance.report import comparison, document, listing, story, summary, table
+from conformance.report import commands, document, listing, pack, story, summary, table
 from conformance.run import rejudge
 
 SUITES = Path(__file__).parent / "suites"
@@ -79,36 +79,25 @@ def run(**given: Any) -> None:
 
 
 @main.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
-def compare(before: Path, after: Path) -> None:
-    """Say what the run AFTER lost, won and measured beside the run BEFORE.
-
-    Both are folders of runs. Exit code 0: nothing is lost; 1: something is; 5: something that was
-    decided is not any more; 4: the runs have nothing in common.
-    """
-    reports = comparison.read(before), comparison.read(after)
-    try:
-        found = comparison.compare(*reports)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageProblem(
-            f"The report of {before} or of {after} is damaged ({type(error).__name__}: {error}); "
-            "judge that run again, or name another one."
-        ) from error
-    for text in table.compared(found):
-        Console().print(text, soft_wrap=True)
-    sys.exit(found.exit_code)
-
-
-@main.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--strict-promises", is_flag=True, help="judge native cells by the promise alone")
-def judge(path: Path, strict_promises: bool) -> None:
-    """Judge again what is kept in PATH: a run's folder, or one bundle. Needs no cluster.
+@click.option("--pack", "packs", is_flag=True, help="pack the run into one file, without secrets")
+def judge(path: Path, strict_promises: bool, packs: bool) -> None:
+    """Judge again what is kept in PATH: a run's folder, its pack, or one bundle. Needs no cluster.
 
     A bundle is told whole: its timeline, its verdicts, and the packets that they stand on. Nothing
-    is written. The exit codes are those of a run.
+    is written. The exit codes are those of a run. With --pack nothing is judged: the run becomes
+    one file beside its folder, which judge, compare and report read as they read the folder.
     """
+    if packs:
+        target = pack.pack(path)
+        click.echo(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
+        return
+    with pack.opened(path) as folder:
+        _judge(folder, strict_promises)
+
+
+def _judge(path: Path, strict_promises: bool) -> None:
     found = []
     console = Console()
     alone = rejudge.is_bundle(path)
@@ -198,6 +187,8 @@ def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json
             click.echo(line)
         click.echo("\nMore on one:  sidecar-conformance list ID")
 
+
+commands.add_to(main)
 
 if __name__ == "__main__":
     main()

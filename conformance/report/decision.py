@@ -38,6 +38,7 @@ WEAK = 0.5
 # What is worth a sentence although it decides nothing: breaks in a tenth of all attempts.
 MEANT = 0.1
 TOLD_BOUNDS = 3
+_BOUND = "rate_bound_95"
 _CELL = ("k8s", "sidecar", "pattern", "mode", "scenario")
 _EXPECTED = ("reproduced", "measured")  # of a broken promise: the table says so, or leaves it open
 # Hazards in the order in which they hurt: what is exposed, what is lost, all else.
@@ -149,7 +150,7 @@ class Decision:
 def decide(entries: Sequence[Json], pattern: str = "native") -> Decision:
     """The decision on a pattern, from report.json's cells, all turns of them."""
     tested = [one for one in entries if one["pattern"] == pattern and not _is_control_mode(one)]
-    controls = [one for one in entries if _is_control(one, pattern)]
+    controls = [one for one in entries if is_control(one, pattern)]
     places = dict.fromkeys((one["sidecar"], one["mode"], one["k8s"]) for one in tested)
     parts = [
         _part(
@@ -196,7 +197,7 @@ def _is_control_mode(entry: Json) -> bool:
     return entry["mode"] in REGISTRY[entry["sidecar"]].controls
 
 
-def _is_control(entry: Json, pattern: str) -> bool:
+def is_control(entry: Json, pattern: str = "native") -> bool:
     """A verdict that the run needs to see broken; of the pattern itself only in control modes: what
     it breaks else is no proof that is owed, and its absence is no blindness of another verdict."""
     own = entry["pattern"] == pattern and not _is_control_mode(entry)
@@ -300,10 +301,10 @@ def _bounds(tested: Sequence[Json], aim: float = MEANT) -> Iterable[Bound]:
     for turns in _turns(tested):
         if any(one["observed"] != "holds" for one in turns):
             continue
-        stated = [one["measured"]["rate_bound_95"] for one in turns if _states_bound(one)]
-        if not stated:
+        stated = [_stated(one["measured"]) for one in turns]
+        if None in stated:
             continue
-        attempts = sum(round(3 / bound) for bound in stated if bound)
+        attempts = sum(one for one in stated if one)
         repeat = math.ceil(attempts_needed(aim) * len(turns) / attempts) if attempts else 0
         rate = rate_bound(attempts)
         first = turns[0]
@@ -312,8 +313,16 @@ def _bounds(tested: Sequence[Json], aim: float = MEANT) -> Iterable[Bound]:
         )
 
 
-def _states_bound(entry: Json) -> bool:
-    return "rate_bound_95" in entry["measured"]
+def _stated(measured: Mapping[str, Any]) -> int | None:
+    """How many attempts a judge counted, in the window that has the fewest; None: it counts none.
+
+    A judge of several windows states a bound for each ("crash_rate_bound_95"); a window in which
+    nothing could be tried has none, and only where it is the whole verdict does that say anything.
+    """
+    bounds = [float(value) for name, value in measured.items() if name.endswith(_BOUND) and value]
+    if bounds:
+        return round(3 / max(bounds))
+    return 0 if _BOUND in measured else None
 
 
 def _instrument(controls: Sequence[Json]) -> Instrument:

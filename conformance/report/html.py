@@ -12,11 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import PATTERNS
 from conformance.report import answer, marks, matrix, summary, words
+from conformance.report.environment import environment
 from conformance.report.trace import page, perfetto
 from conformance.report.trace.build import build
 from conformance.report.trace.model import Trace
@@ -32,7 +31,7 @@ def write(results: Path, report: Json, *, pages: Path | None = None) -> Path:
     target = pages or results
     _cells(results, report, target)
     article = (
-        _environment()
+        environment()
         .get_template("article.html.j2")
         .render(
             run=report["run"],
@@ -50,7 +49,7 @@ def report_page(report: Json, target: Path) -> Path:
     """Save report.html alone."""
     decision = report["decision"]
     text = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             run=report["run"],
@@ -88,16 +87,6 @@ def _is_other(entry: Json) -> bool:
     )
 
 
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(("html", "j2")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _cells(results: Path, report: Json, target: Path) -> None:
     """A page and a trace-event file for each cell that has a bundle."""
     folder = target / words.CELLS
@@ -112,7 +101,7 @@ def _cells(results: Path, report: Json, target: Path) -> None:
 
 
 def _page(folder: Path, trace: Trace, twin: Trace | None, entries: Sequence[Json]) -> None:
-    told: Mapping[str, Any] = {"letters": marks.letter, "classes": marks.letter}
+    told: Mapping[str, Any] = {"letters": marks.letter, "classes": marks.letter, "compared": False}
     (folder / f"{trace.id}.html").write_text(page.render(trace, twin, entries, told))
     perfetto.write(folder / f"{trace.id}{perfetto.SUFFIX}", trace)
 

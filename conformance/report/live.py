@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from conformance.plan import size
 from conformance.plan.cells import Item
 from conformance.plan.options import Options
 from conformance.plan.selection import known_k8s
-from conformance.report import document, groups, html, story, summary, table
+from conformance.report import document, groups, html, junit, markdown, story, summary, table
 from conformance.verdicts import store as verdicts
 
 
@@ -26,7 +25,7 @@ class Reporter:
 
     items: every verdict to come. fallen: is told the Kubernetes version of each verdict as it
     falls. unobtainable: whether this machine cannot have that version, which was said once for all
-    of its verdicts. junit: the file that pytest writes meanwhile, to be moved into the results.
+    of its verdicts.
     """
 
     def __init__(
@@ -37,14 +36,12 @@ class Reporter:
         *,
         fallen: Callable[[str], None],
         unobtainable: Callable[[str], bool],
-        junit: Path | None = None,
     ) -> None:
         self._results = results
         self._options = options
         self._items = items
         self._fallen = fallen
         self._unobtainable = unobtainable
-        self._junit = junit
         self._started = time.time()
         self._unprinted = {item.id: item for item in items}
         left_out = plan.left_out(options.selection, known_k8s())
@@ -95,10 +92,10 @@ class Reporter:
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, document.write(self._results, report))
         session.exitstatus = code
-        if self._junit:
-            shutil.move(self._junit, self._results / "junit.xml")
         with timing.span(self._results, "page"):
+            junit.write(self._results, report)
             html.write(self._results, report)
+            markdown.publish(self._results, report)
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
         options = self._options
@@ -148,6 +145,8 @@ class Reporter:
         board.say(
             f"{summary.sentence(report['summary'])}; {report['run']['duration_seconds']:.0f} s"
         )
+        for line in table.answered(report):
+            board.console.print(line, soft_wrap=True)
         for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
             board.say(f"substituted: {note}")
-        board.say(f"report: {target} (and report.html, junit.xml beside it)")
+        board.say(f"report: {target} (and report.html, junit.xml, summary.md beside it)")

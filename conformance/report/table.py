@@ -10,7 +10,8 @@ from rich.text import Text
 
 from conformance.model import Verdict
 from conformance.report import answer, article, decision, groups, summary
-from conformance.report.comparison import MEANING, Change, Comparison
+from conformance.report.compare import say
+from conformance.report.compare.pairs import Comparison
 from conformance.report.groups import Json, Line, Place
 
 STYLE = {
@@ -78,27 +79,19 @@ def contradictions(compared: Sequence[Json]) -> Iterator[Text]:
         )
 
 
-_CHANGED: Mapping[Change, str] = {
+_COMPARED: Mapping[str, str] = {
+    "version": "dim", "control lost": "bold red", "coverage lost": "bold yellow",
     "lost": "bold red", "other hazard": "bold red", "undecided": "yellow", "gone": "yellow",
-    "won": "green", "new": "cyan", "measured": "blue",
+    "won": "green", "new": "cyan", "pair": "bold", "sizes": "bold", "size worse": "red",
+    "size better": "green", "exit": "bold",
 }  # fmt: skip
+_INDENTED = {"side": "  ", "size worse": "  ", "size better": "  ", "size other": "  "}
 
 
 def compared(comparison: Comparison) -> Iterator[Text]:
     """Two runs side by side: what differs, each with its sentence of before and after."""
-    for what, before, after in comparison.versions:
-        yield Text(f"{what}: {before} → {after}", style="dim")
-    for change, style in _CHANGED.items():
-        pairs = comparison.of(change)
-        if pairs:
-            yield Text(f"\n{change} ({MEANING[change]}): {len(pairs)}", style=style)
-        for pair in pairs:
-            yield Text(f"{pair.name}", style="bold")
-            for when, entry in (("before", pair.before), ("after ", pair.after)):
-                if entry is not None:
-                    yield Text(f"  {when}  {SEEN[entry['verdict']]}: {entry['reason']}")
-    counted = {change: len(comparison.of(change)) for change in MEANING}
-    yield Text("\n" + ", ".join(f"{count} {change}" for change, count in counted.items() if count))
+    for kind, text in say.lines(comparison):
+        yield Text(_INDENTED.get(kind, "") + text, style=_COMPARED.get(kind, ""))
 
 
 def line(verdict: Verdict) -> Text:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +25,6 @@ from conformance.verdicts import store as verdicts
 # without a pause, and more only make each other late. Beyond eight the node is the limit.
 WORKERS = min(8, 2 * (os.cpu_count() or 1))
 _SESSION = pytest.StashKey[Session]()
-_JUNIT = pytest.StashKey[Path]()
 
 
 @pytest.fixture
@@ -65,9 +63,6 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.numprocesses:
         config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
         config.option.loadscopereorder = False
-    if config.option.xmlpath is None:  # the run's folder is not known yet; the reporter moves it
-        config.stash[_JUNIT] = junit = Path(tempfile.mkdtemp()) / "junit.xml"
-        config.option.xmlpath = str(junit)
     config.option.maxworkerrestart = 2
 
 
@@ -151,7 +146,6 @@ def _begin(config: pytest.Config, state: Session) -> None:
         state.items,
         fallen=state.fallen,
         unobtainable=state.unobtainable,
-        junit=config.stash.get(_JUNIT, None),
     )
     config.pluginmanager.register(reporter, "sidecar-conformance-reporter")
     preparation.begin()

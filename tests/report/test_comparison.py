@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from conformance import cli
 from conformance.errors import UsageProblem
 from conformance.model import Cell, Finding
-from conformance.report import comparison, document
+from conformance.report import document
+from conformance.report.compare import pairs as comparison
+from conformance.report.compare import say
 from conformance.verdicts import expectations
 
 Json = dict[str, Any]
@@ -21,9 +23,10 @@ Json = dict[str, Any]
 def entry(observed: str, hazard: str = "", k8s: str = "1.33", pattern: str = "native") -> Json:
     cell = Cell(k8s, "envoy", pattern, "init-rules", "lifecycle")  # type: ignore[arg-type]
     finding = Finding("stop.in-flight", observed, f"Seen: {observed}.", hazard)  # type: ignore[arg-type]
-    return document.entry(
+    made: Json = document.entry(
         expectations.hold(cell, finding, expectations.expected(finding.behaviour, cell)), None
     )
+    return made
 
 
 def report(*entries: Json, istio: str = "1.27.3") -> Json:
@@ -81,8 +84,59 @@ def test_a_loss_is_not_outweighed_by_what_was_won() -> None:
     before = report(HOLDS, entry("broken", "reset", **classic))
     after = report(LOST, entry("holds", **classic))
     found = comparison.compare(before, after)
-    assert sorted(pair.change for pair in found.pairs) == ["lost", "won"]
-    assert found.exit_code == 1
+    assert sorted(pair.change for pair in found.pairs) == ["control lost", "lost"]
+    assert found.exit_code == 1  # what was seen was seen, however blind the rest is
+
+
+CONTROL = entry("broken", "reset", pattern="classic")
+
+
+@pytest.mark.parametrize("now", ["holds", "inconclusive", "not-verified", None])
+def test_a_second_run_that_is_blind_is_said_first_and_wins_nothing(now: str | None) -> None:
+    after = [] if now is None else [entry(now, pattern="classic")]
+    found = comparison.compare(report(LOST, CONTROL), report(HOLDS, *after))
+    assert sorted(pair.change for pair in found.pairs) == ["control lost", "undecided"]
+    assert found.exit_code == 5
+    told = [one for one in say.lines(found) if one[0] != "version"]
+    assert told[0][1].startswith("control lost") and "not won" in " ".join(t for _, t in told)
+    assert told[-1][1].startswith("exit code 5: ") and "1 control lost" in told[-1][1]
+
+
+def test_across_patterns_a_control_arm_has_no_counterpart() -> None:
+    found = comparison.compare(report(CONTROL), report(HOLDS))
+    assert found.across == ["pattern"] and [one.change for one in found.pairs] == ["won"]
+    assert found.exit_code == 0
+    other = {**HOLDS, "sidecar": "istio", "mode": "default"}
+    found = comparison.compare(report(HOLDS), report(other))
+    assert found.across == ["sidecar", "mode"] and found.exit_code == 0
+
+
+def test_fewer_attempts_are_less_coverage() -> None:
+    many, few, half = ({**HOLDS, "measured": {"rate_bound_95": 3 / n}} for n in (40, 10, 30))
+    assert comparison.compare(report(many), report(few)).exit_code == 5
+    assert comparison.compare(report(many), report(few)).of("coverage lost")
+    assert comparison.compare(report(many), report(half)).exit_code == 0
+
+
+def test_a_job_ten_times_slower_is_named() -> None:
+    quick, slow = ({**HOLDS, "measured": {"complete_after_seconds": s}} for s in (6.8, 66.8))
+    found = comparison.compare(report(quick), report(slow))
+    assert [pair.change for pair in found.pairs] == ["same"] and found.exit_code == 1
+    text = "\n".join(line for _, line in say.lines(found))
+    assert "complete_after_seconds 6.8 s → 66.8 s (worse; untested" in text
+    assert "no promise is lost, but something got worse" in text
+    assert comparison.compare(report(slow), report(quick)).exit_code == 0
+    assert comparison.compare(report(quick), report(slow), threshold=4).exit_code == 0
+
+
+def test_what_is_unchanged_is_not_told_and_what_is_told_is_data_too() -> None:
+    found = comparison.compare(report(HOLDS, CONTROL), report(HOLDS, CONTROL))
+    assert [kind for kind, _ in say.lines(found)] == ["count", "exit"]
+    assert say.data(found)["pairs"] == [] and say.data(found)["counts"]["same"] == 2
+    lost = comparison.compare(report(HOLDS), report(LOST))
+    assert say.data(lost)["pairs"][0]["after"]["observed"] == "broken"
+    assert json.dumps(say.data(lost))
+    assert "### lost" in say.markdown(lost) and "**exit code 1" in say.markdown(lost)
 
 
 def test_an_upgraded_cluster_is_compared_with_itself() -> None:

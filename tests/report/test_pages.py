@@ -124,8 +124,9 @@ def test_a_letter_stands_for_each_verdict() -> None:
 
 def whole(versions: int, tmp_path: Path) -> int:
     """The size of report.html for every verdict of every sidecar on so many versions."""
-    k8s = [one for one in known_k8s() if "-" not in one][:versions]
-    asked = {"k8s": ",".join(k8s), "sidecar": ",".join(REGISTRY)}
+    k8s = [one for one in known_k8s() if "-" not in one][-versions:]
+    sidecars = [one for one in REGISTRY if one != "linkerd"]  # it is not for all of eight versions
+    asked = {"k8s": ",".join(k8s), "sidecar": ",".join(sidecars)}
     reason = "48 of 50 requests were lost, the first 1.959 s after the deletion; " * 3
     cells = [
         entry(

@@ -80,7 +80,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Trace:
-    """zero: when the pod under test was asked for. frames: those that verdicts name, by file and
+    """zero: when the pod under test was asked for. label: what it is called beside another; its
+    pattern by default. frames: those that verdicts name, by file and
     number. notes: what could not be read, in words."""
 
     id: str
@@ -93,6 +94,7 @@ class Trace:
     records: Sequence[Record]
     frames: Mapping[tuple[str, int], Dissection]
     notes: Sequence[str] = ()
+    label: str = ""
 
     @property
     def begin(self) -> int:

@@ -19,10 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
 from conformance.evidence.dissect import Dissection
 from conformance.report import words
+from conformance.report.environment import environment
 from conformance.report.trace.model import Lane, Trace
 
 Json = dict[str, Any]
@@ -37,24 +36,22 @@ _FOLDER = Path(__file__).parent
 def render(
     trace: Trace, twin: Trace | None, entries: Sequence[Json], told: Mapping[str, Any]
 ) -> str:
-    """The page. told: what the template needs beside the trace: marks, run, previous, next."""
-    environment = Environment(
-        loader=FileSystemLoader([_FOLDER, _FOLDER.parent]),
-        autoescape=select_autoescape(("html", "j2")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("cell.html.j2").render(
-        trace=trace,
-        twin=twin,
-        entries=entries,
-        data=_fitted(trace, twin),
-        script=(_FOLDER / "viewer.js").read_text(),
-        dissect=words.dissect,
-        judge_again=words.judge_again,
-        fragment=words.fragment,
-        **told,
+    """The page. told: what the template needs beside the trace: letters, classes, and whether
+    the twin is the same cell of another run (compared)."""
+    return (
+        environment()
+        .get_template("cell.html.j2")
+        .render(
+            trace=trace,
+            twin=twin,
+            entries=entries,
+            data=_fitted(trace, twin),
+            script=(_FOLDER / "viewer.js").read_text(),
+            dissect=words.dissect,
+            judge_again=words.judge_again,
+            fragment=words.fragment,
+            **told,
+        )
     )
 
 
@@ -85,7 +82,7 @@ def _cell(trace: Trace, keep: float) -> Json:
     step = round(1 / keep) if keep else 0
     return {
         "id": trace.id,
-        "pattern": trace.pattern,
+        "pattern": trace.label or trace.pattern,
         "bundle": trace.bundle,
         "span": [at(trace.begin), at(trace.end)],
         "shades": [[at(one.begin), at(one.end), one.kind, one.title] for one in trace.shades],

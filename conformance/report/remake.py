@@ -1,0 +1,60 @@
+"""The pages of a run, made again from what is kept: a run's folder, or its pack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.errors import UsageProblem
+from conformance.report import answer, document, html, junit, markdown, pack, summary
+from conformance.verdicts import store as verdicts
+
+Json = dict[str, Any]
+
+
+def remake(path: Path, target: Path | None = None) -> Path:
+    """Write report.html, cells/, report.json, junit.xml and summary.md; returns report.html.
+
+    target: the folder for them; by default the run's own, and beside a pack a folder of its name.
+    Raises UsageProblem when the path is no run.
+    """
+    with pack.opened(path) as run:
+        report = read(run)
+        if target is None:
+            target = run if run == path else path.with_name(path.name.removesuffix(pack.SUFFIX))
+        target.mkdir(parents=True, exist_ok=True)
+        document.write(target, report)
+        (target / "junit.xml").write_bytes(junit.write(run, report).read_bytes())
+        (target / "summary.md").write_text(markdown.render(report))
+        return html.write(run, report, pages=target)
+
+
+def read(run: Path) -> Json:
+    """A run's report, its decision made anew; of a run that was killed, from its verdicts alone."""
+    found = list(verdicts.kept(run)) if (run / "verdicts").is_dir() else []
+    if not found:
+        raise UsageProblem(
+            f"{run} has no verdicts; name a run's folder, such as results/latest, or a pack."
+        )
+    kept = run / "report.json"
+    if kept.is_file():
+        report: Json = json.loads(kept.read_bytes())
+        return report | {"decision": answer.decided(report)}
+    return finished(document.document(run, found, run=_killed(run)))
+
+
+def finished(report: Json, *, interrupted: bool = False, clusters_failed: bool = False) -> Json:
+    """A report with its exit code, which only the whole of it gives."""
+    code = summary.exit_code(report["summary"], clusters_failed=clusters_failed)
+    code = 130 if interrupted else code
+    told = {"exit_code": code, "exit_meaning": summary.MEANING[code]}
+    return report | {"run": report["run"] | told}
+
+
+def _killed(run: Path) -> Mapping[str, Any]:
+    """What can be said of a run that wrote no report."""
+    started = min((one.stat().st_mtime for one in run.iterdir()), default=0.0)
+    return {"id": run.name, "started": document.iso(started), "duration_seconds": 0.0,
+            "interrupted": True, "options": {}}  # fmt: skip

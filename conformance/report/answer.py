@@ -72,7 +72,10 @@ def headline(decision: Json) -> str:
         if new and len(set(new)) < len(ids):
             known = f", {len(set(new))} of them not known before"
         promises = _count(len(ids), "promise")
-        named = list(dict.fromkeys(f"{one.behaviour} ({one.hazard})" for one in found))
+        hazards = {
+            id_: dict.fromkeys(one.hazard for one in found if one.behaviour == id_) for id_ in ids
+        }
+        named = [f"{id_} ({', '.join(kinds)})" for id_, kinds in hazards.items()]
         return f"{word}: {pattern} breaks {promises} here{known}: {_some(named)}."
     if not decision["parts"]:
         return f"{word}: this run has no cell of {pattern}."
@@ -99,8 +102,8 @@ def exit_line(report: Json) -> str:
 
 
 def lines(report: Json) -> Iterator[tuple[str, str]]:
-    """The whole answer, line by line, each with what it is: word, instrument, exit, broken, repair,
-    gap, apart, bound, part, outside."""
+    """The whole answer, line by line, each with what it is: word, instrument, exit, part, broken,
+    repair, known, gap, apart, bound, outside."""
     decision = report["decision"]
     yield "word", decision["sentence"]
     yield "instrument", decision["instrument_sentence"]
@@ -108,11 +111,19 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
         yield "exit", exit_line(report)
     for part in parts(decision):
         yield "part", part
-    for one in broken(decision):
-        known = "known" if one.known else "NOT KNOWN BEFORE"
-        yield "broken", f"{one.behaviour} ({one.hazard}, {known}), {one.where}: {one.reason}"
+    found = broken(decision)
+    for one in found:
+        if one.known:
+            yield "known", f"{one.behaviour} ({one.hazard}, known), {one.where}"
+            continue
+        yield (
+            "broken",
+            f"{one.behaviour} ({one.hazard}, NOT KNOWN BEFORE), {one.where}: {one.reason}",
+        )
         if one.repair:
             yield "repair", one.repair
+    if any(one.known for one in found):
+        yield "known", "What each is, and how to repair it: report.html, or list and its id."
     for one in gaps(decision):
         repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
         yield "gap", f"{one.kind}: {one.behaviour or one.where}, {one.where}: {one.reason}{repeat}"

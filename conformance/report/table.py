@@ -143,6 +143,7 @@ def _entry(entry: Json | None) -> Text:
 
 
 _ANSWERS = {"word": "bold", "broken": "default", "repair": "dim", "gap": "yellow", "bound": "dim"}
+_STEPS = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  ", "known": "  "}
 _WORDS = {
     decision.NOT_SAFE: "bold red",
     decision.NOT_PROVEN: "bold yellow",
@@ -154,5 +155,7 @@ def answered(report: Json) -> Iterator[Text]:
     """The answer to the question that the run was made for: see answer.py."""
     for kind, line in answer.lines(report):
         style = _WORDS[report["decision"]["word"]] if kind == "word" else _ANSWERS.get(kind, "")
-        indent = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  "}.get(kind, "")
+        indent = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  ", "known": "  "}.get(
+            kind, ""
+        )
         yield Text(indent + line, style=style)

@@ -18,6 +18,7 @@ from conformance.report.trace.model import Lane, Mark
 CLASSES: Mapping[str, str] = {
     "tls": "TLS",
     "readable": "not TLS",
+    "dialed": "an outsider's dials",
     "probe": "probes, from the node",
     "control": "the deliberate canary",
     "dns": "DNS",
@@ -77,6 +78,8 @@ def _class(packet: Packet, index: Index, streams: dict[tuple[str, int, str, int]
         return "probe"
     if index.ports.get("control") in (packet.sport, packet.dport):
         return "control"
+    if ends & index.addresses.get("dialer", frozenset()):
+        return "dialed"
     side = packet.src, packet.sport, packet.dst, packet.dport
     return "tls" if streams.setdefault(side, packet.payload[0] in _TLS) else "readable"
 

@@ -99,7 +99,7 @@ def test_the_strip_shows_what_was_watched_and_what_was_not(tmp_path: Path) -> No
 
 def test_packets_stand_in_classes(tmp_path: Path) -> None:
     lanes = traced(worlds.lifecycle("native"), tmp_path / "cell")
-    for name in ("TLS", "not TLS", "probes, from the node", "the deliberate canary"):
+    for name in ("TLS", "an outsider's dials", "probes, from the node", "the deliberate canary"):
         assert lanes[name].group == "packets" and lanes[name].marks[0].frame, name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -68,7 +69,10 @@ def run(**given: Any) -> None:
     Options.check(given)
     import pytest
 
-    arguments = ["-c", str(SUITES / "pytest.ini"), "-q", "-s", "--no-header", "--no-summary"]
+    arguments = ["-c", str(SUITES / "pytest.ini"), "-qq", "-s", "--no-header", "--no-summary"]
+    # In a file, pytest's lines would come after what is written to standard error meanwhile.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     for option in OPTIONS:
         value = given[option.dest]
         if value:

@@ -111,6 +111,43 @@ def test_a_broken_promise_fails(run: Run) -> None:
     assert "fail" in said
 
 
+@pytest.mark.parametrize("state", ["failed", "ready"])
+def test_a_redirected_log_says_a_cause_once_and_ends_with_the_exit_code(
+    tmp_path: Path, state: str
+) -> None:
+    """Of a cluster that did not come, whoever made it has said why; of the rest, the first line."""
+    why = "Nothing came of it: it rains."
+    told: dict[str, Any] = {"state": state, "reason": why, "cluster": None, "sidecars": {}}
+    (tmp_path / "seen").mkdir()
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "conformance", "run", "--k8s=1.33", "--sidecar=envoy"),
+                *("--mode=init-rules", "--scenario=lifecycle", "--workers=2"),
+                f"--results={tmp_path / 'results'}",
+            ],
+            cwd=CHECKOUT,
+            env={
+                **os.environ,
+                "PYTEST_ADDOPTS": "-p tests.stand_ins.clusterless",
+                "SC_SEEN": str(tmp_path / "seen"),
+                "SC_MISSING": why,
+                "SC_STATE": json.dumps(told),
+            },
+            stdout=log,
+            stderr=log,
+        )
+    said = (tmp_path / "log").read_text()
+    print(said)
+    # Once when it falls, and once in the answer, where all are named that it leaves open.
+    assert said.count(why) == (1 if state == "failed" else 2)
+    assert ", stop.no-plaintext, " in said.rpartition(f": {why}")[0].splitlines()[-1]
+    assert "bringing up nodes" not in said
+    *_, report, last = filter(None, said.splitlines())
+    assert "\n20 inconclusive; " in said and report.startswith("report: ")
+    assert last.startswith("sidecar-conformance: exit code ")
+
+
 def test_what_k_leaves_out_is_no_part_of_the_run(run: Run, tmp_path: Path) -> None:
     """Neither missing from the report nor a reason for a cluster or an image."""
     code, report, _ = run({}, "--workers=2", "--k8s=1.29,1.33", "-k", "stop.order-1.33 and native")

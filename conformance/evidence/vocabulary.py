@@ -19,6 +19,7 @@ class File(StrEnum):
     KUBELET = "kubelet.log"
     CLOCK = "clock.jsonl"
     GAPS = "gaps.jsonl"
+    SUPPRESSED = "suppressed.jsonl"
     ADMISSIONS = "admissions.jsonl"
     COMMANDS = "commands.jsonl"
     CONFIGURATION = "configuration"

@@ -11,12 +11,12 @@ from conformance.evidence.timeline import CLOCK_STEP_NS, clock_step_ns
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File
 from conformance.judges.sources import in_watch, versions
-from conformance.model import Evidence
+from conformance.model import NS, Evidence
 
 
 def require_premise(bundle: Bundle) -> None:
-    """Raises Unjudgeable unless the sidecar was injected as the cell says, the clock was steady and
-    the runtime's events were watched all the time."""
+    """Raises Unjudgeable unless the sidecar was injected as the cell says, the clock was steady,
+    and the runtime's events and journal were watched all the time."""
     require_premise_but_gaps(bundle)
     _require_watched(bundle)
 
@@ -39,6 +39,7 @@ def require_premise_but_gaps(bundle: Bundle) -> None:
         raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
     require_admitted(bundle, dict.fromkeys(index.sidecars, index.cell.pattern))
     _require_accepted(bundle)
+    _require_unsuppressed(bundle)
     step = clock_step_ns(bundle)
     if step > CLOCK_STEP_NS:
         raise Unjudgeable(
@@ -58,6 +59,19 @@ def _require_watched(bundle: Bundle) -> None:
         raise Unjudgeable(
             f"{gap['what']} was not watched for up to {(gap['until_ns'] - gap['ns']) / 1e9:.1f} s",
             evidence=(Evidence(File.GAPS, line=number, ns=gap["ns"]),),
+        )
+
+
+def _require_unsuppressed(bundle: Bundle) -> None:
+    """The journal kept every line: those of containerd say who was told to end, and when."""
+    if not bundle.has(File.SUPPRESSED):
+        return
+    for number, text in bundle.lines(File.SUPPRESSED):
+        lost = json.loads(text)
+        raise Unjudgeable(
+            f"the node's journal dropped {lost['lines']} lines of {lost['unit']} "
+            f"within {(lost['until_ns'] - lost['ns']) / NS:.1f} s, for they came too fast",
+            evidence=(Evidence(File.SUPPRESSED, line=number, ns=lost["ns"]),),
         )
 
 

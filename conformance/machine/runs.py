@@ -130,7 +130,10 @@ def start(
     run = Run(run_id, root / run_id, host, keep)
     made = not root.exists()
     try:
-        run.results.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
+        # What is inside is written by many users in containers, so its own folders are open; nobody
+        # else of this machine comes past this one. A node's root does, as the engine's.
+        run.results.mkdir(mode=0o700)
         lock = locks.exclusive(_folder() / f"{run_id}.lock")
     except OSError as error:
         raise EnvironmentProblem(

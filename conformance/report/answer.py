@@ -6,7 +6,7 @@ Made from report.json (its decision, run and cells) alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -124,9 +124,10 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
             yield "repair", one.repair
     if any(one.known for one in found):
         yield "known", "What each is, and how to repair it: report.html, or list and its id."
-    for one in gaps(decision):
+    for alike in _of_one_cause(gaps(decision)):
+        one, names = alike[0], ", ".join(each.behaviour for each in alike)
         repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
-        yield "gap", f"{one.kind}: {one.behaviour or one.where}, {one.where}: {one.reason}{repeat}"
+        yield "gap", f"{one.kind}: {names or one.where}, {one.where}: {one.reason}{repeat}"
     if decision["word"] == decisions.NOT_SAFE and decision["rest"] != decisions.NOT_SAFE:
         yield "apart", apart(decision)
     for bound in decision["bounds"]:
@@ -211,6 +212,14 @@ def gaps(decision: Json) -> Sequence[Told]:
         )
         for (kind, behaviour, scenario), places in found.items()
     ]
+
+
+def _of_one_cause(found: Sequence[Told]) -> Iterable[list[Told]]:
+    """Gaps that differ in nothing but what they are about: a cause is told once."""
+    alike: dict[tuple[str, str, str, int], list[Told]] = {}
+    for one in found:
+        alike.setdefault((one.kind, one.where, one.reason, one.repeat), []).append(one)
+    return alike.values()
 
 
 def places(decision: Json) -> str:

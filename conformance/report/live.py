@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ class Reporter:
     """Prints each verdict as it falls; writes report.json and the page; sets the exit code.
 
     items: every verdict to come. fallen: is told the Kubernetes version of each verdict as it
-    falls. unobtainable: whether this machine cannot have that version, which was said once for all
-    of its verdicts.
+    falls. absent: whether a version has no cluster in this run, why was said once for all of its
+    verdicts.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class Reporter:
         items: Sequence[Item],
         *,
         fallen: Callable[[str], None],
-        unobtainable: Callable[[str], bool],
+        absent: Callable[[str], bool],
     ) -> None:
         self._results = results
         self._options = options
         self._items = items
         self._fallen = fallen
-        self._unobtainable = unobtainable
+        self._absent = absent
+        self._said: set[str] = set()
         self._started = time.time()
         self._unprinted = {item.id: item for item in items}
         left_out = plan.left_out(options.selection, known_k8s())
@@ -71,8 +73,11 @@ class Reporter:
         file = verdicts.path(self._results, item)
         if file.exists():
             del self._unprinted[item.id]
-            if not self._unobtainable(item.cell.k8s):  # why, was said once for all of them
-                board.console.print(table.line(verdicts.read(file)[0]))
+            verdict, bundle = verdicts.read(file)
+            # What left no evidence has the same cause as the others without: it is said once.
+            if not self._absent(item.cell.k8s) and (bundle or verdict.reason not in self._said):
+                board.console.print(table.line(verdict))
+            self._said |= set() if bundle else {verdict.reason}
             self._fallen(item.cell.k8s)
 
     @pytest.hookimpl(trylast=True)
@@ -121,16 +126,17 @@ class Reporter:
         board.console.print()
         for one in table.versions(report["run"]["clusters"]):
             board.say(one)
-        settled = [
-            one for one in groups.settled(report["cells"]) if not self._unobtainable(one["k8s"])
-        ]
+        cells = [one for one in report["cells"] if not self._absent(one["k8s"])]
+        unobserved = [one for one in cells if _unobserved(one)]
+        cells = [one for one in cells if not _unobserved(one)]
+        settled = groups.settled(cells)
         board.console.print(table.tables(settled))
         if len(groups.versions(settled)) > 1:
             for line in table.across(settled):
                 board.console.print(line)
         for line in table.contradictions(report["article"]):
             board.console.print(line)
-        bad = [one for one in report["cells"] if one["verdict"] in summary.BAD]
+        bad = [one for one in cells if one["verdict"] in summary.BAD]
         for entry in bad[: story.STORIES]:
             board.console.print(story.tell(self._results, entry))
         if len(bad) > story.STORIES:
@@ -145,8 +151,18 @@ class Reporter:
         board.say(
             f"{summary.sentence(report['summary'])}; {report['run']['duration_seconds']:.0f} s"
         )
-        for line in table.answered(report):
+        answer = list(table.answered(report))
+        for line in answer:
             board.console.print(line, soft_wrap=True)
+        told = "\n".join(line.plain for line in answer)
+        for reason, number in Counter(one["reason"] for one in unobserved).items():
+            if reason not in told:
+                board.say(f"{number} verdicts without any evidence: {reason}")
         for note in sorted({one["note"] for one in report["run"]["images"].values()} - {""}):
             board.say(f"substituted: {note}")
         board.say(f"report: {target} (and report.html, junit.xml, summary.md beside it)")
+
+
+def _unobserved(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of the report has no evidence, for a cause that others have with it."""
+    return not entry["bundle"] and entry["verdict"] in ("inconclusive", "not-verified")

@@ -59,10 +59,10 @@ class Session:
         if not self._to_come[k8s] and self.preparation:
             self.preparation.release(k8s)
 
-    def unobtainable(self, k8s: str) -> bool:
-        """Whether this machine cannot have that version of Kubernetes."""
+    def absent(self, k8s: str) -> bool:
+        """Whether that version of Kubernetes has no cluster: it cannot be had, or did not come."""
         told = read_state(self.results, k8s) if self.results else None
-        return told is not None and told["state"] == "unobtainable"
+        return told is not None and told["state"] in ("unobtainable", "failed")
 
 
 class CellEvidence:

@@ -101,6 +101,16 @@ def _marks(item: Item, options: Options) -> list[pytest.MarkDecorator]:
     return marks
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """xdist tells how its workers come up, which is nobody's question: that one has died, it
+    still says."""
+    workers: Any = session.config.pluginmanager.get_plugin("terminaldistreporter")
+    if _SESSION in session.config.stash and workers is not None:
+        workers.ensure_show_status = lambda: None
+        workers.rewrite = lambda *_, **__: None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Under xdist only workers collect; the controlling process must know what they will."""
@@ -145,7 +155,7 @@ def _begin(config: pytest.Config, state: Session) -> None:
         state.options,
         state.items,
         fallen=state.fallen,
-        unobtainable=state.unobtainable,
+        absent=state.absent,
     )
     config.pluginmanager.register(reporter, "sidecar-conformance-reporter")
     preparation.begin()

@@ -124,6 +124,13 @@ def test_a_run_has_a_sortable_name_a_folder_and_is_the_latest(tmp_path: Path) ->
     assert (tmp_path / "latest").resolve() == first.results  # the one that ended last
 
 
+def test_evidence_is_its_owners_whatever_its_writers_need(tmp_path: Path) -> None:
+    """Inside, containers write as users of all numbers; nobody else comes to these folders."""
+    with runs.start(tmp_path / "all" / "results") as run:
+        assert run.results.stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "all" / "results").stat().st_mode & 0o700 == 0o700
+
+
 def test_a_run_without_a_verdict_is_not_the_latest(tmp_path: Path) -> None:
     with runs.start(tmp_path, worth=lambda _: True) as good:
         pass

@@ -1,8 +1,9 @@
 """A pytest plugin for tests of the plugin: no engine and no cluster, and findings as told.
 
 SC_FINDINGS names a JSON file: {"<pattern> <behaviour>": [observed, hazard]}; what it leaves out is
-as the table expects. Every cell that is observed leaves a file named after it and the process in
-SC_SEEN.
+as the table expects. SC_STATE is the state.json of the cluster, where there is to be one, and
+SC_MISSING why no cell is observed. Every cell that is observed leaves a file named after it and the
+process in SC_SEEN.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ class Preparation:
         results = options.results / "run"
         results.mkdir(parents=True)
         self.run = SimpleNamespace(results=results)
+        if "SC_STATE" in os.environ:
+            state = results / "clusters" / "1.33" / "state.json"
+            state.parent.mkdir(parents=True)
+            state.write_text(os.environ["SC_STATE"])
 
     def __enter__(self) -> Preparation:
         return self
@@ -44,6 +49,8 @@ class Preparation:
 def observe(self: observatory.Observatory, cell: Cell, ids: Sequence[str]) -> observatory.Observed:
     del self
     Path(os.environ["SC_SEEN"], f"{cell.id}.{os.getpid()}").touch()
+    if "SC_MISSING" in os.environ:
+        return observatory.Observed({}, missing=os.environ["SC_MISSING"])
     told = json.loads(Path(os.environ["SC_FINDINGS"]).read_text())
     findings = {}
     for id_ in ids:

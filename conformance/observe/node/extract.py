@@ -22,6 +22,8 @@ from conformance.evidence.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapt
 from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 from conformance.model import NEVER, NS
+from conformance.observe.node.growing import Growing
+from conformance.observe.node.journal import Journal
 
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
@@ -71,7 +73,8 @@ def extract(
     begins: Mapping[str, int],
 ) -> list[str]:
     """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap;
-    gaps.jsonl too, where the runtime's events were not watched all the time.
+    gaps.jsonl too, where the runtime's events were not watched all the time, and suppressed.jsonl,
+    where the journal dropped lines.
 
     evidence: the cluster's folder. pods: whose packets as the node saw them are wanted, by name,
     with their addresses. started_ns, ended_ns: of the cell. begins: `sizes` before it began.
@@ -91,19 +94,22 @@ def extract(
     if not _come(lambda: all(agent.ended for agent in _captures(bundle) if agent.deleting), until):
         missing.append("a capture agent has begun to end and has not ended")
     ours = _any_of([*container_ids, *sandbox_ids])
-    events = _Growing(node / _EVENTS, lambda line: bool(ours.search(line)), begins.get(_EVENTS, 0))
+    events = Growing(node / _EVENTS, lambda line: bool(ours.search(line)), begins.get(_EVENTS, 0))
     if not _come(lambda: sandboxes() <= _exited(events.lines()), until):
         missing.append("the runtime's event stream lacks the exit of a sandbox that has ended")
     (bundle / _EVENTS).write_bytes(b"".join(events.lines()))
 
     concerned = _any_of([*container_ids, *sandbox_ids, *pod_uids])
     lines = begins.get(_JOURNAL, 0)
-    journal = _Journal(node / _JOURNAL, lines, concerned, started_ns, ended_ns)
+    journal = Journal(node / _JOURNAL, lines, concerned, started_ns, ended_ns)
     if not _come(lambda: sandboxes() <= journal.stopped(), until):
         missing.append("containerd's journal lacks the stop of a sandbox that has ended")
     _come(journal.caught_up, min(until, time.monotonic() + SILENCE_SECONDS))
     (bundle / File.CONTAINERD).write_bytes(b"".join(journal.containerd))
     (bundle / File.KUBELET).write_bytes(b"".join(journal.kubelet))
+    if journal.suppressed:
+        lost = "".join(json.dumps(one) + "\n" for one in journal.suppressed)
+        (bundle / File.SUPPRESSED).write_text(lost)
 
     missing += _extract_clock(node, bundle, started_ns, ended_ns)
     missing += _extract_packets(node, bundle, pods, started_ns, ended_ns, until)
@@ -112,7 +118,7 @@ def extract(
 
 def _deaths(node: Path, ended_ns: int) -> list[str]:
     """Collectors that died before the cell's end, in their own words."""
-    lines = _Growing(node / DEATHS, lambda _: True).lines()
+    lines = Growing(node / DEATHS, lambda _: True).lines()
     return [death["what"] for line in lines if (death := json.loads(line))["ns"] <= ended_ns]
 
 
@@ -120,7 +126,7 @@ def _gaps(node: Path, started_ns: int, ended_ns: int) -> list[bytes]:
     """The gaps in the runtime's events that touch the cell's time."""
     return [
         line
-        for line in _Growing(node / File.GAPS, lambda _: True).lines()
+        for line in Growing(node / File.GAPS, lambda _: True).lines()
         if (gap := json.loads(line))["ns"] <= ended_ns and gap["until_ns"] >= started_ns
     ]
 
@@ -128,89 +134,6 @@ def _gaps(node: Path, started_ns: int, ended_ns: int) -> list[bytes]:
 def _come(condition: Callable[[], bool], until: float) -> bool:
     """Whether a condition comes before that moment; it is looked at once at least."""
     return waiting.within(until - time.monotonic(), condition)
-
-
-class _Growing:
-    """The whole lines of a growing file that are wanted; each line is looked at once.
-
-    offset: where to begin (bytes). In the middle of a line, its rest is looked at like a line.
-    """
-
-    def __init__(self, file: Path, wanted: Callable[[bytes], bool], offset: int = 0) -> None:
-        self._file = file
-        self._wanted = wanted
-        self._offset = offset
-        self._wanted_lines: list[bytes] = []
-
-    def lines(self) -> list[bytes]:
-        """What has come so far."""
-        with contextlib.suppress(FileNotFoundError), self._file.open("rb") as source:
-            source.seek(self._offset)
-            for line in source:
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                if self._wanted(line):
-                    self._wanted_lines.append(line)
-        return self._wanted_lines
-
-
-class _Journal:
-    """`journalctl -o json` lines about the cell: containerd's by id, the kubelet's by time."""
-
-    def __init__(
-        self,
-        file: Path,
-        offset: int,
-        concerned: re.Pattern[bytes],
-        started_ns: int,
-        ended_ns: int,
-    ) -> None:
-        self.containerd: list[bytes] = []
-        self.kubelet: list[bytes] = []
-        self._concerned = concerned
-        self._span = range(started_ns // 1000, ended_ns // 1000 + 2)
-        self._newest = 0
-        self._stopped: set[str] = set()
-        self._lines = _Growing(file, self._sort, offset)
-
-    def stopped(self) -> set[str]:
-        """The sandboxes that containerd says it has stopped."""
-        self._lines.lines()
-        return self._stopped
-
-    def caught_up(self) -> bool:
-        """Whether a line younger than the cell has come."""
-        self._lines.lines()
-        return self._newest >= self._span.stop
-
-    def _sort(self, line: bytes) -> bool:
-        time_us = _field(line, b"__REALTIME_TIMESTAMP")
-        stamp = int(time_us) if time_us.isdigit() else 0
-        self._newest = max(self._newest, stamp)
-        if stamp < self._span.start:
-            return False
-        unit = _field(line, b"_SYSTEMD_UNIT")
-        if unit == b"kubelet.service" and stamp in self._span:
-            self.kubelet.append(line)
-        elif unit == b"containerd.service" and self._concerned.search(_message(line)):
-            self.containerd.append(line)
-            done = re.search(rb'StopPodSandbox for \\?"(\w+)\\?" returns success', _message(line))
-            if done:
-                self._stopped.add(done[1].decode())
-        return False
-
-
-def _field(line: bytes, name: bytes) -> bytes:
-    """A field of a line of JSON without reading the rest: a journal is long, and read often."""
-    match = re.search(rb'"' + name + rb'":"([^"\\]*)"', line)
-    return match[1] if match else b""
-
-
-def _message(line: bytes) -> bytes:
-    """MESSAGE, which journalctl writes as a list of bytes when it is no clean text."""
-    message: Any = json.loads(line).get("MESSAGE") or ""
-    return message.encode() if isinstance(message, str) else bytes(message)
 
 
 def _any_of(ids: Iterable[str]) -> re.Pattern[bytes]:
@@ -262,7 +185,7 @@ def _extract_clock(node: Path, bundle: Path, started_ns: int, ended_ns: int) -> 
     """The clock's readings of the cell's time, and the neighbours on both sides."""
     readings: list[bytes] = []
     before = b""
-    for line in _Growing(node / File.CLOCK, lambda _: True).lines():
+    for line in Growing(node / File.CLOCK, lambda _: True).lines():
         ns = int(json.loads(line)["ns"])
         if ns < started_ns and not readings:
             before = line

@@ -31,6 +31,18 @@ def test_pods_live_through_a_restart(tmp_path: Path, behaviour: str) -> None:
     assert found.measured["drained_gone_seconds"] == pytest.approx(14.4)
 
 
+@pytest.mark.parametrize("behaviour", [*RESTARTS, "stop.order"])
+def test_a_thin_journal_carries_no_verdict(tmp_path: Path, behaviour: str) -> None:
+    """Neither of those that know of gaps in the events, nor of any other."""
+    world = stop.restart()
+    lost = {"ns": ns(10), "until_ns": ns(14), "unit": "containerd.service", "lines": 47}
+    world.extra["suppressed.jsonl"] = json.dumps(lost) + "\n"
+    found = world.judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive"
+    assert "dropped 47 lines of containerd.service within 4.0 s" in found.reason
+    assert found.evidence[0].file == "suppressed.jsonl"
+
+
 def events_were_lost(world: World) -> None:
     gap = {"ns": ns(10.9), "until_ns": ns(13), "what": "containerd's event stream"}
     world.extra["gaps.jsonl"] = json.dumps(gap) + "\n"

@@ -197,6 +197,37 @@ def test_journal_is_split_by_unit(node: Node) -> None:
     ]
 
 
+def test_lines_that_journald_dropped_are_told(node: Node) -> None:
+    """It says so itself, when it hears that unit again: what it dropped came after the last one."""
+    node.journal("kubelet", START + NS, "one of ten thousand")
+    node.journal("systemd-journald", START + 5 * NS, "Suppressed 47 messages from kubelet.service")
+    node.journal("systemd-journald", START + 5 * NS, "Suppressed 3 messages from cron.service")
+    node.journal(
+        "systemd-journald", START + 6 * NS, "Suppressed 2 messages from containerd.service"
+    )
+    node.extract()
+    told = [json.loads(line) for line in (node.bundle / "suppressed.jsonl").open()]
+    assert told == [
+        {
+            "ns": START + NS,
+            "until_ns": START + 5 * NS,
+            "unit": "kubelet.service",
+            "lines": 47,
+        },
+        {"ns": START, "until_ns": START + 6 * NS, "unit": "containerd.service", "lines": 2},
+    ]
+
+
+def test_what_was_dropped_at_another_time_is_not_the_cells(node: Node) -> None:
+    whole(node)
+    node.journal("systemd-journald", START - NS, "Suppressed 47 messages from kubelet.service")
+    node.journal("kubelet", END + NS, "later")
+    node.journal("systemd-journald", END + 2 * NS, "Suppressed 9 messages from kubelet.service")
+    node.journal("kubelet", START + NS, "Suppressed 9 messages from kubelet.service")
+    node.extract()
+    assert not (node.bundle / "suppressed.jsonl").exists()
+
+
 def test_packets_are_those_of_the_pods_own_link(node: Node) -> None:
     whole(node)
     mine, late = sll2(7, ipv4("10.244.0.9", "10.96.0.10"), 0x0800), sll2(7, LAST)

@@ -29,6 +29,7 @@ def report(results: Path, *cells: tuple[World, str, str]) -> Json:
         cell = Cell("1.33", "envoy", "native", "init-rules", scenario)
         if pattern == "classic":
             cell = Cell("1.33", "envoy", "classic", "init-rules", scenario)
+        world.complete()  # a real bundle holds together
         folder = world.write(results / "evidence" / "1.33" / cell.slug)
         for behaviour in behaviours.split():
             items.append(Item(cell, behaviour))

@@ -1,10 +1,11 @@
-"""A capture without what nobody can read: what stands in TLS records becomes zeros.
+"""A capture without what nobody can read: what stands in encrypted records becomes zeros.
 
-Encrypted bytes are most of a capture, say nothing to any judge, and cannot be compressed. Judges
-read the record layer (evidence/tls.py): headers, alerts and the types of handshake messages stay,
-and so do lengths, times, ports, numbers and everything in clear, less its secrets. What is random
-in each packet and read by nobody becomes zeros, too: handshakes' keys, checksums, IPv4's
-identification, TCP's timestamps. A verdict is the same before and after.
+Encrypted bytes are most of a capture, say nothing to any judge, and cannot be compressed. They are
+taken away only where both hellos are in the capture and the chosen cipher encrypts, and up to the
+first byte that is no TLS (evidence/tls.py): headers, handshakes, lengths, times, ports, numbers and
+everything in clear stay, less its secrets. What is random in each packet and read by nobody
+becomes zeros, too: checksums, IPv4's identification, TCP's timestamps. A verdict is the same before
+and after.
 """
 
 from __future__ import annotations
@@ -14,30 +15,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from conformance.evidence.capture import ETHERNET, SLL2, SYN, Capture, Packet
+from conformance.evidence.capture import ACK, ETHERNET, SLL2, SYN, Capture, Packet
 from conformance.evidence.pcap import Pcap
+from conformance.evidence.tls import RecordCheck, pair
 from conformance.report.pack import secrets
 
 _APPLICATION = 23  # RFC 8446, 5.1: the content type whose body is encrypted, and nothing but that
 _HEAD = 5
 _HANDSHAKE, _ALERT = 22, 21
-_MESSAGE = 4  # RFC 8446, 4: a handshake message begins with its type and length
 _LINK_BYTES = {ETHERNET: 14, SLL2: 20}
 _IPV4, _IPV6, _TCP, _TIMESTAMPS = 4, 6, 6, 8
 _WRAP = 1 << 32
+_Side = tuple[str, int, str, int]
 
 
 @dataclass
 class _Direction:
-    """One side of a stream. begins and ends: offsets of what is to be zeros. head, left, kept: of
-    the present record, its header, and how many bytes are to come, and how many of them stay."""
+    """One side of a stream. begins and ends: offsets of what is to be zeros. head and left: of
+    the present record, its header, and how many bytes are to come."""
 
     base: int = -1
     next: int = 0
     tls: bool | None = None
+    check: RecordCheck | None = None
     head: bytearray = field(default_factory=bytearray)
     left: int = 0
-    kept: int = 0
     begins: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     secret: bool = False
@@ -48,7 +50,7 @@ def write(source: Path, target: IO[bytes]) -> None:
 
     Raises UnreadableCapture; a half record at the end stays what it was.
     """
-    sides: dict[tuple[str, int, str, int], _Direction] = {}
+    sides: dict[_Side, _Direction] = {}
     written = 0
     with Pcap(source) as file:
         target.write(file.header)
@@ -58,11 +60,11 @@ def write(source: Path, target: IO[bytes]) -> None:
             if packet.payload and packet.kind in ("tcp", "udp"):
                 side = packet.src, packet.sport, packet.dst, packet.dport
                 if packet.flags & SYN or side not in sides:
-                    sides[side] = _Direction()
+                    sides[side] = _Direction()  # data in a SYN: a stream of which nothing is taken
                 frame = _cleared(frame, packet, sides[side])
             elif packet.flags & SYN and packet.kind == "tcp":
                 side = packet.src, packet.sport, packet.dst, packet.dport
-                sides[side] = _Direction(base=(packet.seq + 1) % _WRAP)
+                _open(sides, side, packet)
             frame = _plain(frame, _LINK_BYTES.get(file.link, len(frame)))
             piece = file.packed(record._replace(frame=frame))
             target.write(piece)
@@ -70,6 +72,31 @@ def write(source: Path, target: IO[bytes]) -> None:
     with source.open("rb") as rest:
         rest.seek(written)
         target.write(secrets.without(rest.read()))
+
+
+def _open(sides: dict[_Side, _Direction], side: _Side, packet: Packet) -> None:
+    """A direction's beginning; who answers a SYN is the other side of the same connection."""
+    base = (packet.seq + 1) % _WRAP
+    before = sides.get(side)
+    if before is not None and before.base == base:
+        return  # sent again
+    asked = sides.get((*side[2:], *side[:2])) if packet.flags & ACK else None
+    if asked is not None and asked.check is not None:
+        sides[side] = _Direction(base=base, check=asked.check.other)
+    elif not packet.flags & ACK:
+        sides[side] = _Direction(base=base, check=pair()[0])
+    else:
+        sides[side] = _Direction()  # the SYN that it answers is not in the capture
+
+
+def _encrypted(side: _Direction) -> bool:
+    """Whether the server's hello is known, and chose a cipher that encrypts."""
+    check = side.check
+    if check is None or check.violation:
+        return False
+    server = check.other if check.opener else check
+    said = server.said if server is not None else None
+    return said is not None and said.encrypts is True
 
 
 def _cleared(frame: bytes, packet: Packet, side: _Direction) -> bytes:
@@ -101,19 +128,19 @@ def _without_bodies(packet: Packet, side: _Direction) -> bytes:
 
 def _follow(data: bytes, side: _Direction) -> None:
     """Read records on from where the side was, and note what of their bodies is to be zeros."""
+    if side.check is not None and side.check.feed(data) is not None:
+        side.tls = False  # it goes on in clear: nothing from here on is taken away
     at = 0
     while at < len(data) and side.tls:
         if side.left:
             step = min(side.left, len(data) - at)
-            stays = min(side.kept, step)
-            side.kept -= stays
-            begin = side.next + at + stays
-            if stays < step:
+            begin = side.next + at
+            if side.head[0] == _APPLICATION and _encrypted(side):
                 if side.ends and side.ends[-1] == begin:
-                    side.ends[-1] = begin + step - stays
+                    side.ends[-1] = begin + step
                 else:
                     side.begins.append(begin)
-                    side.ends.append(begin + step - stays)
+                    side.ends.append(begin + step)
             side.left -= step
             at += step
             if not side.left:
@@ -123,10 +150,6 @@ def _follow(data: bytes, side: _Direction) -> None:
         at += 1
         if len(side.head) == _HEAD:
             side.left = side.head[3] << 8 | side.head[4]
-            stays = {_APPLICATION: 0, _HANDSHAKE: _MESSAGE}.get(side.head[0], side.left)
-            side.kept = stays
-            if side.head[0] not in range(20, 25) or side.head[1] != 3:
-                side.tls = False  # it goes on in clear: nothing of that is taken away
             if not side.left:
                 side.head.clear()
     side.next += len(data)

@@ -1,7 +1,7 @@
 """The messages of a TLS handshake that are in clear: what the two sides agreed on (RFC 8446, 4.1).
 
 A hello that does not parse is not refused: its length is right, and nothing more is known of it.
-Then nobody knows whether the cipher encrypts, and what the records hold must show it.
+Then what the records hold must show that they are secret, as it must in any case.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _THIRTEEN = 0x0304
 # 24 readable bytes in a row come about by chance once in 10^10 places: far more than all hellos of
 # a run have. In records there are far more places, and 32 in a row are one in 10^13.
 READABLE_HELLO, READABLE_RECORD = 24, 32
-_READABLE = re.compile(rb"[\t\r\n\x20-\x7e]{%d,}" % READABLE_HELLO)
+_LETTER = rb"[\t\r\n\x20-\x7e]"
+_READABLE = re.compile(_LETTER + b"{%d}" % READABLE_HELLO)
 _HOST = re.compile(rb"[A-Za-z0-9._-]{0,253}")
 _PROTOCOL = re.compile(rb"[\x20-\x7e]{1,32}")
 
@@ -169,19 +170,15 @@ def strange_message(kind: int, body: bytes) -> str:
 class ReadableRun:
     """Finds a long run of readable bytes, however they are cut."""
 
-    __slots__ = ("_least", "_run")
+    __slots__ = ("_least", "_run", "_tail")
 
     def __init__(self, least: int) -> None:
         self._least = least
-        self._run = 0
+        self._run = re.compile(_LETTER + b"{%d}" % least)
+        self._tail = b""
 
     def feed(self, data: bytes) -> bool:
         """Whether a run of ``least`` bytes ends within ``data``."""
-        for value in data:
-            if 0x20 <= value <= 0x7E or value in (9, 10, 13):
-                self._run += 1
-                if self._run >= self._least:
-                    return True
-            else:
-                self._run = 0
-        return False
+        both = self._tail + data
+        self._tail = both[-(self._least - 1) :]
+        return self._run.search(both) is not None

@@ -1,11 +1,16 @@
-"""Reads a JSON-lines file of a bundle, whole lines only: a program may have died in mid-write."""
+"""Reads a JSON-lines file of a bundle for a page: every line that can be read.
+
+A program may have died in mid-write, or a line may be no record: the page is written with what is
+there, and the verdicts that lean on such a file say which line it was (evidence.consistency).
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from conformance.evidence.parse import read_json
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -16,8 +21,14 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The file's objects, each with the number of its line, from 1."""
-    if path.exists():
-        with path.open() as source:
-            for number, line in enumerate(source, 1):
-                if line.endswith("\n"):
-                    yield number, json.loads(line)
+    if not path.exists():
+        return
+    name = f"stamps/{path.name}" if path.parent.name == "stamps" else path.name
+    with path.open("rb") as source:
+        for number, line in enumerate(source, 1):
+            if not line.endswith(b"\n") or not line.strip():
+                continue
+            try:
+                yield number, dict(read_json(number, line.decode(), name).fields)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                continue

@@ -124,7 +124,6 @@ def _index(stage: Stage, subject: str) -> Json:
 
 def _pod(stage: Stage, pod: Json) -> Json:
     name = pod["metadata"]["name"]
-    status = pod.get("status", {})
     net = stage.bundle / "capture" / name / "net.json"
     sandbox = json.loads(net.read_text())["sandbox"] if net.exists() else ""
     images = {
@@ -135,9 +134,13 @@ def _pod(stage: Stage, pod: Json) -> Json:
     containers: dict[str, Json] = {
         one: {"id": "", "ids": [], "image": image, "image_id": ""} for one, image in images.items()
     }
+    addresses: Json = {}
     for version in _versions_of(stage.bundle, pod["metadata"]["uid"]):
+        status = version.get("status", {})
+        if status.get("podIP"):  # the last versions of a pod that has ended may have none
+            addresses = status
         for group in STATUSES:
-            for one in version.get("status", {}).get(group) or ():
+            for one in status.get(group) or ():
                 entry = containers[one["name"]]
                 before = one.get("lastState", {}).get("terminated", {})  # it may have been quick
                 for its in (before, one):
@@ -150,8 +153,8 @@ def _pod(stage: Stage, pod: Json) -> Json:
     return {
         "uid": pod["metadata"]["uid"],
         "name": name,
-        "ip": status.get("podIP", ""),
-        "ips": [one["ip"] for one in status.get("podIPs") or ()],
+        "ip": addresses.get("podIP", ""),
+        "ips": [entry["ip"] for entry in addresses.get("podIPs") or ()],
         "sandbox": sandbox,
         "containers": containers,
     }

@@ -11,7 +11,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp, Step
 from conformance.judges.density import require_density
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both, only_timed_out
-from conformance.judges.ordering import BESIDE, from_sidecars_end
+from conformance.judges.ordering import BESIDE, from_sidecars_end, sidecars_end
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
 from conformance.model import NEVER, NS, Finding, Measured, Window
 
@@ -26,7 +26,8 @@ def in_flight(bundle: Bundle) -> Finding:
     In flight is what was connected when the app was told to end, and had not ended when the
     deletion was asked for: a kubelet may act before the answer to that is read, and on a crowded
     machine seconds later. Connected may be to the peer's own proxy, so the app's record says which
-    of them had reached it.
+    of them had reached it; what was connected when the pod's own sidecar had been told to end, and
+    did not reach the app, came after the deletion.
     """
     accepted = bundle.step(Step.DELETE_ACCEPTED)
     if accepted is None:
@@ -44,6 +45,8 @@ def in_flight(bundle: Bundle) -> Finding:
     ]
     answers = served(bundle, SUBJECT_ROLE, bundle.index.app, _IN_FLIGHT)
     there = {token for token, one in answers.items() if one.begin.ns < moment}
+    gone = sidecars_end(bundle)
+    found = [one for one in found if one.token in there or (one.connected_ns or 0) < gone]
     reached = [one for one in found if one.token in there]
     lost: Sequence[Attempt] = [one for one in reached if one.outcome != OK]
     measured: Measured = {

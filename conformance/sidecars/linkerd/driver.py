@@ -67,7 +67,7 @@ PROXY_UID = 2102  # values.yaml, proxy.uid: what this user sends is not redirect
 PROXY_ANSWERS: Mapping[str, tuple[str, ...]] = {"denied": (r"^403\b",), "late": (r"^504\b",)}
 
 SHORT_DRAIN = 2.0  # seconds: shutdown-grace-period in the mode short-drain; the default is 2 min
-WAIT = 12  # seconds: proxy-wait-before-exit-seconds, longer than the app's drain
+WAIT = 18  # seconds: proxy-wait-before-exit-seconds, longer than the app drains and serves
 APP_DRAIN = 9  # seconds
 SLOW = 6  # seconds that a slow request takes: of those in flight, most outlast the short drain
 MODES: Mapping[str, Mapping[str, str]] = {

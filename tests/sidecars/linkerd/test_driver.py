@@ -69,7 +69,7 @@ class TestAsked:
         assert asked(mode="no-await")[f"{CONFIG}/proxy-await"] == "disabled"
         assert asked(mode="short-drain")[f"{CONFIG}/shutdown-grace-period"] == "2s"
         wait = "config.alpha.linkerd.io/proxy-wait-before-exit-seconds"
-        assert asked(mode="wait-before-exit")[wait] == "12"
+        assert asked(mode="wait-before-exit")[wait] == "18"
         assert asked()[f"{CONFIG}/skip-outbound-ports"] == "9001"
         assert asked(mode="skip-ports")[f"{CONFIG}/skip-outbound-ports"] == "9001,9000"
 

@@ -23,7 +23,7 @@ _LOGRUS_TIME = re.compile(r'\btime="([^"]+)"')
 # journald writes a message that is not clean UTF-8 as a list of bytes.
 _BYTES = re.compile(r'"MESSAGE"\s*:\s*\[')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, perhaps
-_STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+)')
+_STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+(?: \w+)*)')
 
 
 @dataclass(frozen=True)

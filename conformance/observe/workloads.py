@@ -11,59 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conformance.machine.paths import FIXTURES
+from conformance.plan.catalogue import scenarios
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 
 MANIFESTS = FIXTURES / "manifests"
-# Scenarios that differ in what is done, not in what is there.
-SAME_AS = {
-    "upgrade": "rollout",
-    "cronjob": "jobs",
-    "quota": "jobs",
-    "deadline": "jobs",
-    "workarounds": "job",
-    "webhook": "outdated",
-    "skew": "lifecycle",
-    "crash": "lifecycle",
-    "crash-kept": "keepalive",
-    "logs-job": "logs",
-    "logs-gate": "logs",
-    "logs-crash": "logs",
-    "logs-starved": "logs",
-    "logs-behind-mesh": "logs",
-    "logs-before-mesh": "logs",
-    "liveness": "lifecycle",
-    "backoff": "lifecycle",
-    "oom": "lifecycle",
-    "grace": "lifecycle",
-    "hooks": "lifecycle",
-    "eviction": "lifecycle",
-    "drain": "lifecycle",
-    "terminating": "lifecycle",
-    "kubelet": "lifecycle",
-    "runtime": "lifecycle",
-    "killed": "job",
-    "endpoints": "lifecycle",
-    "unready": "lifecycle",
-    "cni-race": "init",
-    "datagrams": "lifecycle",
-    "ephemeral": "lifecycle",
-    "ipv6": "lifecycle",
-    "ipv6-unruled": "ipv6",
-}
 
 
 def load(
     scenario: str, name: str, *, namespace: str, nonce: str, images: Mapping[str, str]
 ) -> Sequence[Manifest]:
     """The documents of fixtures/manifests/<scenario>/<name>.yaml, with the placeholders filled in;
-    where it has none of its own, those of the scenario that it is like.
+    where it has none of its own, those of the scenario whose ``pods`` the catalogue gives it.
 
     images: fixture folder → image reference.
     """
     path = MANIFESTS / scenario / f"{name}.yaml"
-    while not path.exists() and scenario in SAME_AS:
-        scenario = SAME_AS[scenario]
+    while not path.exists() and (scenario := scenarios()[scenario].pods):
         path = MANIFESTS / scenario / f"{name}.yaml"
     values = {"NAMESPACE": namespace, "NONCE": nonce}
     return [manifests.place_images(document, images) for document in manifests.read(path, values)]

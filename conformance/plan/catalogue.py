@@ -29,6 +29,8 @@ class Group:
 class Scenario:
     """One course of events that cells are put through.
 
+    plays: its module under conformance.observe.scenarios.
+    pods: the scenario whose manifests it takes, where fixtures/manifests has none of its own name.
     modes: "all" of a sidecar's modes, only the "first" where the mode makes no difference, or the
     names of those that matter (words).
     needs: what a sidecar must give (Registration.gives, words) to be put through it.
@@ -39,6 +41,7 @@ class Scenario:
     name: str
     title: str
     plays: str
+    pods: str = ""
     modes: str = "all"
     needs: str = ""
     k8s: str = ""

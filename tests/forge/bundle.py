@@ -114,8 +114,9 @@ class World:
             if not (one[1] == "/tasks/exit" and one[2]["container_id"] == ident)
         ]
 
-    def signalled(self, at: float, ident: str) -> None:
-        self.journal.append((ns(at), f'Stop container \\"{ident}\\" with signal terminated'))
+    def signalled(self, at: float, ident: str, signal: str = "terminated") -> None:
+        """containerd announces a signal, by the name that Go has for it."""
+        self.journal.append((ns(at), f'Stop container \\"{ident}\\" with signal {signal}'))
 
     def seen(self, at: float, kind: str, name: str, uid: str, spec: Json, status: Json) -> None:
         """A watch event."""

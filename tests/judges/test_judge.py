@@ -16,23 +16,15 @@ from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
 from tests.forge.bundle import World
-from tests.worlds import cni, crash, jobs, leaks, lifecycle, logs, mesh, skew, start, stop, visible
+from tests.worlds import cni, worlds
 
 
 def world_of(behaviour: str, pattern: str = "native") -> World:
     scenario = behaviours()[behaviour].scenarios[0]
-    made = {
-        "job": lifecycle.job, "init": lifecycle.init, "rollout": lifecycle.move,
-        "upgrade": lifecycle.upgrade, "outdated": lifecycle.outdated,
-        "jobs": jobs.jobs, "cronjob": jobs.cronjob, "quota": jobs.quota,
-        "deadline": jobs.deadline, "workarounds": jobs.workarounds, "webhook": jobs.webhook,
-        "cni-race": cni.race,
-        **crash.WORLDS, **leaks.WORLDS, **logs.WORLDS, **mesh.WORLDS, **skew.WORLDS,
-        **start.WORLDS, **stop.WORLDS, **visible.WORLDS,
-    }  # fmt: skip
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
         return cni.kept(pattern)
-    return made.get(scenario, lifecycle.lifecycle)(pattern)
+    assert scenario in worlds(), f"no WORLDS in tests/worlds names a world of {scenario}"
+    return worlds()[scenario](pattern)
 
 
 @pytest.mark.parametrize("behaviour", behaviours())

@@ -144,3 +144,6 @@ def _at_work(world: Race, role: str, begin: float, **steps: Any) -> None:
     for name, at in steps.items():
         world.step(at, f"{role}.{name}")
     world.others[role].control(steps["seen"] + 0.2)
+
+
+WORLDS = {"cni-race": race}

@@ -360,3 +360,9 @@ def _held(
 def _run(world: World, number: int, at: float) -> None:
     note = f"2026-11-22T21:0{number}:00Z"
     job(world, at, f"subject-{number}", {"active": 1}, owner="subject", note=note)
+
+
+WORLDS = {
+    "jobs": jobs, "cronjob": cronjob, "quota": quota, "deadline": deadline,
+    "workarounds": workarounds, "webhook": webhook,
+}  # fmt: skip

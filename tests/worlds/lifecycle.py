@@ -397,3 +397,9 @@ def _job(pattern: str) -> World:
 
 def _job_seen(world: World, at: float, **status_: Any) -> None:
     world.seen(at, "Job", "subject", "uid-job", {}, status_)
+
+
+WORLDS = {
+    "lifecycle": lifecycle, "job": job, "init": init, "rollout": move, "upgrade": upgrade,
+    "outdated": outdated,
+}  # fmt: skip

@@ -66,9 +66,9 @@ class Pod:
         self.world.step(at, "delete.asked", pod=self.role, grace=grace)
         self.world.step(at + 0.02, "delete.accepted", pod=self.role)
 
-    def told(self, at: float, container: str) -> None:
+    def told(self, at: float, container: str, signal: str = "terminated") -> None:
         """containerd announces a signal, and the program feels it."""
-        self.world.signalled(at, ident(self.role, container))
+        self.world.signalled(at, ident(self.role, container), signal)
         program = "app" if container == "app" else "sidecar"
         self.stamp(at + 0.005, container, f"{program}.sigterm")
 

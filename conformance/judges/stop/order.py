@@ -8,10 +8,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Step
 from conformance.judges.ordering import SOURCES, pairs, require_meaning
 from conformance.judges.ruling import broken, holds
-from conformance.judges.stop.requests import app_egress, in_flight
 from conformance.model import NEVER, Finding, Measured
-
-__all__ = ["app_egress", "in_flight", "order"]
 
 
 def order(bundle: Bundle) -> Finding:

@@ -38,7 +38,7 @@ def test_quotations_are_what_their_files_say() -> None:
         for file, blocks in found
         for block in re.findall(r"```\w+\n(.*?)```", blocks, re.DOTALL)
     ]
-    assert len(quoted) >= 6
+    assert len(quoted) >= 5  # else they are no longer found
     absent = [(file, block) for file, block in quoted if block not in (CHECKOUT / file).read_text()]
     assert not absent
 

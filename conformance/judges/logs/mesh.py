@@ -18,10 +18,10 @@ from conformance.judges.ordering import ENDS_WITHIN_NS
 from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE
 from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import versions
 from conformance.judges.survey import Survey
 from conformance.model import NEVER, NS, Finding, Measured, Window
 
-PROXY = "envoy"
 MESH_FIRST = {"logs-behind-mesh": True, "logs-before-mesh": False}
 
 
@@ -29,10 +29,10 @@ def encrypted(bundle: Bundle) -> Finding:
     """To hold: every line is at the sink, and from the deletion on the pod sent nothing in clear.
     To be broken: something left in clear (plaintext), or lines are missing at the end (lost-last)
     or elsewhere (lost-lines)."""
-    _require_order(bundle)
+    proxy_name = _proxy_of(bundle)
     wrote = written(bundle, SUBJECT_ROLE, bundle.index.app)
     got = received(bundle, SUBJECT_ROLE)
-    shipper, proxy = shipper_of(bundle)[-1], lives(bundle)[PROXY]
+    shipper, proxy = shipper_of(bundle)[-1], lives(bundle).get(proxy_name)
     if shipper.exited_latest is None or not proxy or proxy[-1].exited_latest is None:
         raise Unjudgeable("no exit of the shipper or of the proxy is in runtime.log")
     require_consistent(bundle, SUBJECT_ROLE, wrote, got)
@@ -76,19 +76,18 @@ def encrypted(bundle: Bundle) -> Finding:
     )
 
 
-def _require_order(bundle: Bundle) -> None:
-    """The two sidecars stand in the pod as the scenario wants them."""
-    uid = bundle.index.subject_pod.uid
-    shipper = bundle.index.sidecars[-1]
-    for line in bundle.watch():
-        if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == uid:
-            inits: list[dict[str, Any]] = line["object"]["spec"].get("initContainers") or []
-            names = [one["name"] for one in inits if one.get("restartPolicy") == "Always"]
-            if sorted(names) != sorted([PROXY, shipper]):
-                raise Unjudgeable(f"the native sidecars are {', '.join(names) or 'none'}")
-            if (names[0] == PROXY) != MESH_FIRST[bundle.index.cell.scenario]:
-                raise Unjudgeable(f"{names[0]} comes first in the admitted pod")
-            return
+def _proxy_of(bundle: Bundle) -> str:
+    """The pod's other native sidecar: the mesh's. Raises Unjudgeable unless there are two, in the
+    order that the scenario wants."""
+    line, shipper = next(versions(bundle)), bundle.index.sidecars[-1]
+    inits: list[dict[str, Any]] = line["object"]["spec"].get("initContainers") or []
+    names = [str(one["name"]) for one in inits if one.get("restartPolicy") == "Always"]
+    others = [name for name in names if name != shipper]
+    if len(names) != 2 or len(others) != 1:
+        raise Unjudgeable(f"the native sidecars are {', '.join(names) or 'none'}")
+    if (names[0] != shipper) != MESH_FIRST[bundle.index.cell.scenario]:
+        raise Unjudgeable(f"{names[0]} comes first in the admitted pod")
+    return others[0]
 
 
 def _after_its_end(bundle: Bundle, gone: int) -> bool:

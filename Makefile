@@ -32,7 +32,8 @@ CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
 	$(call option,pattern,PATTERN) $(call option,mode,MODE) \
 	$(call option,scenario,SCENARIO) $(call option,behaviour,BEHAVIOUR) \
 	$(call option,level,LEVEL) \
-	$(call option,images,IMAGES) $(call option,take-away,TAKE_AWAY) \
+	$(call option,images,IMAGES) $(call option,image-prefix,IMAGE_PREFIX) \
+	$(call option,take-away,TAKE_AWAY) \
 	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) \
 	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION)
 OPTIONS = $(CHOICES) $(call option,results,RESULTS) \

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,11 +16,11 @@ from rich.console import Console
 from conformance import __version__
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
-from conformance.errors import Problem
+from conformance.errors import Problem, UsageProblem
 from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
 from conformance.report import commands, document, listing, pack, story, summary, table
-from conformance.run import rejudge
+from conformance.run import offline, rejudge
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -51,8 +52,17 @@ def main() -> None:
     """Measured verdicts on sidecar containers, on real Kubernetes clusters."""
 
 
-def _options(command: Any) -> Any:
-    for option in reversed(OPTIONS):
+# What the images of a run depend on.
+OF_IMAGES = ("k8s", "sidecar", "images", "image-prefix", "istio-version", "linkerd-version")
+
+
+def _image_options(command: Any) -> Any:
+    return _options(command, OF_IMAGES)
+
+
+def _options(command: Any, names: Sequence[str] = ()) -> Any:
+    """The options of a run, or those that are named."""
+    for option in reversed([one for one in OPTIONS if not names or one.name in names]):
         command = click.option(
             f"--{option.name}",
             option.dest,
@@ -163,6 +173,28 @@ def reproduce(failure: str | None, **given: Any) -> None:
         click.echo(f"every event and packet:  sidecar-conformance judge {bundle}")
     click.secho(player.sentence(found), bold=True)
     end(found.exit_code)
+
+
+@main.command()
+@click.option("--list", "list_", is_flag=True, help="name every image, with its digest if known")
+@click.option("--save", type=click.Path(path_type=Path), help="make them, and write them to FILE")
+@click.option("--load", "load_", type=click.Path(path_type=Path), help="load what was saved")
+@_image_options
+def images(list_: bool, save: Path | None, load_: Path | None, **given: Any) -> None:
+    """List, save or load the images of a selection, for machines without a network."""
+    if [list_, save is not None, load_ is not None].count(True) != 1:
+        raise UsageProblem("Say one of --list, --save FILE and --load FILE.")
+    options = Options.check(given)
+    if save is not None:
+        for sentence in offline.save(options, save.resolve()):
+            click.echo(sentence, err=True)
+        click.echo(f"saved: {save} ({save.stat().st_size / 1e9:.1f} GB)")
+    elif load_ is not None:
+        about = offline.loaded(load_.resolve())
+        click.echo(f"loaded: {len(about.images)} images, and the tools into the cache")
+    else:
+        for one in offline.listed(options):
+            click.echo("\t".join((one.name, one.digest or "-", one.use)))
 
 
 @main.command("list")

@@ -29,7 +29,7 @@ from conformance.engine.own.dockerd import file_system
 from conformance.errors import EnvironmentProblem, Problem
 from conformance.images import ensure, go_build, node_recipe
 from conformance.images.go_build import GoBuild
-from conformance.images.pull import registry_of
+from conformance.images.pull import pulled_as, registry_of
 from conformance.images.tools import KIND_BUILT, KUBECTL_BUILT
 from conformance.machine import process
 from conformance.machine.paths import cache_dir
@@ -330,7 +330,8 @@ def _registries(
     first: dict[str, str] = {}
     for one in wanted:
         for reference in one.official if not one.have else ():
-            first.setdefault(registry_of(reference), reference)
+            name = pulled_as(reference)
+            first.setdefault(registry_of(name), name)
     seconds = max(_LEAST, until - time.monotonic())
     asked = {
         registry: pool.submit(api.ask_registry, host, reference, timeout=seconds)

@@ -10,7 +10,7 @@ from typing import Literal
 from conformance.doctor.facts import LATE, Facts, Wanted
 from conformance.doctor.line import Line
 from conformance.doctor.packages import recent_go
-from conformance.images.pull import classify, registry_of
+from conformance.images.pull import classify, pulled_as, registry_of
 
 Way = Literal["there", "pulled", "built", "refused", "unknown", "no"]
 HUB = "Docker Hub"
@@ -49,7 +49,7 @@ def builds(facts: Facts) -> bool:
 
 
 def _said(facts: Facts, reference: str) -> str | None:
-    return facts.registries.get(registry_of(reference))
+    return facts.registries.get(registry_of(pulled_as(reference)))
 
 
 def _can_build(facts: Facts, wanted: Wanted) -> bool:

@@ -7,6 +7,7 @@ would hide it.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import threading
@@ -116,6 +117,25 @@ def registry_of(reference: str) -> str:
     return first if named and first != DEFAULT_REGISTRY else ""
 
 
+PREFIX_VARIABLE = "SIDECAR_CONFORMANCE_IMAGE_PREFIX"
+"""Names where images are pulled from in place of their own registries; set by --image-prefix."""
+
+
+def pulled_as(reference: str, prefix: str | None = None) -> str:
+    """The name under which an image is pulled: its own, or the one that it has below the prefix.
+
+    ("kindest/node:v1.33.12", "r.internal/m") → "r.internal/m/kindest/node:v1.33.12". An image of
+    Docker's own library has its full name there ("library/debian:…"), as in a pull-through cache.
+    prefix: default: that of the environment.
+    """
+    prefix = os.environ.get(PREFIX_VARIABLE, "") if prefix is None else prefix
+    if not prefix:
+        return reference
+    named = registry_of(reference)
+    plain = reference.removeprefix(f"{named}/" if named else f"{DEFAULT_REGISTRY}/")
+    return f"{prefix}/{plain if '/' in plain else f'library/{plain}'}"
+
+
 class _Failures:
     """What could not be pulled in this run: no second wait for the same nothing.
 
@@ -129,16 +149,21 @@ class _Failures:
     def known(self, engine: Engine, reference: str) -> PullFailure | None:
         host = engine.env.get("DOCKER_HOST", "")
         with self._lock:
-            return self._failures.get((host, f"{registry_of(reference)}/")) or self._failures.get(
+            return self._failures.get((host, _place(reference))) or self._failures.get(
                 (host, reference)
             )
 
     def remember(self, engine: Engine, reference: str, failure: PullFailure) -> None:
-        all_of_it = {"unreachable": f"{registry_of(reference)}/", "absent": reference}
+        all_of_it = {"unreachable": _place(reference), "absent": reference}
         if failure.kind in all_of_it:
             with self._lock:
                 host = engine.env.get("DOCKER_HOST", "")
                 self._failures[host, all_of_it[failure.kind]] = failure
+
+
+def _place(reference: str) -> str:
+    """The registry that an image is pulled from."""
+    return f"{registry_of(pulled_as(reference))}/"
 
 
 _failures = _Failures()
@@ -158,8 +183,12 @@ def pull(engine: Engine, reference: str) -> PullFailure | None:
     if failure is not None:
         return failure
     try:
-        with board.phase(f"Pulling {reference}"):
-            _pull(engine, reference)
+        with board.phase(f"Pulling {pulled_as(reference)}"):
+            _pull(engine, pulled_as(reference))
+            if pulled_as(reference) != reference:
+                what = f"naming what was pulled {reference}"
+                plain = reference.partition("@")[0]  # a digest is no part of a name that is given
+                client.docker(engine, "tag", pulled_as(reference), plain, what=what)
     except _NotPulled as problem:
         failure = PullFailure(classify(problem.said), problem.said)
         _failures.remember(engine, reference, failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ OPTIONS = (
     Option("repeat", "how many times each cell is played"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),
+    Option("image-prefix", "where images are pulled from instead (registry.internal/mirror)"),
     *(
         Option(one.version_option, f"the version of {one.name} (or {one.version_variable})")
         for one in REGISTRY.values()
@@ -52,6 +54,14 @@ OPTIONS = (
 )
 
 
+# A host with a dot or a port (else it would be a folder of Docker Hub), then path components:
+# Docker's reference grammar.
+_PREFIX = re.compile(
+    r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?|[A-Za-z0-9-]+:\d+)"
+    r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """Every option, checked."""
@@ -59,6 +69,7 @@ class Options:
     selection: choices.Selection
     results: Path
     images: str = "auto"
+    image_prefix: str = ""
     workers: int | None = None
     take_away: str = ""
     keep: bool = False
@@ -75,6 +86,7 @@ class Options:
             selection=selection,
             results=_folder(text.get("results")),
             images="auto" if images is None else choices.one_of("IMAGES", images, choices.IMAGES),
+            image_prefix=_prefix(text.get("image_prefix")),
             workers=choices.bounded("WORKERS", text.get("workers"), MOST_WORKERS),
             take_away=""
             if taken is None
@@ -82,6 +94,17 @@ class Options:
             keep=bool(given.get("keep")),
             strict_promises=bool(given.get("strict_promises")),
         )
+
+
+def _prefix(given: str | None) -> str:
+    """A registry, with a path or without: the first part of a reference. Raises UsageProblem."""
+    prefix = (given or "").strip().rstrip("/")
+    if given is not None and not _PREFIX.fullmatch(prefix):
+        raise UsageProblem(
+            f"IMAGE_PREFIX={given} is not valid: it is a registry and a path in it, without a "
+            "scheme; write it as registry.internal:5000/mirror."
+        )
+    return prefix
 
 
 def _folder(given: str | None) -> Path:

@@ -29,6 +29,7 @@ from conformance.engine.engine import Engine, engine
 from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.images import announcement, tools
 from conformance.images import ensure as images
+from conformance.images.pull import PREFIX_VARIABLE
 from conformance.machine import files as atomic
 from conformance.machine import process, proxies, runs, timing
 from conformance.machine.progress import board
@@ -67,6 +68,8 @@ class Preparation:
 
     def __enter__(self) -> Preparation:
         began = time.time_ns()
+        if self.options.image_prefix:
+            os.environ[PREFIX_VARIABLE] = self.options.image_prefix
         proxies.reach_loopback_directly(os.environ)  # the workers and all children inherit it
         try:
             self._stack.enter_context(runs.interrupts())

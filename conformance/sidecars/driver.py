@@ -133,6 +133,15 @@ class NamesImages(Protocol):
 
 
 @runtime_checkable
+class KeepsTools(Protocol):
+    """What a driver has besides when it runs a program of its makers' on the host."""
+
+    def tools(self) -> Sequence[Path]:
+        """The programs, after ``images``: in the cache, or on PATH."""
+        ...
+
+
+@runtime_checkable
 class CompilesImages(Protocol):
     """What a driver has besides when its images may have to be compiled."""
 

@@ -107,3 +107,43 @@ def test_a_slow_download_is_not_given_up(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_the_registry_of_a_reference(reference: str, registry: str) -> None:
     assert pull.registry_of(reference) == registry
+
+
+@pytest.mark.parametrize(
+    ("reference", "below"),
+    [
+        ("kindest/node:v1.33.12", "kindest/node:v1.33.12"),
+        ("debian:bookworm-slim", "library/debian:bookworm-slim"),
+        ("docker.io/istio/pilot:1.30.5", "istio/pilot:1.30.5"),
+        ("cr.l5d.io/linkerd/proxy:edge-26.8.3", "linkerd/proxy:edge-26.8.3"),
+    ],
+)
+def test_below_a_prefix_an_image_keeps_its_path(reference: str, below: str) -> None:
+    assert pull.pulled_as(reference, "r.internal/m") == f"r.internal/m/{below}"
+    assert pull.pulled_as(reference, "") == reference
+
+
+def test_what_was_pulled_below_a_prefix_gets_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(pull.PREFIX_VARIABLE, "r.internal/m")
+    engine = client(tmp_path, f'echo "$@" >>{tmp_path}/asked')
+    assert pull.pull(engine, "kindest/node:v1.33.12@sha256:ab") is None
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "pull r.internal/m/kindest/node:v1.33.12@sha256:ab",
+        "tag r.internal/m/kindest/node:v1.33.12@sha256:ab kindest/node:v1.33.12",
+    ]
+
+
+def test_each_registry_of_a_prefix_is_silent_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pull, "_failures", pull._Failures())
+    engine = client(tmp_path, f'echo "$@" >>{tmp_path}/asked; echo "{NO_HOST}" >&2; exit 1')
+    monkeypatch.setenv(pull.PREFIX_VARIABLE, "r.internal/m")
+    for reference in ("kindest/node:v1.33.12", "cr.l5d.io/linkerd/proxy:edge-26.8.3"):
+        failure = pull.pull(engine, reference)
+        assert failure is not None and failure.kind == "unreachable"
+    assert (tmp_path / "asked").read_text().count("pull") == 1

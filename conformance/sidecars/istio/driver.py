@@ -96,6 +96,12 @@ class Driver:
 
         return image_istio.references(self._release)
 
+    def tools(self) -> Sequence[Path]:
+        """istioctl, of the release or of what is built in its place."""
+        from conformance.sidecars.istio import images as image_istio
+
+        return image_istio.tools(self._release)
+
     def uncompiled(self, engine: Engine, policy: str) -> Sequence[GoBuild]:
         """istiod and its agent, where their images cannot be pulled."""
         from conformance.sidecars.istio import images as image_istio

@@ -102,6 +102,14 @@ def istioctl(tag: str) -> Path:
     return _istioctl_on_path(tag) or _kept_istioctl(tag)
 
 
+def tools(release: Release) -> list[Path]:
+    """Every istioctl that is there: which one is used shows when images are looked for."""
+    there = [_istioctl_on_path(release.tag), _kept_istioctl(release.tag)]
+    if image_go.is_built(server_build()):
+        there.append(image_go.build(server_build()) / "istioctl")
+    return [path for path in there if path is not None and path.is_file()]
+
+
 def envoy_wheel() -> str:
     """The Envoy that is built in, as fetch.toml pins it."""
     wheels = image_fetch.read_fetch_file(RECIPE / "proxyv2" / image_fetch.FETCH_FILE)

@@ -108,6 +108,12 @@ class Driver:
 
         return image_linkerd.published(self._release)
 
+    def tools(self) -> Sequence[Path]:
+        """The CLI of the release."""
+        from conformance.sidecars.linkerd import images as image_linkerd
+
+        return [image_linkerd.cli(self._release.tag)]
+
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """linkerd install, and linkerd check; returns versions, and what the installation took."""
         from conformance.sidecars.linkerd.control_plane import install

@@ -294,12 +294,19 @@ def must_be_buildable(name: str, failure: pull.PullFailure, policy: str) -> None
             f"{name} could not be pulled: {said}; pull it by hand, or allow building it from "
             "packages (IMAGES=auto)."
         )
+    raise refusal(name, failure, "build it (IMAGES=build)")
+
+
+def refusal(name: str, failure: pull.PullFailure, instead: str) -> EnvironmentProblem:
+    """What a registry refused, or failed at: nothing is built around it. instead: what else would
+    do."""
     advice = (
-        "log in to the registry, wait until its limit allows more, or build it (IMAGES=build)"
+        "log in to the registry, wait until its limit allows more, name a mirror (IMAGE_PREFIX, or "
+        f"the engine's registry-mirrors), or {instead}"
         if failure.kind == "refused"
-        else "set right what it complains about, or build it (IMAGES=build)"
+        else f"set right what it complains about, or {instead}"
     )
-    raise EnvironmentProblem(f"{name} could not be pulled: {said}; {advice}.")
+    return EnvironmentProblem(f"{name} could not be pulled: {failure.said}; {advice}.")
 
 
 @contextmanager

@@ -23,6 +23,10 @@ def test_only_absence_and_no_network_lead_to_building() -> None:
             ensure.must_be_buildable("a:b", pull.PullFailure(kind, "gone"), "pull")
     with pytest.raises(EnvironmentProblem, match=r"too fast.*log in"):
         ensure.must_be_buildable("a:b", pull.PullFailure("refused", "too fast"), "auto")
+    said = "toomanyrequests: You have reached your pull rate limit"
+    failure = pull.PullFailure(pull.classify(said), said)
+    with pytest.raises(EnvironmentProblem, match=r"wait until .*IMAGE_PREFIX.*IMAGES=build"):
+        ensure.must_be_buildable("a:b", failure, "auto")
     with pytest.raises(EnvironmentProblem, match=r"odd.*set right"):
         ensure.must_be_buildable("a:b", pull.PullFailure("other", "odd"), "auto")
 

@@ -230,6 +230,8 @@ def _fetch_istioctl(engine: Engine, tag: str) -> None:
         )
     reference = f"{HUB}/istioctl:{tag}"
     failure = pull(engine, reference)
+    if failure is not None and failure.kind not in images.BUILT_AFTER:
+        raise images.refusal(reference, failure, f"put istioctl {tag} on PATH")
     if failure is not None:
         raise Unobtainable(
             f"There is no istioctl {tag} on PATH, and {reference} could not be pulled: "

@@ -103,10 +103,7 @@ def _unobtainable(reference: str, failure: PullFailure) -> Exception:
             f"{reference} could not be pulled: {failure.said}; load it into the engine (docker "
             f"load), or choose another release ({VARIABLE})."
         )
-    return EnvironmentProblem(
-        f"{reference} could not be pulled: {failure.said}; set right what it complains about, or "
-        "load the image into the engine (docker load)."
-    )
+    return images.refusal(reference, failure, "load the image into the engine (docker load)")
 
 
 def _fetch_cli(engine: Engine, tag: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,10 @@ class Registration:
         return pattern in self.only.get(mode, self.patterns) and pattern in self.patterns
 
 
+_GIVEN = {"name", "package", "folder"}  # what is known without the file
+_KEYS = [one.name for one in fields(Registration) if one.name not in _GIVEN]
+
+
 def read(name: str, package: str, folder: Path) -> Registration:
     """The registration in a driver's folder. Raises OSError, ValueError or TypeError."""
     with (folder / REGISTRATION).open("rb") as source:
@@ -107,7 +111,13 @@ def read(name: str, package: str, folder: Path) -> Registration:
         if key in given:
             given[key] = tuple(given[key])
     for key in ("gives", "wants"):
-        given[key] = tuple(Ability(word) for word in given.get(key, ()))
+        words = given.get(key, ())
+        if strange := [word for word in words if word not in tuple(Ability)]:
+            raise ValueError(f"{key} has {', '.join(strange)}, and may have {', '.join(Ability)}")
+        given[key] = tuple(Ability(word) for word in words)
+    unknown = [key for key in given if key not in _KEYS]
+    if unknown:
+        raise ValueError(f"no key is called {', '.join(unknown)}: there are {', '.join(_KEYS)}")
     given["only"] = {mode: tuple(patterns) for mode, patterns in given.get("only", {}).items()}
     for key in ("check", "oldest"):
         if given.get(key):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib.util
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from conformance.errors import UsageProblem
 from conformance.machine.paths import CHECKOUT
-from conformance.model import Cell, Pattern
+from conformance.model import Cell, Expectation, Pattern
 from conformance.plan import cells as plan
 from conformance.plan.abilities import Ability
 from conformance.plan.catalogue import Behaviour, behaviours, groups, scenarios
-from conformance.plan.sidecars import REGISTRY, Registration
+from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
 from conformance.plan.spelling import did_you_mean, matching
 from conformance.plan.unasked import unasked
 from conformance.verdicts import expectations
@@ -39,9 +40,12 @@ def chosen(filters: Sequence[str]) -> Sequence[Behaviour]:
     for filter_ in filters:
         found = matching(filter_, known) or [id_ for id_ in known if id_.startswith(filter_)]
         if not found or not filter_:
+            near = did_you_mean(filter_, known) or "."
+            if filter_ in REGISTRY or filter_ in REFUSED:
+                near = f", but a sidecar is: sidecar-conformance list --sidecar {filter_}."
             raise UsageProblem(
-                f"No behaviour is called {filter_!r}{did_you_mean(filter_, known)} See "
-                "sidecar-conformance list for all of them."
+                f"No behaviour is called {filter_!r}{near} See sidecar-conformance list for all of "
+                "them."
             )
         wanted |= set(found)
     ordered = (one for group in groups().values() for one in known.values() if group.holds(one.id))
@@ -110,13 +114,16 @@ def files(one: Behaviour) -> Mapping[str, str]:
 
 
 def of_sidecar(name: str) -> Iterator[str]:
-    """Which scenarios a sidecar is put through, and why not through the others.
+    """Which scenarios a sidecar is put through, what is expected of it alone, and why it is not put
+    through the others.
 
     Raises UsageProblem for one that is not registered.
     """
+    if name in REFUSED:
+        raise UsageProblem(f"{name} cannot be used: {REFUSED[name]}.")
     if name not in REGISTRY:
         raise UsageProblem(
-            f"No sidecar is called {name!r}{did_you_mean(name, REGISTRY)} Choose from "
+            f"No sidecar is called {name!r}{did_you_mean(name, REGISTRY) or '.'} Choose from "
             f"{', '.join(REGISTRY)}."
         )
     driver = REGISTRY[name]
@@ -125,6 +132,9 @@ def of_sidecar(name: str) -> Iterator[str]:
     yield f"{name}: asked {len(asked)} of {len(scenarios())} scenarios"
     yield from _told("gives", ", ".join(driver.gives) or "nothing in particular")
     yield from _told("asked", ", ".join(asked))
+    for row in expectations.table():
+        if row.conditions.get("sidecar") == (name,):
+            yield from _told("expected of it", _row(row))
     yield "  not asked"
     for reason in dict.fromkeys(why.values()):
         yield from _paragraph(", ".join(one for one in why if why[one] == reason), indent=4)
@@ -198,8 +208,30 @@ def _cells(one: Behaviour, driver: Registration, pattern: Pattern) -> Iterator[C
                 yield cell
 
 
+def _row(row: expectations.Row) -> str:
+    """A row of a driver's own, and whether it can decide anything."""
+    where = [
+        f"{name} {' or '.join(values)}"
+        for name, values in row.conditions.items()
+        if name != "sidecar"
+    ]
+    (sidecar,) = row.conditions["sidecar"]
+    wide = replace(row, conditions={k: v for k, v in row.conditions.items() if k != "k8s"})
+    asked = any(
+        wide.matches(one.id, cell)
+        for one in behaviours().values()
+        for pattern in PATTERNS
+        for cell in _cells(one, REGISTRY[sidecar], pattern)
+    )
+    said = f"{', '.join((row.behaviour, *where))}: {_in_words(row.expectation)}"
+    return said if asked else f"{said}; but no cell of {sidecar} is asked that"
+
+
 def _expected(id_: str, cell: Cell) -> str:
-    expectation = expectations.expected(id_, cell)
+    return _in_words(expectations.expected(id_, cell))
+
+
+def _in_words(expectation: Expectation) -> str:
     hazards = f" ({' or '.join(expectation.hazards)})" if expectation.hazards else ""
     return f"{expectation.expect}{hazards}"
 

@@ -53,6 +53,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     try:
         config.stash[_SESSION] = session = Session(Options.check(_given(config)))
+        expectations.table()  # a row that is wrong is found before anything is created
     except UsageProblem as problem:
         raise pytest.UsageError(str(problem)) from None
     cells = len({item.cell for item in session.items})

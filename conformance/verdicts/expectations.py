@@ -17,9 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from conformance.errors import UsageProblem
 from conformance.model import Cell, Expectation, Finding, Outcome, Verdict
+from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.selection import minor_number
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import PATTERNS, REGISTRY
+from conformance.plan.spelling import did_you_mean, matching
 
 TABLE = Path(__file__).with_name("expectations.toml")
 _OPERATORS = {
@@ -61,7 +64,7 @@ def fits_k8s(wanted: str, actual: str) -> bool:
 def table() -> Sequence[Row]:
     """All rows: the common ones, then those of each driver, each file in its own order.
 
-    Raises ValueError, naming the file, for a row that is wrong.
+    Raises UsageProblem, naming the file, for a row that is wrong.
     """
     own = [
         row
@@ -79,27 +82,49 @@ def rows(file: Path, *, sidecar: str = "") -> Sequence[Row]:
 
 
 def _row(raw: dict[str, Any], file: Path, sidecar: str) -> Row:
-    missing = {"behaviour", "expect", "reason", "source"} - set(raw)
-    unknown = set(raw) - {*_CONDITIONS, *_KEYS}
-    if missing or unknown or raw["expect"] not in ("holds", "broken", "measured"):
-        raise ValueError(f"{file}: a row for {raw.get('behaviour', 'nothing')} is wrong: {raw}")
-    if (raw["expect"] == "broken") != bool(raw.get("hazard")):
-        raise ValueError(f"{file}: {raw['behaviour']}: broken needs its hazards")
-    if sidecar and "sidecar" in raw:
-        raise ValueError(f"{file}: {raw['behaviour']}: all rows here are about {sidecar}")
+    wrong = _wrong(raw, sidecar)
+    if wrong:
+        about = raw.get("behaviour", "nothing")
+        raise UsageProblem(f"{file}: the row for {about} is wrong: {wrong.rstrip('?')}.")
     if sidecar:
         raw = {**raw, "sidecar": sidecar}
-    conditions = {
-        name: (raw[name],) if isinstance(raw[name], str) else tuple(raw[name])
-        for name in _CONDITIONS
-        if name in raw
-    }
+    conditions = {name: _words(raw[name]) for name in _CONDITIONS if name in raw}
     return Row(
         raw["behaviour"],
         conditions,
         Expectation(raw["expect"], tuple(raw.get("hazard", ())), raw["reason"], raw["source"]),
         raw.get("changed", ""),
     )
+
+
+def _wrong(raw: Mapping[str, Any], sidecar: str) -> str:
+    """What is wrong with a row as it stands in a file, and what to do; "" for nothing."""
+    missing = [key for key in ("behaviour", "expect", "reason", "source") if not raw.get(key)]
+    unknown = sorted(set(raw) - {*_CONDITIONS, *_KEYS})
+    if missing:
+        return f"it has no {' and no '.join(missing)}"
+    if unknown:
+        return f"it has {', '.join(unknown)}, and may have {', '.join((*_CONDITIONS, *_KEYS))}"
+    if raw["expect"] not in ("holds", "broken", "measured"):
+        return f"expect is {raw['expect']!r}, and may be holds, broken or measured"
+    if (raw["expect"] == "broken") != bool(raw.get("hazard")):
+        return "broken, and nothing else, names the hazards that count (hazard)"
+    if not matching(raw["behaviour"], behaviours()):
+        return f"no behaviour is called so{did_you_mean(raw['behaviour'], behaviours())}"
+    if sidecar and "sidecar" in raw:
+        return f"all rows here are about {sidecar}, and need not say it (sidecar)"
+    known = {"pattern": PATTERNS, "scenario": tuple(scenarios())}
+    if sidecar in REGISTRY:
+        known["mode"] = REGISTRY[sidecar].modes
+    for name, valid in known.items():
+        for word in _words(raw.get(name, ())):
+            if word not in valid:
+                return f"no {name} is called {word}{did_you_mean(word, valid)}"
+    return ""
+
+
+def _words(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def expected(behaviour: str, cell: Cell, *, strict_promises: bool = False) -> Expectation:

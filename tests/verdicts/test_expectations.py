@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.errors import UsageProblem
 from conformance.model import Cell, Expectation, Finding
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.sidecars import REGISTRY
@@ -116,22 +117,26 @@ def test_all_rows_of_a_drivers_file_are_about_its_sidecar(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "said"),
     [
-        {"sidecar": "envoy"},
-        {"expect": "perhaps"},
-        {"hazard": None},
-        {"expect": "holds"},
-        {"reason": None},
-        {"colour": "red"},
+        ({"sidecar": "envoy"}, "all rows here are about fixture"),
+        ({"expect": "perhaps"}, "may be holds, broken or measured"),
+        ({"hazard": None}, "names the hazards"),
+        ({"expect": "holds"}, "names the hazards"),
+        ({"reason": None}, "it has no reason"),
+        ({"colour": "red"}, "it has colour, and may have"),
+        ({"behaviour": "stop.oder"}, "did you mean stop.order"),
+        ({"pattern": "nativ"}, "no pattern is called nativ, did you mean native"),
+        ({"scenario": ["job", "lifecicle"]}, "did you mean lifecycle"),
+        ({"mode": "defalt"}, "no mode is called defalt, did you mean default"),
     ],
 )
 def test_a_row_that_is_wrong_is_refused_with_its_file(
-    tmp_path: Path, changes: dict[str, object]
+    tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
     file = written(tmp_path, **changes)
-    with pytest.raises(ValueError, match=str(file)):
-        expectations.rows(file, sidecar="toy")
+    with pytest.raises(UsageProblem, match=f"{file}: the row for .* is wrong: .*{said}"):
+        expectations.rows(file, sidecar="fixture")
 
 
 def test_a_drivers_rows_are_read_after_the_common_ones() -> None:

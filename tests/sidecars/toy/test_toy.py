@@ -81,6 +81,17 @@ def test_it_is_found_and_listed_and_its_expectations_are_read(tmp_path: Path) ->
     assert expected["native unprobed start.order"] == "broken"  # the toy's own
 
 
+def test_the_list_tells_of_it_and_of_its_own_rows(tmp_path: Path) -> None:
+    folder = install(tmp_path, toy="toy_sidecar")
+    done = ask(folder, "-m", "conformance", "list", "--sidecar", "toy")
+    said = " ".join(done.stdout.split())
+    assert "toy: asked 5 of" in said
+    assert "start.order, mode unprobed: broken (wrong-order)" in said
+    assert "no cell of toy" not in said
+    wrong = ask(folder, "-m", "conformance", "list", "toy")
+    assert wrong.returncode == 2 and "list --sidecar toy" in wrong.stderr
+
+
 def test_it_can_be_chosen(tmp_path: Path) -> None:
     folder = install(tmp_path, toy="toy_sidecar")
     check = ("-m", "conformance.plan.selection", "--sidecar", "toy", "--mode", "unprobed")

@@ -94,7 +94,7 @@ def test_the_list_tells_of_it_and_of_its_own_rows(tmp_path: Path) -> None:
 
 def test_it_can_be_chosen(tmp_path: Path) -> None:
     folder = install(tmp_path, toy="toy_sidecar")
-    check = ("-m", "conformance.plan.selection", "--sidecar", "toy", "--mode", "unprobed")
+    check = ("-m", "conformance.plan.check", "--sidecar", "toy", "--mode", "unprobed")
     assert ask(folder, *check).returncode == 0
     absent = ask(tmp_path / "elsewhere", *check)
     assert absent.returncode == 2 and "SIDECAR=toy is not valid" in absent.stderr
@@ -104,7 +104,7 @@ def test_one_that_cannot_be_read_is_refused_by_its_name_and_disturbs_no_other(
     tmp_path: Path,
 ) -> None:
     folder = install(tmp_path, broken="no_such_package", fixture="toy_sidecar")
-    check = ("-m", "conformance.plan.selection", "--sidecar")
+    check = ("-m", "conformance.plan.check", "--sidecar")
     broken = ask(folder, *check, "broken")
     assert broken.returncode == 2 and "SIDECAR=broken cannot be used" in broken.stderr
     assert "no_such_package" in broken.stderr and "Traceback" not in broken.stderr

@@ -17,7 +17,7 @@ LONGEST = 220  # characters of a line
 _MANY = ("request.", "served", "kept.piece", "lines", "datagram.", "lookup.", "beacon.", "counters",
          "sink.received", "sink.up")  # fmt: skip
 _TIME = re.compile(r"\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d\.\d+)Z?\]?")
-_LOGRUS = re.compile(r'time="([^"]+)"')
+_LOGRUS = re.compile(r'^time="(\d{4}-\d\d-\d\dT[^"]+)"')
 
 
 def records(bundle: Path) -> list[Record]:

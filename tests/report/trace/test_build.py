@@ -149,6 +149,23 @@ def test_all_logs_stand_in_one_in_order_of_time(tmp_path: Path) -> None:
     assert [one.ns for one in trace.records] == sorted(one.ns for one in trace.records)
 
 
+def test_a_log_line_has_the_time_that_it_begins_with_or_its_journals(tmp_path: Path) -> None:
+    world = worlds.lifecycle("native")
+    said = (
+        'time="2026-11-22T17:45:01.5Z" level=info msg="x"',
+        'runtime="containerd" up',
+        "cut off",
+    )
+    stamp = ns(3) // 1000
+    world.extra["kubelet.log"] = "".join(
+        json.dumps({"MESSAGE": one, "__REALTIME_TIMESTAMP": str(stamp)}) + "\n" for one in said
+    )
+    trace = build(world.write(tmp_path / "cell"), entries(), "id")
+    found = {one.source: one for one in trace.records if one.source.startswith("kubelet.log")}
+    assert found["kubelet.log:1"].ns % 1_000_000_000 == 500_000_000
+    assert {found[f"kubelet.log:{line}"].ns for line in (2, 3)} == {stamp * 1000}
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     folder = worlds.lifecycle("native").write(tmp_path / "cell")
     capture = folder / "capture/subject/eth0.pcap"

@@ -21,6 +21,7 @@ from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
 from conformance.report import commands, document, listing, pack, story, summary, table
 from conformance.run import offline, rejudge
+from conformance.verdicts import expectations
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -77,6 +78,7 @@ def _options(command: Any, names: Sequence[str] = ()) -> Any:
 def run(**given: Any) -> None:
     """Bring clusters up, observe, judge and report."""
     Options.check(given)
+    expectations.table()  # a row that is wrong is found before anything is created
     import pytest
 
     arguments = ["-c", str(SUITES / "pytest.ini"), "-qq", "-s", "--no-header", "--no-summary"]

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "plugin": "suites",
     "clean": "errors machine engine cluster",
     "bench": "errors machine report",
-    "cli": "__init__ errors model plan report doctor run",
+    "cli": "__init__ errors model plan verdicts report doctor run",
     "__main__": "cli",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,17 @@ def test_the_name_of_one_of_the_suites_own_is_taken(
 @pytest.mark.parametrize("name", FILES)
 def test_the_documentation_shows_these_files(name: str) -> None:
     assert (TOY / "toy_sidecar" / name).read_text() in (CHECKOUT / "docs/adding.md").read_text()
+
+
+def test_a_row_that_is_wrong_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that went on would say that its engine does not answer."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    shutil.copytree(TOY / "toy_sidecar", tmp_path / "wrong_toy")
+    file = tmp_path / "wrong_toy" / FILES[0]
+    file.write_text(file.read_text().replace("start.order", "start.oder"))
+    folder = install(tmp_path, wrong="wrong_toy")
+    done = ask(folder, "-m", "conformance", "run", "--sidecar", "wrong")
+    assert done.returncode == 2
+    assert f"{file}: the row for start.oder is wrong" in done.stderr

@@ -267,10 +267,10 @@ class Driver:
         since_ns: int,
         bundle: Path,
     ) -> None:
-        """The control plane's logs."""
+        """The control plane's logs, and which proxies missed it."""
         from conformance.sidecars.linkerd.records import keep
 
-        keep(client, since_ns, bundle)
+        keep(client, namespace, since_ns, bundle)
 
     def write_requests(self, bundle: Path) -> None:
         """From the proxies' access logs, which are in their containers' output."""

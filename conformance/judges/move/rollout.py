@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from conformance.evidence.access_log import Record, records
-from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
+from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.probes import first_success
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -166,8 +166,8 @@ def _sent(bundle: Bundle, window: Window) -> Sequence[Attempt]:
         if one.kind in _MEANT
         and one.begin_ns in window
         and (
-            (one.end_ns or 0) <= window.end
-            or (one.begin_ns <= gone and one.outcome in (OK, TIMEOUT))
+            (one.end_ns is not None and one.end_ns <= window.end)
+            or (one.begin_ns <= gone and one.outcome in (OK, TIMEOUT, UNENDED))
         )
     ]
 

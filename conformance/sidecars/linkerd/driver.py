@@ -130,7 +130,7 @@ class Driver:
         """An ExternalWorkload: to what is outside the mesh Linkerd talks in clear, by design."""
         from conformance.sidecars.linkerd.witness import introduce
 
-        introduce(namespace, client, address, PORTS["witness_mesh"], PORTS["control"])
+        introduce(namespace, client, address, PORTS["witness_mesh"])
 
     def inject(self, pod: Manifest, cell: Cell, role: str) -> Manifest:
         """Annotate the pod for the injector, with what the mode asks for."""

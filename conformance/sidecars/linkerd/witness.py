@@ -17,13 +17,24 @@ from conformance.sidecars.manifests import read
 
 GROUP, PLURAL = "workload.linkerd.io", "externalworkloads"
 SERVICE = "witness"
+PROXY_PORT = "linkerd-proxy"  # pkg/k8s/labels.go, ProxyPortName
 
 
-def introduce(namespace: str, client: Any, address: str, *ports: int) -> None:
+def introduce(namespace: str, client: Any, address: str, mesh_port: int) -> None:
     """Turn the witness' Service to a workload outside the mesh with the witness' own address, and
-    wait until that alone is behind it. Raises EnvironmentProblem."""
+    wait until that alone is behind it. mesh_port: where TLS is sent. Raises EnvironmentProblem."""
+    core = k8s.CoreV1Api(client)
+    offered = core.read_namespaced_service(SERVICE, namespace).spec.ports
     (document,) = read(MANIFESTS / "witness.yaml", {"NAMESPACE": namespace})
     document["spec"]["workloadIPs"] = [{"ip": address}]
+    document["spec"]["ports"] = [
+        {
+            "name": PROXY_PORT if port.port == mesh_port else port.name,
+            "port": port.port,
+            "protocol": port.protocol or "TCP",
+        }
+        for port in offered
+    ]
     create(client, GROUP, PLURAL, document)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": now, "lastProbeTime": now}
@@ -35,10 +46,11 @@ def introduce(namespace: str, client: Any, address: str, *ports: int) -> None:
         document["metadata"]["name"],
         {"status": {"conditions": [ready]}},
     )
-    core = k8s.CoreV1Api(client)
     selector = {"spec": {"selector": document["metadata"]["labels"]}}
     core.patch_namespaced_service(SERVICE, namespace, selector)
     discovery = k8s.DiscoveryV1Api(client)
+
+    ports = {port.port for port in offered}
 
     def turned() -> bool:
         """Whether the workload's address is behind the Service, and no pod is."""
@@ -54,7 +66,7 @@ def introduce(namespace: str, client: Any, address: str, *ports: int) -> None:
             address in endpoint.addresses
             and endpoint.target_ref is not None
             and endpoint.target_ref.kind == "ExternalWorkload"
-            and set(ports) <= numbers
+            and ports <= numbers
             for endpoint, numbers in behind
         )
 

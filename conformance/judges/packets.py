@@ -14,7 +14,8 @@ from conformance.evidence.views import from_inside, identity, require_watched
 from conformance.evidence.vocabulary import Role, Stamp
 from conformance.evidence.wire_connections import Connections
 from conformance.judges.exceptions import Explained
-from conformance.judges.survey import Survey, Surveyor
+from conformance.judges.sights import Survey
+from conformance.judges.survey import Surveyor
 from conformance.model import Evidence, Measured, Window
 
 

@@ -29,7 +29,8 @@ from conformance.judges.exceptions import Explained
 from conformance.judges.ordering import sidecars_end
 from conformance.judges.packets import require_no_doubts, survey_so_far
 from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
-from conformance.judges.survey import Survey, Surveyor, unseen_in
+from conformance.judges.sights import Survey, unseen_in
+from conformance.judges.survey import Surveyor
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "plaintext-while-the-sidecar-lived"

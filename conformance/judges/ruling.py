@@ -6,12 +6,12 @@ so no judge says any of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Protocol, TypeVar
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import Evidence, Finding, Measured, Value
+from conformance.model import Evidence, Finding, Measured
 
 SHOWN = 200
 """Pieces of evidence in a finding: the first ones. How many there were is in what was measured."""
@@ -96,8 +96,3 @@ class Recorded(Protocol):
 def lines_of(found: Iterable[Recorded]) -> list[Evidence]:
     """Where some of them are recorded."""
     return [one.evidence for one in found]
-
-
-def in_words(counts: Mapping[str, Value]) -> str:
-    """How many of each, as in "3 refused, 1 reset"."""
-    return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -8,7 +8,7 @@ from typing import Any
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import File, Step
+from conformance.evidence.vocabulary import File
 from conformance.evidence.windows import container_statuses
 from conformance.model import Evidence
 
@@ -21,14 +21,6 @@ def step(bundle: Bundle, name: str, pod: str = "") -> Line:
     if found is None:
         what = f"{name}{f' of {pod}' if pod else ''}"
         raise Unjudgeable(f"steps.jsonl has no {what}: the scenario did not come to it")
-    return found
-
-
-def deletion_step(bundle: Bundle) -> Line:
-    """When the pod's deletion was asked for. Raises Unjudgeable when it never was."""
-    found = bundle.step(Step.DELETE_ASKED) or bundle.step(Step.DELETE_ACCEPTED)
-    if found is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
     return found
 
 
@@ -96,13 +88,3 @@ def statuses(version: Line) -> Mapping[str, Object]:
     """Container's name → its status in a version of a pod."""
     status = version["object"].get("status") or {}
     return {one["name"]: one for one in container_statuses(status)}
-
-
-def container_in(spec: Object, name: str) -> Object:
-    """A container or init container of a pod's spec. Raises Unjudgeable."""
-    for group in ("initContainers", "containers"):
-        for one in spec.get(group) or ():
-            if one["name"] == name:
-                found: Object = one
-                return found
-    raise Unjudgeable(f"the pod has no container {name}")

@@ -1,14 +1,12 @@
 """Looks for payload in clear in one view of the pod's packets, in one pass.
 
-Everything with payload is denied unless it is explained (explained.py) or TLS record by record to
+Everything with payload is denied unless it is explained (exceptions.py) or TLS record by record to
 its end. A token in clear is a leak even inside of what looks like TLS.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from conformance.evidence import tls
 from conformance.evidence.capture import Packet
@@ -18,82 +16,12 @@ from conformance.evidence.streams import Chunk, Reassembler, Stream
 from conformance.evidence.tokens import Token, TokenScan, find
 from conformance.judges.contents import ProbeCheck, name_in, strange_frame, strange_lookup
 from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
-from conformance.model import Evidence, Window
+from conformance.judges.sights import Endpoint, Sight, Survey, family, pair, sight_of
+from conformance.model import Window
 
-_TOLD = 300  # leaks, doubts and controls that are kept one by one; all are counted
 _KNOWN = 100_000  # tokens and connections that are remembered, to compare two views
 _CODED = 256  # bytes in which a token stands, however it is written
 _TLS = "what looks like TLS"
-Endpoint = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Sight:
-    """Something seen in a frame, worth telling. token is "" where there is none."""
-
-    what: str
-    frame: int
-    ns: int
-    source: Endpoint
-    target: Endpoint
-    size: int
-    token: str = ""
-    owner: str = ""
-
-    def evidence(self, file: str) -> Evidence:
-        """Where it can be checked by hand."""
-        carried = f"{self.token} of {self.owner}: " if self.token else ""
-        text = f"{carried}{self.what}, {self.size} bytes, {_name(self.source)} > "
-        return Evidence(file, frame=self.frame, ns=self.ns, text=text + _name(self.target))
-
-
-def _name(end: Endpoint) -> str:
-    host = f"[{end[0]}]" if ":" in end[0] else end[0]
-    return f"{host}:{end[1]}" if end[1] else host
-
-
-@dataclass
-class Count:
-    """Sights of one sort: the first ones, and how many there were in all."""
-
-    told: list[Sight] = field(default_factory=list)
-    number: int = 0
-
-    def add(self, sight: Sight) -> None:
-        self.number += 1
-        if len(self.told) < _TOLD:
-            self.told.append(sight)
-
-
-@dataclass
-class Survey:
-    """What was seen in a window, and the little that matters outside of it.
-
-    leaks: in clear, inside the window; told once for each token, and once for each connection
-    without one. leaked_bytes: payload in clear, tokens or not. doubts: payload that could not be
-    judged. controls: the deliberate leak, outside the window. leaks_by and tls_bytes_by: how many,
-    by the family of addresses.
-    """
-
-    leaks: Count = field(default_factory=Count)
-    leaked_bytes: int = 0
-    leaked_streams: int = 0
-    tokens: set[str] = field(default_factory=set)
-    clear: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
-    outside: Count = field(default_factory=Count)
-    doubts: Count = field(default_factory=Count)
-    controls: Count = field(default_factory=Count)
-    packets: int = 0
-    payload_bytes: int = 0
-    tls_streams: int = 0
-    tls_bytes: int = 0
-    leaks_by: Counter[str] = field(default_factory=Counter)
-    tls_bytes_by: Counter[str] = field(default_factory=Counter)
-    explained: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def tokens_leaked(self) -> int:
-        return len(self.tokens)
 
 
 class Surveyor:
@@ -202,10 +130,10 @@ class Surveyor:
 
     def _leak_of(self, packet: Packet, what: str) -> None:
         tokens = find(packet.payload)
-        sight = _sight(what, packet, len(packet.payload))
+        sight = sight_of(what, packet)
         if tokens:
             for token in tokens:
-                self.leak(_with(sight, token))
+                self.leak(sight.of(token))
         else:
             self.leak(sight)
         self.leaked(packet.ns, len(packet.payload))
@@ -214,13 +142,13 @@ class Surveyor:
         names = name_in(packet.payload) if packet.kind == "udp" else b""
         for token in (*find(packet.payload + b"\n" + names), *written_otherwise(packet.payload)):
             if token.kind not in allowed:
-                sight = _sight(f"token in {packet.kind}", packet, len(packet.payload))
-                self.leak(_with(sight, token))
+                sight = sight_of(f"token in {packet.kind}", packet)
+                self.leak(sight.of(token))
                 self.leaked(packet.ns, len(packet.payload))
 
     def _doubt(self, what: str, packet: Packet) -> None:
         if packet.ns in self.window:
-            self.survey.doubts.add(_sight(what, packet, len(packet.payload)))
+            self.survey.doubts.add(sight_of(what, packet))
 
     def note_explained(self, exception: Explained, ns: int) -> None:
         """Count payload under an exception."""
@@ -250,9 +178,9 @@ class Surveyor:
             if len(survey.tokens) < _KNOWN:
                 survey.tokens.add(sight.token)
         if len(survey.clear) < _KNOWN:
-            survey.clear.add(_pair(sight.source, sight.target))
+            survey.clear.add(pair(sight.source, sight.target))
         survey.leaks.add(sight)
-        survey.leaks_by[_family(sight.target)] += 1
+        survey.leaks_by[family(sight.target)] += 1
 
 
 class _StreamJudge:
@@ -290,7 +218,7 @@ class _StreamJudge:
         if tokens and not clear:
             clear, what = len(chunk.data), f"a token in {what}"
         for token in tokens:
-            self._surveyor.leak(_with(self._sight(chunk, what, clear), token))
+            self._surveyor.leak(self._sight(chunk, what, clear).of(token))
         if clear:
             self._surveyor.leaked(chunk.ns, clear)
             self._tell_clear(chunk, what, clear, bool(tokens))
@@ -324,7 +252,7 @@ class _StreamJudge:
     def _excepted(self, chunk: Chunk, tokens: Iterable[Token], exception: Explained) -> None:
         for token in tokens:
             what = f"token in {exception.name} traffic"
-            sight = _with(self._sight(chunk, what, len(chunk.data)), token)
+            sight = self._sight(chunk, what, len(chunk.data)).of(token)
             if token.kind not in exception.tokens:
                 self._surveyor.leak(sight)
                 self._surveyor.leaked(chunk.ns, len(chunk.data))
@@ -364,7 +292,7 @@ class _StreamJudge:
             self._counted = True
             self._surveyor.survey.tls_streams += 1
         self._surveyor.survey.tls_bytes += len(chunk.data)
-        self._surveyor.survey.tls_bytes_by[_family(self._stream.answerer)] += len(chunk.data)
+        self._surveyor.survey.tls_bytes_by[family(self._stream.answerer)] += len(chunk.data)
 
     def _doubt(self, chunk: Chunk, what: str) -> None:
         if chunk.ns in self._surveyor.window:
@@ -374,32 +302,3 @@ class _StreamJudge:
         ends = (self._stream.opener, self._stream.answerer)
         source, target = ends if chunk.direction == 0 else ends[::-1]
         return Sight(what, chunk.frame, chunk.ns, source, target, size)
-
-
-def _sight(what: str, packet: Packet, size: int) -> Sight:
-    source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
-    return Sight(what, packet.frame, packet.ns, source, target, size)
-
-
-def _with(sight: Sight, token: Token) -> Sight:
-    return Sight(
-        sight.what, sight.frame, sight.ns, sight.source, sight.target, sight.size,
-        token.text, token.sender,
-    )  # fmt: skip
-
-
-def _family(end: Endpoint) -> str:
-    return "ipv6" if ":" in end[0] else "ipv4"
-
-
-def _pair(source: Endpoint, target: Endpoint) -> tuple[Endpoint, Endpoint]:
-    return (source, target) if source <= target else (target, source)
-
-
-def unseen_in(seen: Survey, other: Survey) -> list[Sight]:
-    """Leaks of ``seen`` of which ``other`` shows neither the token nor the connection in clear."""
-    return [
-        sight
-        for sight in seen.leaks.told
-        if sight.token not in other.tokens and _pair(sight.source, sight.target) not in other.clear
-    ]

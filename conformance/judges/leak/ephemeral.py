@@ -19,7 +19,8 @@ from conformance.judges.ruling import lines_of, require_number
 from conformance.judges.sources import versions
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window
 
-# It sends ten a second, and stays for seconds after the proxy's end (observe/ephemeral.py).
+# It sends ten a second, and stays for seconds after the proxy's end
+# (observe/scenarios/leak/ephemeral.py).
 MIN_CARRIED = 5
 MIN_AFTER = 10
 

@@ -25,7 +25,8 @@ from conformance.judges.ruling import measures, rate_bound, require_number
 from conformance.model import Evidence, Finding, Measured, Value, Window
 
 _BESIDE = "leak.beside-udp"
-# The scenario waits for more of each (observe/datagrams.py): they bound what may have been missed.
+# The scenario waits for more of each (observe/scenarios/leak/datagrams.py): they bound what may
+# have been missed.
 MIN_DATAGRAMS = 20
 MIN_LOOKUPS = 10
 _TOLD = 50  # names, and pieces of evidence

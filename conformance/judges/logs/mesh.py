@@ -18,8 +18,8 @@ from conformance.judges.ordering import ENDS_WITHIN_NS
 from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE
 from conformance.judges.ruling import broken, holds
+from conformance.judges.sights import Survey
 from conformance.judges.sources import versions
-from conformance.judges.survey import Survey
 from conformance.model import NEVER, NS, Finding, Measured, Window
 
 MESH_FIRST = {"logs-behind-mesh": True, "logs-before-mesh": False}

@@ -34,7 +34,6 @@ PATIENCE_SECONDS = 10.0
 # A kubelet that has nothing to say does not show that its journal has caught up.
 SILENCE_SECONDS = 0.5
 _SLL2_BYTES = 20
-_BEACON = 0x88B5
 
 
 @dataclass(frozen=True)

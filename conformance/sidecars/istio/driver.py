@@ -32,6 +32,7 @@ from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 from conformance.sidecars.envoy import requests
 from conformance.sidecars.istio import release as istio_release
+from conformance.sidecars.istio.agent import UNSERVED
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
@@ -43,7 +44,6 @@ CONTAINER = "istio-proxy"
 ROLES = ("subject", "peer")
 TRUST_DOMAIN = "cluster.local"  # meshConfig.trustDomain's default
 STATUS = "sidecar.istio.io/status"  # written by the injector, and by nobody else
-UNSERVED = "failed to sign CSR"  # security/pkg/nodeagent/caclient/providers/citadel/client.go
 INJECT = "sidecar.istio.io/inject"
 NATIVE = "sidecar.istio.io/nativeSidecar"
 

@@ -15,9 +15,9 @@ from kubernetes import client as k8s
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process
 from conformance.model import NS
+from conformance.sidecars.istio import agent
 from conformance.sidecars.istio import images as image_istio
 from conformance.sidecars.istio.control_plane import NAMESPACE, istiods
-from conformance.sidecars.istio.driver import UNSERVED
 from conformance.sidecars.istio.release import Release
 
 if TYPE_CHECKING:
@@ -28,17 +28,6 @@ _NACK_BY_ISTIOD = re.compile(r"ADS:\w+: ACK ERROR (\S+)")
 # Envoy, source/extensions/config_subscription/grpc: what it says when it refuses an update.
 _NACK_BY_PROXY = re.compile(r"gRPC config for \S+ rejected|DeltaAggregatedResources.*rejected")
 
-# The agent writes no stamps, but it says in its log what it does (pkg/envoy/agent.go,
-# pilot/cmd/pilot-agent/status/server.go, pkg/envoy/proxy.go), in microseconds.
-_SAID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z\t\w+\t(.*)")
-_STAMPS = (
-    ("Envoy command: ", "sidecar.exec"),
-    (f"citadelclient\t{UNSERVED}", "sidecar.unserved"),
-    ("Envoy proxy is ready", "sidecar.ready"),
-    ("handling /drain, starting drain", "sidecar.drain"),
-    ("Agent draining Proxy for termination", "sidecar.sigterm"),
-    ("Agent has successfully terminated", "sidecar.last"),
-)
 _WITHIN_A_MICROSECOND = 999  # ns that the log cuts off: a line may be this much later
 
 
@@ -75,8 +64,10 @@ def keep(cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bun
 def stamps(bundle: Path, log: Path) -> Iterator[dict[str, str | int]]:
     """What the agent said in its log, as stamps; ``source`` tells where."""
     for number, line in _lines(log):
-        said = _SAID.match(line)
-        event = next((name for words, name in _STAMPS if said and said[2].startswith(words)), "")
+        said = agent.SAID.match(line)
+        event = next(
+            (name for words, name in agent.STAMPS if said and said[2].startswith(words)), ""
+        )
         if said and event:
             moment = datetime.fromisoformat(f"{said[1]}+00:00")
             ns = int(moment.timestamp()) * NS + moment.microsecond * 1000

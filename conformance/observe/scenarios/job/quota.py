@@ -13,7 +13,6 @@ from conformance.observe.stage import Stage, Stuck
 from conformance.observe.watch import Json
 
 QUOTA = "room"
-ROOM = 2  # pods: the manifest's
 JOBS = ("first", "second", "third")
 # Behind each refusal the job controller waits twice as long, up to a minute (pkg/controller/job,
 # MaxJobApiBackOff); the pods that are in the way have to end first.

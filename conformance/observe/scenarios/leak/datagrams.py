@@ -9,7 +9,8 @@ from conformance.evidence.vocabulary import Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT, leak_on_purpose
 from conformance.observe.stage import APP_CONTAINER, Stage
 
-# What must have ended since the pod was ready: more than the judges ask for (judges/unmeshed.py).
+# What must have ended since the pod was ready: more than the judges ask for
+# (judges/leak/unmeshed.py).
 ENOUGH = {Stamp.DATAGRAM_END: 30, Stamp.LOOKUP_END: 16, Stamp.REQUEST_END: 50}
 
 

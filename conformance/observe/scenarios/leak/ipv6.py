@@ -10,7 +10,7 @@ from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars.driver import Manifest
 
 # Requests of each kind that must have ended since the pod was ready, by each family of addresses:
-# more than the judge asks for (judges/dual.py).
+# more than the judge asks for (judges/leak/ipv6.py).
 ENOUGH = {"steady": 30, "mesh-witness": 4}
 
 

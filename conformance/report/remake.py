@@ -41,7 +41,9 @@ def read(run: Path) -> Json:
     kept = run / "report.json"
     if kept.is_file():
         report: Json = json.loads(kept.read_bytes())
-        return report | {"decision": answer.decided(report)}
+        meaning = summary.MEANING.get(report["run"].get("exit_code"), "")
+        told = report["run"] | ({"exit_meaning": meaning} if meaning else {})
+        return report | {"run": told, "decision": answer.decided(report)}
     return finished(document.document(run, found, run=_killed(run)))
 
 

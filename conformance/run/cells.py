@@ -42,7 +42,7 @@ class Observed:
         )
 
 
-class Observatory:
+class Cells:
     """Observes cells on demand; keeps what it has seen."""
 
     def __init__(self, results: Path) -> None:

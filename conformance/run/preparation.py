@@ -36,7 +36,7 @@ from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
 from conformance.plan.options import Options
-from conformance.run.sidecar_images import Supplies, Supply
+from conformance.run.sidecar_images import RunImages, SidecarImages
 from conformance.sidecars.driver import CompilesImages, load
 from conformance.verdicts import store as verdicts
 
@@ -64,7 +64,7 @@ class Preparation:
         self._announced = False
         self.run: runs.Run
         self._engine: Engine
-        self._supplies: Supplies
+        self._run_images: RunImages
 
     def __enter__(self) -> Preparation:
         began = time.time_ns()
@@ -84,7 +84,7 @@ class Preparation:
                 )
             )
             timing.note(self.run.results, "engine", began, time.time_ns())
-            self._supplies = Supplies(self.run, self._engine, self.options, self._told)
+            self._run_images = RunImages(self.run, self._engine, self.options, self._told)
             self._stack.callback(self._take_down)
         except BaseException:
             self._stack.close()
@@ -119,13 +119,13 @@ class Preparation:
             tools.kind()
             tools.kubectl()
             self._announce(versions)
-            self._supplies.make_base()
+            self._run_images.make_base()
         except Exception as error:
             for k8s in versions:
                 self._failed(k8s, error)
             return
         first, *others = self.options.selection.sidecars
-        self._supplies.make(first)
+        self._run_images.make(first)
         for place, k8s in enumerate(versions):
             try:
                 self._announce(versions[place:])
@@ -137,7 +137,7 @@ class Preparation:
             except Exception as error:
                 self._failed(k8s, error)
             for name in others if place == 0 else ():  # the first cluster is under way by now
-                self._supplies.make(name)
+                self._run_images.make(name)
 
     def _announce(self, versions: Sequence[str]) -> None:
         """Say once what will be built: before the first build, when it is known to be needed."""
@@ -165,7 +165,7 @@ class Preparation:
                 return
         try:
             self._must_go_on()
-            base, tools_root = self._supplies.base, self._supplies.rootfs
+            base, tools_root = self._run_images.base, self._run_images.rootfs
             with timing.span(self.run.results, "cluster", k8s=k8s):
                 names = {wanted: one.name for wanted, one in node_images.items()}
                 handle = lifecycle.create(self.run, self._engine, k8s, names, base, tools_root)
@@ -190,13 +190,13 @@ class Preparation:
         settled: dict[str, str] = {}  # sidecar → why it cannot be had here, or ""
         loaded: set[Path] = set()
         for name in self.options.selection.sidecars:
-            supply = self._supply(name)
-            settled[name] = supply.reason
-            if not supply.reason and not supply.unobtainable:
+            sidecar_images = self._images_of(name)
+            settled[name] = sidecar_images.reason
+            if not sidecar_images.reason and not sidecar_images.unobtainable:
                 about = {"k8s": handle.minor, "sidecar": name}
                 try:
                     with timing.span(self.run.results, "load", **about):
-                        wanted = [one for one in supply.archives if one not in loaded]
+                        wanted = [one for one in sidecar_images.archives if one not in loaded]
                         lifecycle.load(self.run, self._engine, handle, wanted)
                         loaded |= {*wanted}
                     with timing.span(self.run.results, "install", **about):
@@ -208,9 +208,9 @@ class Preparation:
             atomic.write_text(target, json.dumps(found, indent=1))
             publish(self.run, handle, settled)
 
-    def _supply(self, name: str) -> Supply:
+    def _images_of(self, name: str) -> SidecarImages:
         """A sidecar's images, which may still be in the making."""
-        while (found := self._supplies.of(name, patience=1.0)) is None:
+        while (found := self._run_images.of(name, patience=1.0)) is None:
             self._must_go_on()
         return found
 

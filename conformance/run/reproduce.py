@@ -28,7 +28,7 @@ from conformance.plan.cells import FIRST, Item, judged_in
 from conformance.plan.failures import Failure, Look
 from conformance.plan.options import Options
 from conformance.plan.selection import PATTERNS, one_of
-from conformance.run.cells import CLUSTER_DEADLINE, Observatory, Observed
+from conformance.run.cells import CLUSTER_DEADLINE, Cells, Observed
 from conformance.run.preparation import Preparation
 from conformance.sidecars.driver import load
 from conformance.verdicts import store as verdicts
@@ -168,7 +168,7 @@ class _Player:
     def play(self, cell: Cell, ids: Sequence[str], looks: Sequence[Look]) -> dict[str, Verdict]:
         """Play the cell; the verdicts on these behaviours, which are kept as a run keeps them."""
         with self._telling(cell, looks):
-            observed = Observatory(self.results).observed(cell, ids)
+            observed = Cells(self.results).observed(cell, ids)
         if observed.bundle:
             self.bundles.append(observed.bundle)
         return {id_: self._verdict(Item(cell, id_), observed) for id_ in ids}

@@ -20,7 +20,7 @@ from conformance.report import summary
 from conformance.verdicts import store as verdicts
 
 if TYPE_CHECKING:
-    from conformance.run.cells import Observatory
+    from conformance.run.cells import Cells
     from conformance.run.preparation import Preparation
 
 
@@ -36,7 +36,7 @@ class Session:
         self.items = plan.items(options.selection)
         self.results: Path | None = None
         self.preparation: Preparation | None = None
-        self.observatory: Observatory | None = None
+        self.cells: Cells | None = None
         self._to_come: Counter[str] | None = None
 
     def narrow(self, ids: Collection[str]) -> None:
@@ -96,8 +96,8 @@ class CellEvidence:
 
     def _verdict(self) -> Verdict:
         session, item = self._session, self._item
-        assert session.observatory is not None and session.results is not None
-        observed = session.observatory.observed(item.cell, session.behaviours_of(item.cell))
+        assert session.cells is not None and session.results is not None
+        observed = session.cells.observed(item.cell, session.behaviours_of(item.cell))
         verdict = verdicts.hold(
             item,
             observed.finding(item.behaviour),

@@ -25,7 +25,7 @@ ALWAYS = ("app", "observer")
 
 
 @dataclass(frozen=True)
-class Supply:
+class SidecarImages:
     """A sidecar's images, to be loaded into a cluster; or that, and why, there are none.
 
     reason: "" unless making them failed. unobtainable: this machine cannot have them (the context
@@ -37,7 +37,7 @@ class Supply:
     unobtainable: bool = False
 
 
-class Supplies:
+class RunImages:
     """What the clusters of a run are loaded with.
 
     told: keeps an error in a file and returns it in the user's words (name, file, error).
@@ -55,7 +55,7 @@ class Supplies:
         self._options = options
         self._told = told
         self._built: dict[str, images.FixtureImage] = {}
-        self._made: dict[str, Future[Supply]] = {
+        self._made: dict[str, Future[SidecarImages]] = {
             name: Future() for name in options.selection.sidecars
         }
         self._context: Context
@@ -91,17 +91,17 @@ class Supplies:
         """Make the images of one sidecar, and let those know who wait for them."""
         with timing.span(self._run.results, "images", sidecar=name):
             try:
-                supply = Supply(self._sidecar(name))
+                sidecar_images = SidecarImages(self._sidecar(name))
             except Unobtainable as error:
                 unobtainable = {**self._context.unobtainable, name: str(error)}
                 self._context = replace(self._context, unobtainable=unobtainable)
-                supply = Supply(unobtainable=True)
+                sidecar_images = SidecarImages(unobtainable=True)
             except Exception as error:
-                supply = Supply(reason=self._told(name, f"{name}.error.log", error))
+                sidecar_images = SidecarImages(reason=self._told(name, f"{name}.error.log", error))
             self._tell()
-        self._made[name].set_result(supply)
+        self._made[name].set_result(sidecar_images)
 
-    def of(self, name: str, patience: float) -> Supply | None:
+    def of(self, name: str, patience: float) -> SidecarImages | None:
         """The images of a sidecar; None when they are not made within ``patience`` seconds."""
         try:
             return self._made[name].result(patience)

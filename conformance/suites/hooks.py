@@ -208,10 +208,10 @@ def _item_id(nodeid: str) -> str:
 
 
 def _observe_into(session: Session, results: Path) -> None:
-    from conformance.run.cells import Observatory
+    from conformance.run.cells import Cells
 
     session.results = results
-    session.observatory = Observatory(results)
+    session.cells = Cells(results)
 
 
 def _given(config: pytest.Config) -> dict[str, str | bool | None]:

@@ -13,7 +13,7 @@ from conformance.cluster.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.machine import runs
 from conformance.model import Cell
-from conformance.run.cells import Observatory
+from conformance.run.cells import Cells
 from tests.stand_ins.cluster import handle
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -66,7 +66,7 @@ def test_a_version_that_cannot_be_had_is_nobodys_failure(
         with pytest.raises(Unobtainable, match="no registry answers"):
             state.await_cluster(run.results, "1.30", "envoy", 10)
         cell = Cell("1.30", "envoy", "native", "fallback", "lifecycle")
-        observed = Observatory(run.results).observed(cell, ["stop.order"])
+        observed = Cells(run.results).observed(cell, ["stop.order"])
     assert (observed.missing, observed.not_verified) == ("no registry answers", True)
 
 

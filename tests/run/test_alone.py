@@ -18,7 +18,7 @@ from conformance.machine.paths import CHECKOUT
 from conformance.model import Cell
 from conformance.observe import cell as cell_observer
 from conformance.observe.node.collectors import NodeCollectors, _Collector
-from conformance.run import cells as observatory
+from conformance.run import cells as run_cells
 
 CONTEXT = Context("run", CHECKOUT, CHECKOUT, {}, CHECKOUT, {}, "", {})
 
@@ -51,11 +51,11 @@ def test_who_is_alone_waits_for_all_others(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(locks, "exclusive", exclusive)
     monkeypatch.setattr(cell_observer, "observe", observe)
     # This machine may be as busy as it likes.
-    monkeypatch.setattr(observatory, "capacity", lambda _: nullcontext())
+    monkeypatch.setattr(run_cells, "capacity", lambda _: nullcontext())
 
     def play(scenario: str) -> None:
         cell = Cell("1.33", "fixture", "native", "default", scenario)
-        observatory.Observatory(tmp_path)._with_attempts(cell, [], handle, CONTEXT)
+        run_cells.Cells(tmp_path)._with_attempts(cell, [], handle, CONTEXT)
 
     others = [threading.Thread(target=play, args=[name]) for name in ("grace", "hooks")]
     for one in others:

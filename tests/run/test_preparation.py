@@ -19,9 +19,8 @@ from conformance.images import rootfs
 from conformance.machine import runs
 from conformance.model import Cell
 from conformance.plan.options import Options
-from conformance.run import preparation
-from conformance.run import sidecar_images as supplies
-from conformance.run.cells import Observatory
+from conformance.run import preparation, sidecar_images
+from conformance.run.cells import Cells
 
 BROKEN = "installing Istio 1.31-dev failed: istioctl's own words."
 VERSIONS = {
@@ -69,7 +68,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         )
         stand_ins = {
             (preparation, "load"): lambda name, _: Driver(name, fails),
-            (supplies, "load"): lambda name, _: Driver(name, fails),
+            (sidecar_images, "load"): lambda name, _: Driver(name, fails),
             (images, "ensure_fixture"): lambda *_: image,
             (rootfs, "export"): lambda *_: tmp_path,
             (lifecycle, "create"): lambda *_: handle,
@@ -83,10 +82,10 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         with runs.start(tmp_path) as run:
             made.run = run
             made._engine = SimpleNamespace(docker=Path("docker"), env={})  # type: ignore[assignment]
-            made._supplies = supplies.Supplies(run, made._engine, options, made._told)
-            made._supplies.make_base()
+            made._run_images = sidecar_images.RunImages(run, made._engine, options, made._told)
+            made._run_images.make_base()
             for name in options.selection.sidecars:
-                made._supplies.make(name)
+                made._run_images.make(name)
             made._cluster("1.33", {"kindest/node:v1.33.12": image.image})
             return run.results
 
@@ -97,20 +96,20 @@ def test_nobody_waits_for_the_images_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = SimpleNamespace(image=images.Image("i", "", "built"), archive=tmp_path / "i.tar")
-    monkeypatch.setattr(supplies, "load", lambda name, _: Driver(name, "images"))
+    monkeypatch.setattr(sidecar_images, "load", lambda name, _: Driver(name, "images"))
     monkeypatch.setattr(images, "ensure_fixture", lambda *_: image)
     monkeypatch.setattr(rootfs, "export", lambda *_: tmp_path)
     options = Options.check({"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)})
     with runs.start(tmp_path) as run:
         engine: Any = SimpleNamespace(docker=Path("docker"), env={})
-        made = supplies.Supplies(run, engine, options, lambda *_: "the build failed")
+        made = sidecar_images.RunImages(run, engine, options, lambda *_: "the build failed")
         made.make_base()
         assert made.base == [image.archive] and made.of("fixture", 0) is None
         made.make("fixture")
         found = made.of("fixture", 0)
         assert found and not found.reason and made.of("istio", 0) is None
         made.make("istio")
-        assert made.of("istio", 0) == supplies.Supply(reason="the build failed")
+        assert made.of("istio", 0) == sidecar_images.SidecarImages(reason="the build failed")
 
 
 def made_in(folder: Path) -> Path:
@@ -123,14 +122,14 @@ def missing(results: Path, sidecar: str, monkeypatch: pytest.MonkeyPatch) -> tup
     """What a worker is told of a cell: why there is no evidence, and whether that is a failure."""
     played: list[Cell] = []
 
-    def play(self: Observatory, cell: Cell, *_: Any) -> Any:
+    def play(self: Cells, cell: Cell, *_: Any) -> Any:
         del self
         played.append(cell)
         return SimpleNamespace(missing="", not_verified=False)
 
-    monkeypatch.setattr(Observatory, "_with_attempts", play)
+    monkeypatch.setattr(Cells, "_with_attempts", play)
     cell = Cell("1.33", sidecar, "native", "default", "lifecycle")
-    observed = Observatory(results).observed(cell, ["stop.order"])
+    observed = Cells(results).observed(cell, ["stop.order"])
     assert bool(played) == (not observed.missing)
     return observed.missing, observed.not_verified
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from conformance.model import Cell, Finding
 from conformance.plan.options import Options
-from conformance.run import cells as observatory
+from conformance.run import cells as run_cells
 from conformance.run import preparation
 from conformance.verdicts import expectations
 
@@ -46,11 +46,11 @@ class Preparation:
         Path(os.environ["SC_SEEN"], f"released-{k8s}").write_text(str(len(verdicts)))
 
 
-def observe(self: observatory.Observatory, cell: Cell, ids: Sequence[str]) -> observatory.Observed:
+def observe(self: run_cells.Cells, cell: Cell, ids: Sequence[str]) -> run_cells.Observed:
     del self
     Path(os.environ["SC_SEEN"], f"{cell.id}.{os.getpid()}").touch()
     if "SC_MISSING" in os.environ:
-        return observatory.Observed({}, missing=os.environ["SC_MISSING"])
+        return run_cells.Observed({}, missing=os.environ["SC_MISSING"])
     told = json.loads(Path(os.environ["SC_FINDINGS"]).read_text())
     findings = {}
     for id_ in ids:
@@ -58,8 +58,8 @@ def observe(self: observatory.Observatory, cell: Cell, ids: Sequence[str]) -> ob
         usual = [expectation.expect, (*expectation.hazards, "")[0]]
         observed, hazard = told.get(f"{cell.pattern} {id_}", usual)
         findings[id_] = Finding(id_, observed, "As told.", hazard)
-    return observatory.Observed(findings)
+    return run_cells.Observed(findings)
 
 
 preparation.Preparation = Preparation  # type: ignore[assignment,misc]
-observatory.Observatory._observe = observe  # type: ignore[method-assign,assignment]
+run_cells.Cells._observe = observe  # type: ignore[method-assign,assignment]

@@ -10,8 +10,8 @@ from typing import Any
 from conformance.evidence import envoy_log
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file, requests_file
 from conformance.evidence.index import endpoint
+from conformance.evidence.packets.wire_connections import Connection
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.wire_connections import Connection
 from conformance.model import NS, Evidence
 
 _TOLD = 50

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import Capture, Packet
-from conformance.evidence.coverage import BeaconLog, Blind, Coverage, coverage
 from conformance.evidence.index import shortest
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets.capture import Capture, Packet
+from conformance.evidence.packets.coverage import BeaconLog, Blind, Coverage, coverage
+from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence, Measured, Window
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import struct
 
-from conformance.evidence import dns
-from conformance.evidence.capture import Packet
-from conformance.evidence.coverage import BEACON_TEXT
-from conformance.evidence.tls_hello import READABLE_HELLO, ReadableRun
+from conformance.evidence.packets import dns
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.coverage import BEACON_TEXT
+from conformance.evidence.packets.tls_hello import READABLE_HELLO, ReadableRun
 
 _ARP_SIZE = 28  # RFC 826, Ethernet and IPv4; a frame is filled up with zeros
 # ICMP: an error quotes a packet (Linux: at most 576 bytes with all headers, net/ipv4/icmp.c).

@@ -6,13 +6,13 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.capture import Packet
-from conformance.evidence.coverage import Coverage
-from conformance.evidence.tokens import find
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.tokens import find
+from conformance.evidence.packets.wire_connections import Connections
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity, require_watched
 from conformance.evidence.vocabulary import Role, Stamp
-from conformance.evidence.wire_connections import Connections
 from conformance.judges.exceptions import Explained
 from conformance.judges.sights import Survey
 from conformance.judges.survey import Surveyor

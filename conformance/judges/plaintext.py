@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.coverage import Coverage
 from conformance.evidence.index import endpoint, shortest
-from conformance.evidence.pcap import UnreadableCapture
-from conformance.evidence.probes import first_success
-from conformance.evidence.tls import RecordCheck
-from conformance.evidence.tokens import find, parse
+from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.pcap import UnreadableCapture
+from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.tls import RecordCheck
+from conformance.evidence.packets.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_node, require_watched
 from conformance.evidence.vocabulary import Container, Role, Stamp, Step

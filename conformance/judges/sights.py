@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from conformance.evidence.capture import Packet
-from conformance.evidence.tokens import Token
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.tokens import Token
 from conformance.model import Evidence
 
 _TOLD = 300  # leaks, doubts and controls that are kept one by one; all are counted

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from conformance.evidence import tls
-from conformance.evidence.capture import Packet
-from conformance.evidence.encodings import written_otherwise
 from conformance.evidence.index import Index
-from conformance.evidence.streams import Chunk, Reassembler, Stream
-from conformance.evidence.tokens import Token, TokenScan, find
+from conformance.evidence.packets import tls
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.encodings import written_otherwise
+from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
+from conformance.evidence.packets.tokens import Token, TokenScan, find
 from conformance.judges.contents import ProbeCheck, name_in, strange_frame, strange_lookup
 from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
 from conformance.judges.sights import Endpoint, Sight, Survey, family, pair, sight_of

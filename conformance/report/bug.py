@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from conformance.errors import UsageProblem
-from conformance.evidence.pcap import Pcap, UnreadableCapture
+from conformance.evidence.packets.pcap import Pcap, UnreadableCapture
 from conformance.model import NS
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.report import answer, story, words

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from conformance.evidence import dissect
-from conformance.evidence.capture import Capture
+from conformance.evidence.packets import dissect
+from conformance.evidence.packets.capture import Capture
 from conformance.model import NS
 from conformance.report.diary import lines
 

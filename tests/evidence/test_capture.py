@@ -14,8 +14,8 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.utils import PcapWriter
 
-from conformance.evidence.capture import Capture, Packet
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets.capture import Capture, Packet
+from conformance.evidence.packets.pcap import UnreadableCapture
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.worlds import lifecycle

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.coverage import Blind
+from conformance.evidence.packets.coverage import Blind
 from conformance.evidence.views import from_inside
 from conformance.model import Window
 from tests.forge import bundle as forge

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.evidence.dissect import dissect, frames
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets.dissect import dissect, frames
+from conformance.evidence.packets.pcap import UnreadableCapture
 from tests.forge import wire
 from tests.worlds import leaks
 
@@ -70,7 +70,7 @@ def test_scapy_is_imported_by_whoever_needs_it_and_is_quiet(tmp_path: Path) -> N
         file.write(b"half a record")
     program = (
         "import sys, conformance.cli, conformance.plugin\n"
-        "from conformance.evidence import dissect, pcap\n"
+        "from conformance.evidence.packets import dissect, pcap\n"
         "assert not [name for name in sys.modules if name.startswith('scapy')]\n"
         "from pathlib import Path\n"
         f"assert len(list(pcap.Pcap(Path({str(tmp_path / 'a.pcap')!r})))) == 2\n"

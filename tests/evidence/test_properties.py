@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from conformance.evidence.attempts import attempts
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import Packet
 from conformance.evidence.consistency import requests
-from conformance.evidence.streams import Chunk, Reassembler
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.streams import Chunk, Reassembler
 from conformance.evidence.timeline import Event, happens_before
 from tests.forge.bundle import token
 from tests.worlds import lifecycle

@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
-from conformance.evidence import streams
-from conformance.evidence.capture import ACK, FIN, RST, SYN, Packet
-from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.packets import streams
+from conformance.evidence.packets.capture import ACK, FIN, RST, SYN, Packet
+from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
 
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 80)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.evidence.tls import RecordCheck, pair
+from conformance.evidence.packets.tls import RecordCheck, pair
 from tests.forge import wire
 
 GOOD_CLIENT = wire.CLIENT_HELLO + wire.CHANGE + wire.sealed(80) + wire.sealed(16_640)

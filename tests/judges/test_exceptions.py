@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from conformance.evidence.encodings import written_otherwise
+from conformance.evidence.packets.encodings import written_otherwise
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import DIALER, DNS, GATEWAY, PEER, POD, World, ns, token

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from conformance import cli
 from conformance.errors import UsageProblem
-from conformance.evidence.capture import Capture
+from conformance.evidence.packets.capture import Capture
 from conformance.report import bug, pack, remake
 from conformance.report.compare import pairs
 from conformance.report.pack import secrets

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from conformance.evidence.bundle import CLOCK, Bundle
-from conformance.evidence.capture import Capture, Packet
 from conformance.evidence.contradiction import Contradiction
-from conformance.evidence.coverage import BEACON_TEXT
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets.capture import Capture, Packet
+from conformance.evidence.packets.coverage import BEACON_TEXT
+from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.timeline import CLOCK_STEP_NS
 from conformance.model import NS, Evidence
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
-from conformance.evidence.tokens import parse
+from conformance.evidence.packets.tokens import parse
 from conformance.model import Evidence
 
 _MINOR = re.compile(r"v?(\d+\.\d+)")

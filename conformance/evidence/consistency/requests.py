@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
+from conformance.evidence.packets.tokens import parse
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import CLOCK_STEP_NS
-from conformance.evidence.tokens import parse
 from conformance.model import NS, Evidence
 
 _BEGINS = {"request.begin": "request", "datagram.begin": "datagram", "control.begin": "control"}

@@ -7,8 +7,8 @@ from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.crashes import Crash, Json, crashes, versions
+from conformance.evidence.packets.probes import successes
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import successes
 from conformance.evidence.timeline import Event, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Stamp, Step

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from conformance.evidence.attempts import OK, Attempt, attempts
 from conformance.evidence.bundle import Bundle, stamps_file
+from conformance.evidence.packets.tokens import find
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Life
-from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, JobName, Kind, Role, Stamp, Step
 from conformance.judges import jobs as batch

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from conformance.evidence import dns
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.capture import Packet
+from conformance.evidence.packets import dns
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.tokens import find
 from conformance.evidence.parse import Line
-from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity, require_watched
 from conformance.evidence.vocabulary import Container, Stamp, Step

@@ -6,9 +6,9 @@ from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.log_lines import SINK, received, size, written
+from conformance.evidence.packets.probes import answers as answers_to
+from conformance.evidence.packets.probes import first_success
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import answers as answers_to
-from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Role, Stamp, Step

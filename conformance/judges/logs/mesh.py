@@ -7,9 +7,9 @@ from typing import Any
 
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.coverage import Coverage
 from conformance.evidence.log_lines import Received, received, require_sink, size, written
-from conformance.evidence.probes import first_success
+from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import require_watched

@@ -14,11 +14,11 @@ from conformance.evidence import windows
 from conformance.evidence.access_log import Record, Records, records
 from conformance.evidence.attempts import DENIED, OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, log_file, requests_file
+from conformance.evidence.packets.wire_connections import Connection, Connections
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import require_watched
 from conformance.evidence.vocabulary import Kind, Role
-from conformance.evidence.wire_connections import Connection, Connections
 from conformance.judges.packets import mesh_connections
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound
 from conformance.model import NEVER, NS, Finding, Measured, Value, Window

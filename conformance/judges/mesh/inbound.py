@@ -11,10 +11,10 @@ from itertools import pairwise
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.capture import ACK, SYN, Packet
 from conformance.evidence.crashes import crashes
-from conformance.evidence.streams import Chunk, Reassembler, Stream
-from conformance.evidence.tokens import TokenScan
+from conformance.evidence.packets.capture import ACK, SYN, Packet
+from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
+from conformance.evidence.packets.tokens import TokenScan
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside
 from conformance.evidence.vocabulary import Kind, Role

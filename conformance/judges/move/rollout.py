@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from conformance.evidence.access_log import Record, records
 from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.probes import first_success
+from conformance.evidence.packets.probes import first_success
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
 from conformance.judges.density import require_density

@@ -15,8 +15,8 @@ from conformance.evidence.attempts import by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.commands import column, command
 from conformance.evidence.commands import evidence as printed_in
+from conformance.evidence.packets.tokens import find
 from conformance.evidence.timeline import happens_before, lives, stamp_events
-from conformance.evidence.tokens import find
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Role, Stamp, Step
 from conformance.judges.packets import require_seeing

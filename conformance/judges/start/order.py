@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.coverage import Coverage
+from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.probes import first_success, successes
+from conformance.evidence.packets.tokens import parse
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import first_success, successes
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
-from conformance.evidence.tokens import parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both

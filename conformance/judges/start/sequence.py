@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.packets.probes import first_success
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step

@@ -9,8 +9,8 @@ from conformance.evidence.attempts import attempts, by_outcome
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.commands import column, command
 from conformance.evidence.commands import evidence as printed_in
+from conformance.evidence.packets.probes import first_success
 from conformance.evidence.parse import Line
-from conformance.evidence.probes import first_success
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from conformance.evidence.attempts import by_outcome
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import FIN, RST, Packet
+from conformance.evidence.packets.capture import FIN, RST, Packet
+from conformance.evidence.packets.wire_connections import Connection, Endpoint
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Stamp, Step
-from conformance.evidence.wire_connections import Connection, Endpoint
 from conformance.judges import persistent
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.packets import mesh_connections

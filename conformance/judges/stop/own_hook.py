@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.packets.wire_connections import Connection
 from conformance.evidence.timeline import Event, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Stamp, Step
-from conformance.evidence.wire_connections import Connection
 from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, hazard_of
 from conformance.judges.ordering import BESIDE, from_sidecars_end

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from conformance.evidence.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapture
+from conformance.evidence.packets.pcap import HEADER_BYTES, Pcap, Record, UnreadableCapture
 from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 from conformance.model import NEVER, NS

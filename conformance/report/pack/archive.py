@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from conformance.errors import UsageProblem
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.report.pack import frames, secrets
 
 SUFFIX = ".pack.tar.xz"

@@ -2,10 +2,10 @@
 
 Encrypted bytes are most of a capture, say nothing to any judge, and cannot be compressed. They are
 taken away only where both hellos are in the capture and the chosen cipher encrypts, and up to the
-first byte that is no TLS (evidence/tls.py): headers, handshakes, lengths, times, ports, numbers and
-everything in clear stay, less its secrets. What is random in each packet and read by nobody
-becomes zeros, too: checksums, IPv4's identification, TCP's timestamps. A verdict is the same before
-and after.
+first byte that is no TLS (evidence/packets/tls.py): headers, handshakes, lengths, times, ports,
+numbers and everything in clear stay, less its secrets. What is random in each packet and read by
+nobody becomes zeros, too: checksums, IPv4's identification, TCP's timestamps. A verdict is the same
+before and after.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from conformance.evidence.capture import ACK, ETHERNET, SLL2, SYN, Capture, Packet
-from conformance.evidence.pcap import Pcap
-from conformance.evidence.tls import RecordCheck, pair
+from conformance.evidence.packets.capture import ACK, ETHERNET, SLL2, SYN, Capture, Packet
+from conformance.evidence.packets.pcap import Pcap
+from conformance.evidence.packets.tls import RecordCheck, pair
 from conformance.report.pack import secrets
 
 _APPLICATION = 23  # RFC 8446, 5.1: the content type whose body is encrypted, and nothing but that

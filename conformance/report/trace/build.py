@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.evidence import dissect
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.dissect import Dissection
-from conformance.evidence.pcap import UnreadableCapture
+from conformance.evidence.packets import dissect
+from conformance.evidence.packets.dissect import Dissection
+from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.report.diary import lines
 from conformance.report.trace import carried, containers, stamps, wire

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from conformance.evidence.dissect import Dissection
+from conformance.evidence.packets.dissect import Dissection
 
 TOKEN_PARTS = 5  # cny.<nonce>.<kind>.<sender>.<number>
 

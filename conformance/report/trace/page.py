@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.evidence.dissect import Dissection
+from conformance.evidence.packets.dissect import Dissection
 from conformance.report import words
 from conformance.report.environment import environment
 from conformance.report.trace.model import Lane, Trace

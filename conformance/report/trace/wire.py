@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import RST, Capture, Packet
-from conformance.evidence.coverage import BeaconLog, coverage
 from conformance.evidence.index import Index
+from conformance.evidence.packets.capture import RST, Capture, Packet
+from conformance.evidence.packets.coverage import BeaconLog, coverage
 from conformance.model import NEVER
 from conformance.report.trace.model import Lane, Mark
 

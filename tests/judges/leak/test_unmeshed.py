@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.evidence.dns import Question, question
+from conformance.evidence.packets.dns import Question, question
 from conformance.model import Cell
 from conformance.verdicts import expectations
 from tests.forge import bundle as forge

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import Packet
-from conformance.evidence.coverage import Coverage
-from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
 from conformance.evidence.timeline import Event
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity

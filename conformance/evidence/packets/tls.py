@@ -7,7 +7,7 @@ that the server chose encrypts.
 
 from __future__ import annotations
 
-from conformance.evidence.tls_hello import (
+from conformance.evidence.packets.tls_hello import (
     CLIENT_HELLO,
     READABLE_HELLO,
     READABLE_RECORD,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from conformance.evidence.pcap import Pcap, UnreadableCapture
+from conformance.evidence.packets.pcap import Pcap, UnreadableCapture
 
 ETHERNET = 1  # LINKTYPE_ETHERNET
 SLL2 = 276  # LINKTYPE_LINUX_SLL2

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from conformance.evidence.capture import Packet
+from conformance.evidence.packets.capture import Packet
 from conformance.evidence.parse import Line
 from conformance.model import NEVER, Evidence, Window
 

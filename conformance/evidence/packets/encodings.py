@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
-from conformance.evidence.tokens import Token, find
+from conformance.evidence.packets.tokens import Token, find
 
 # The shortest token has 28 bytes; runs that cannot hold one are passed over.
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{36,}")

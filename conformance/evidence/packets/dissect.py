@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from conformance.evidence.capture import ETHERNET, SLL2
-from conformance.evidence.pcap import Pcap
+from conformance.evidence.packets.capture import ETHERNET, SLL2
+from conformance.evidence.packets.pcap import Pcap
 
 _MOST_BYTES = 512  # of a hexdump, 32 lines
 _LONGEST_VALUE = 60  # characters of a field

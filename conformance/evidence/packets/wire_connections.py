@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conformance.evidence import tls
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.capture import Packet
 from conformance.evidence.index import endpoint
-from conformance.evidence.streams import Chunk, Reassembler, Stream
+from conformance.evidence.packets import tls
+from conformance.evidence.packets.capture import Packet
+from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
 from conformance.model import Evidence, Window
 
 Endpoint = tuple[str, int]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from conformance.evidence.capture import ACK, FIN, RST, SYN, Packet
+from conformance.evidence.packets.capture import ACK, FIN, RST, SYN, Packet
 
 Kind = Literal["data", "after-gap", "conflict", "unplaced"]
 

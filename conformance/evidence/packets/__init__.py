@@ -1,0 +1,1 @@
+"""Reads what went over the wire: frames, streams, TLS records, tokens, and what a view covers."""

@@ -70,6 +70,9 @@ def _stamp(fields: Fields) -> None:
         elif name == "first_bytes":
             _text(name, value, empty=True)
             bytes.fromhex(value)
+        elif name == "begun":
+            for count in _object(name, value).values():
+                _number(name, count)
     lacks = [name for name in _NEEDED.get(fields["event"], ()) if name not in fields]
     if lacks:
         raise ValueError(f"{fields['event']} without {' and '.join(lacks)}")

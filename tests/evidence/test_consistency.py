@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,43 @@ def first_number_lost(world: World) -> None:
                 line["token"] = line["token"].replace("000000", "000003")
 
 
+def tells_begun(world: World, who: str = "subject.app", **more: int) -> None:
+    """Its last stamp says how many of each kind it began, as a program of today does."""
+    begun = Counter(
+        line["token"].split(".")[2] for line in world.stamps[who] if line["event"].endswith("begin")
+    )
+    world.lines(who, "app.last")[0]["begun"] = {**begun, **more}
+
+
+def tail_lost(kind: str, count: int) -> Break:
+    """The last requests of a kind are in nobody's stamps, logs and capture."""
+
+    def lost(world: World) -> None:
+        tells_begun(world)
+        begun = world.lines("subject.app", "request.begin", kind=kind)
+        for its in [line["token"] for line in begun][-count or None :]:
+            for name in world.stamps:
+                world.stamps[name] = [x for x in world.stamps[name] if x.get("token") != its]
+            for name in world.logs:
+                world.logs[name] = [x for x in world.logs[name] if its not in json.dumps(x)]
+            world.frames = [one for one in world.frames if its.encode() not in one[1]]
+
+    return lost
+
+
+def tail_lost_of_the_killed(world: World) -> None:
+    tail_lost("drain", 5)(world)
+    world.drop(world.stamps["subject.app"], "app.last")
+
+
+def told_in_a_former_life(world: World) -> None:
+    """A program that ran before, in the same file, and began more than the one after it."""
+    world.stamp(4.0, "witness.witness", "app.started")
+    world.stamp(4.1, "witness.witness", "control.begin", token=forge.token("control", 0, "witness"))
+    world.stamp(4.2, "witness.witness", "app.last", begun={"control": 1})
+    world.stamp(4.3, "witness.witness", "app.started")
+
+
 def reset_without_connection(world: World) -> None:
     end = world.lines("peer.app", "request.end", kind="inflight")[0]
     drop(world, "peer.app", "request.connected", end["token"])
@@ -222,6 +260,14 @@ STRUCK: dict[str, tuple[Break, str]] = {
     "a steady number is missing": (number_lost("steady", "subject.app"), "lacks 1 of"),
     "a dial's number is missing": (number_lost("dial", "dialer.dialer"), "lacks 1 of"),
     "the first try is missing": (first_number_lost, "first number 0"),
+    "the drain's tail is cut off": (
+        tail_lost("drain", 5), "stamps/subject.app.jsonl lacks the last 5 of"),
+    "a whole kind is cut off": (tail_lost("mesh-witness", 0), "mesh-witness of subject, which its"),
+    "a number and the tail are missing": (
+        lambda w: (tail_lost("drain", 5)(w), number_lost("drain", "subject.app")(w)),
+        "lacks 6 of"),
+    "one more was begun than is told": (
+        lambda w: tells_begun(w, steady=10**12), "lacks the last"),
     "served, and never sent": (
         lambda w: w.served(13.0, 13.1, "peer.app", forge.token("drain", 900), forge.POD),
         "never sent it"),
@@ -252,6 +298,12 @@ SOUND: dict[str, Break] = {
     "a refused request has no connection": lambda w: w.attempt(
         14.0, "subject.app", "drain", len(w.lines("subject.app", "request.begin", kind="drain")),
         "refused"),
+    "as many as its sender says it began": tells_begun,
+    "one more than its sender says: begun while it ended": lambda w: tells_begun(w, drain=1),
+    "an older sender does not say how many": lambda w: (
+        tail_lost("drain", 5)(w), w.lines("subject.app", "app.last")[0].pop("begun")),
+    "a killed sender cannot say how many": tail_lost_of_the_killed,
+    "each life counts its own": told_in_a_former_life,
     "the last request never ended": lambda w: drop(
         w, "subject.app", "request.end", token_of(w, "mesh-witness", -1)),
     "a stamp a moment late": lambda w: move(w, "subject.app", "app.last", 0.002),
@@ -303,6 +355,19 @@ BAD_LINES = {
     "no token": b'{"ns": 1, "event": "request.begin", "kind": "drain"}\n',
     "a token that is a number": b'{"ns": 1, "event": "served", "token": 7, "phase": "end"}\n',
 }
+
+
+@pytest.mark.parametrize(
+    ("change", "observed"), [(tells_begun, "holds"), (tail_lost("drain", 5), "inconclusive")]
+)
+def test_what_is_cut_off_in_stamps_and_capture_alike_strikes_the_verdict(
+    tmp_path: Path, change: Break, observed: str
+) -> None:
+    world = whole()
+    change(world)
+    found = judge("stop.no-plaintext", Bundle.open(world.write(tmp_path / "bundle")))
+    assert found.observed == observed
+    assert (observed == "holds") != ("stamps/subject.app.jsonl lacks the last 5" in found.reason)
 
 
 @pytest.mark.parametrize("name", BAD_LINES)

@@ -2,7 +2,8 @@
 
 A sender numbers the requests of each kind from 0, and stamps each before its first byte: so a
 number that is missing is a line that is missing, and so is what an end, a connection or an answer
-has no begin for. Server and sender stamp the same request on one clock.
+has no begin for. A program that ends by itself says how many it began, so that the last ones cannot
+be missing either. Server and sender stamp the same request on one clock.
 """
 
 from __future__ import annotations
@@ -41,14 +42,22 @@ class _Request:
 
 @dataclass
 class _File:
-    """A program's stamps. said_last: it ended by itself, and said so."""
+    """A program's stamps. said_last: it ended by itself, and said so. last: its last stamp then."""
 
     name: str
     requests: dict[str, list[_Request]] = field(default_factory=lambda: defaultdict(list))
     served: list[Line] = field(default_factory=list)
     senders: set[str] = field(default_factory=set)
     last_ns: int = 0
-    said_last: bool = False
+    last: Line | None = None
+
+    @property
+    def role(self) -> str:
+        return self.name.removeprefix("stamps/").partition(".")[0]
+
+    @property
+    def said_last(self) -> bool:
+        return self.last is not None
 
 
 def check(bundle: Bundle) -> Iterator[Contradiction]:
@@ -80,9 +89,9 @@ def _alone(bundle: Bundle, file: _File) -> Iterator[Contradiction]:
         if line.event == "app.started":
             yield from _gaps(file, numbers)
             numbers.clear()
-            file.said_last = False
+            file.last = None
         elif line.event == "app.last":
-            file.said_last = True
+            file.last = line
         elif line.event == "served":
             file.served.append(line)
         elif line.event in _BEGINS:
@@ -112,22 +121,43 @@ def _alone(bundle: Bundle, file: _File) -> Iterator[Contradiction]:
 
 
 def _gaps(file: _File, numbers: dict[str, dict[int, Line]]) -> Iterator[Contradiction]:
-    for what, found in sorted(numbers.items()):
-        missing = sorted(set(range(max(found))) - set(found))
+    """What is missing below the highest number, and above it up to what the sender began."""
+    began = _began(file, numbers)
+    for what in sorted({*numbers, *began}):
+        found = numbers.get(what, {})
+        highest = max(found, default=-1)
         # What was numbered just before a program was killed may not have been written any more.
         known = [
             one
-            for one in missing
+            for one in sorted(set(range(highest)) - set(found))
             if file.said_last
             or next(found[n].ns for n in sorted(found) if n > one) < file.last_ns - _KILLED_NS
         ]
+        cut = max(0, began.get(what, 0) - highest - 1)
         if known:
             after = found[min(n for n in found if n > known[0])]
             yield _contradiction(
-                f"{file.name} lacks {len(known)} of {max(found) + 1} {what}: first number "
+                f"{file.name} lacks {len(known) + cut} of {highest + 1 + cut} {what}: first number "
                 f"{known[0]}",
                 after,
             )
+        elif cut and file.last is not None:
+            yield _contradiction(
+                f"{file.name} lacks the last {cut} of {highest + 1 + cut} {what}, which its sender "
+                "says it began",
+                file.last,
+            )
+
+
+def _began(file: _File, numbers: dict[str, dict[int, Line]]) -> dict[str, int]:
+    """How many of each kind a program says it began when it ended. An older one does not say so.
+
+    A program has one name: a kind that lacks as a whole is of the sender of the others.
+    """
+    told = file.last.get("begun") if file.last is not None else None
+    names = {what.rpartition(" ")[2] for what in numbers}
+    sender = names.pop() if len(names) == 1 else file.role
+    return {f"{kind} of {sender}": count for kind, count in (told or {}).items()}
 
 
 def _connected(one: _Request) -> Iterator[Contradiction]:

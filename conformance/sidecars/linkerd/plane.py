@@ -117,7 +117,9 @@ def foretell(cluster: ClusterHandle, pod: Manifest) -> Manifest:
             what="asking the CLI how it would inject a pod",
             timeout=60,
         )
-    found: Manifest = yaml.safe_load(said)
+    documents = [document for document in yaml.safe_load_all(said) if document]
+    found: Manifest
+    (found,) = documents  # the CLI ends every document with a mark, the last one too
     return found
 
 

@@ -50,6 +50,14 @@ class TestPlane:
         found = mesh.outage("classic").judged(PLANE, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "refused"), found.reason
 
+    def test_a_hook_that_gives_up_tells_as_much_as_failed_probes(self, tmp_path: Path) -> None:
+        world = mesh.outage("classic")
+        for line in world.watch:
+            if line["object"].get("reason") == "Unhealthy":
+                line["object"] |= {"reason": "FailedPostStartHook", "message": "it failed"}
+        found = world.judged(PLANE, tmp_path)
+        assert (found.observed, found.hazard) == ("broken", "refused"), found.reason
+
     def test_other_losses_of_the_app_that_runs(self, tmp_path: Path) -> None:
         world = mesh.outage("classic")
         for one in world.lines("subject.app", "request.end")[:1]:

@@ -253,3 +253,18 @@ def test_what_the_proxies_sent_again_is_counted(tmp_path: Path) -> None:
     world.mesh(8.0, outbound=True, path=witness, attempts=3)
     found = world.judged("move.upgrade", tmp_path / "some")
     assert found.measured["retried_by_the_proxies"] == 2, found.reason
+
+
+@pytest.mark.parametrize(("begun", "counts"), [(9.2, False), (8.0, True)])
+def test_a_request_that_the_end_of_the_cell_cuts_is_no_loss(
+    tmp_path: Path, begun: float, counts: bool
+) -> None:
+    """One that was begun when the former pod had gone may be under way when the new one is taken
+    away; one from before has had its sender's whole patience."""
+
+    def cut(world: World) -> None:
+        its = world.attempt(begun, "peer.app", "inflight", 999, "ok")
+        world.drop(world.stamps["peer.app"], "request.end", token=its)
+
+    found = to_native(tmp_path, cut, all_answered)
+    assert (found.observed == "broken") == counts, found.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -220,3 +221,28 @@ class TestRotation:
             if line.get("connection") == f"{kind}.subject.0" and line["event"] == "kept.open":
                 line["ns"] += 3_000_000_000
         assert world.judged(ROTATION, tmp_path).observed == "inconclusive"
+
+
+def asked(world: World, *looks: tuple[float, str, str]) -> World:
+    """The proxies record no serial numbers: the observer asked for certificates (time, role,
+    serial)."""
+    world.logs.clear()
+    lines = [{"ns": ns(at), "role": role, "serial": serial} for at, role, serial in looks]
+    world.extra["certificates.jsonl"] = "".join(f"{json.dumps(line)}\n" for line in lines)
+    return world
+
+
+def test_certificates_that_were_asked_for_are_as_good_as_recorded_ones(tmp_path: Path) -> None:
+    at = mesh.REPLACED
+    both = ((at - 2, "subject", "a0"), (at - 2, "peer", "a1"), (at, "subject", "b0"))
+    found = asked(mesh.keepalive(), *both, (at, "peer", "b1")).judged(ROTATION, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert found.measured["subject_certificates"] == 2
+    assert found.evidence[-1].file == "certificates.jsonl"
+
+
+def test_one_that_was_never_seen_to_change_proves_nothing(tmp_path: Path) -> None:
+    at = mesh.REPLACED
+    seen = ((at - 2, "subject", "a0"), (at, "subject", "a0"), (at, "peer", "b1"))
+    found = asked(mesh.keepalive(), *seen).judged(ROTATION, tmp_path)
+    assert found.observed == "inconclusive"

@@ -19,7 +19,8 @@ from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
 from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
-from conformance.report import commands, document, listing, pack, story, summary, table
+from conformance.report import commands, document, listing, pack, story, table
+from conformance.report.decision import summary
 from conformance.run import offline, rejudge
 from conformance.verdicts import expectations
 
@@ -167,7 +168,7 @@ def reproduce(failure: str | None, **given: Any) -> None:
             click.secho(f"{'':24}  {known.article}", dim=True)
         click.echo("\nShow one with:  sidecar-conformance reproduce FAILURE")
         return
-    from conformance.run import reproduce as player  # the Kubernetes client is slow to import
+    from conformance.run import reproduce as player
 
     found = player.reproduce(player.ask(failure, given), click.echo)
     click.echo()

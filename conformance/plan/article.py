@@ -1,7 +1,7 @@
 """Reads article.toml: what the source article claims, and which behaviours bear on each claim.
 
 It says nothing about what is true: whether a measurement contradicts a claim is computed from a
-run's verdicts (see report/article).
+run's verdicts (see report/page/article).
 """
 
 from __future__ import annotations

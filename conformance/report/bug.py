@@ -17,7 +17,8 @@ from conformance.errors import UsageProblem
 from conformance.evidence.packets.pcap import Pcap, UnreadableCapture
 from conformance.model import NS
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.report import answer, story, words
+from conformance.report import story, words
+from conformance.report.decision import answer
 from conformance.report.diary import lines
 from conformance.report.pack import secrets
 from conformance.report.trace.records import records

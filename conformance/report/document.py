@@ -22,7 +22,8 @@ from conformance.model import Verdict
 from conformance.plan.article import tables
 from conformance.plan.cells import Item
 from conformance.plan.selection import version_order
-from conformance.report import answer, article, groups, summary
+from conformance.report.decision import answer, summary
+from conformance.report.page import article, groups
 from conformance.report.profile import profile
 from conformance.verdicts import store as verdicts
 

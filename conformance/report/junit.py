@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 
 from conformance.machine import files as atomic
 from conformance.model import NS
-from conformance.report import decision, story
+from conformance.report import story
+from conformance.report.decision import decide as decision
 from conformance.report.words import cell_id, fragment, judge_again
 
 Json = Mapping[str, Any]

@@ -17,7 +17,9 @@ from conformance.plan import size
 from conformance.plan.cells import Item
 from conformance.plan.options import Options
 from conformance.plan.selection import known_k8s
-from conformance.report import document, groups, html, junit, markdown, story, summary, table
+from conformance.report import document, junit, story, table
+from conformance.report.decision import markdown, summary
+from conformance.report.page import groups, html
 from conformance.verdicts import store as verdicts
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import UsageProblem
-from conformance.report import answer, document, html, junit, markdown, pack, summary
+from conformance.report import document, junit, pack
+from conformance.report.decision import answer, markdown, summary
+from conformance.report.page import html
 from conformance.verdicts import store as verdicts
 
 Json = dict[str, Any]

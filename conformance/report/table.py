@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.model import Verdict
-from conformance.report import answer, article, decision, groups, summary
 from conformance.report.compare import say
 from conformance.report.compare.pairs import Comparison
-from conformance.report.groups import Json, Line, Place
+from conformance.report.decision import answer, summary
+from conformance.report.decision import decide as decision
+from conformance.report.page import article, groups
+from conformance.report.page.groups import Json, Line, Place
 
 STYLE = {
     "pass": ("✓", "green"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance.plan import selection
-from conformance.report.decision import identifier
+from conformance.report.decision.decide import identifier
 
 Json = Mapping[str, Any]
 CELLS = "cells"

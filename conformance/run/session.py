@@ -16,7 +16,7 @@ from conformance.model import Cell, Verdict
 from conformance.plan import cells as plan
 from conformance.plan.cells import Item
 from conformance.plan.options import Options
-from conformance.report import summary
+from conformance.report.decision import summary
 from conformance.verdicts import store as verdicts
 
 if TYPE_CHECKING:

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.images import (
-    announcement,
-)
-from conformance.images import (
-    go_build as image_go,
-)
-from conformance.images import (
-    node_recipe as image_recipe,
-)
-from conformance.images import (
-    pull as image_pull,
-)
+from conformance.images import announcement
+from conformance.images import go_build as image_go
+from conformance.images import node_recipe as image_recipe
+from conformance.images import pull as image_pull
 from conformance.plan import cells as plan
 from conformance.plan.selection import select
 from conformance.sidecars.istio import images as image_istio

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import (
-    cache,
-)
+from conformance.images import cache
 
 
 def test_a_digest_knows_where_parts_end() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance.images import (
-    debian,
-)
+from conformance.images import debian
 
 
 def test_the_mirror_is_the_machines_own() -> None:

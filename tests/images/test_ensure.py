@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
-from conformance.images import (
-    ensure,
-    node_recipe,
-    pull,
-)
+from conformance.images import ensure, node_recipe, pull
 from conformance.machine import paths
 from tests.stand_ins.docker import LOOKUP, NO_HOST, client
 

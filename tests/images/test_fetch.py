@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import (
-    fetch,
-)
+from conformance.images import fetch
 from conformance.machine import paths
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import (
-    go_build,
-)
+from conformance.images import go_build
 
 
 @pytest.mark.parametrize(

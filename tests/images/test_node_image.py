@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem
-from conformance.images import (
-    node_image,
-    node_recipe,
-)
+from conformance.images import node_image, node_recipe
 
 
 def test_kubeadm_is_asked_for_the_names(tmp_path: Path) -> None:

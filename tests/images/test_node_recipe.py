@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.images import (
-    node_recipe,
-)
+from conformance.images import node_recipe
 
 
 def test_every_pinned_minor_is_whole() -> None:

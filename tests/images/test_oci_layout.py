@@ -9,9 +9,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from conformance.images import (
-    oci_layout,
-)
+from conformance.images import oci_layout
 
 
 def test_an_image_layout_is_what_its_digests_say(tmp_path: Path) -> None:

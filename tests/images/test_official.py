@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.images import (
-    ensure,
-    official,
-)
+from conformance.images import ensure, official
 from tests.stand_ins.docker import NO_HOST, FakeEngine, client
 
 OFFICIAL = "docker.io/maker/thing:1.2"

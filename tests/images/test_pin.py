@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.errors import UsageProblem
-from conformance.images import (
-    pin,
-)
+from conformance.images import pin
 
 
 def test_a_version_is_pinned_from_kubernetes_own_go_mod() -> None:

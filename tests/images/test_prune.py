@@ -6,9 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from conformance.images import (
-    prune,
-)
+from conformance.images import prune
 from tests.stand_ins.docker import client
 
 

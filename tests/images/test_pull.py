@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.images import (
-    pull,
-)
+from conformance.images import pull
 from tests.stand_ins.docker import GET, LOOKUP, NO_HOST, client
 
 # By silence, DNS, routes.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conformance.report import html
+from conformance.report.page import html
 from tests.forge.bundle import World, token
 from tests.report.made import report
 from tests.worlds import lifecycle as worlds

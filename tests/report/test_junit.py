@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from conformance.report import junit, words
-from tests.report.test_decision import CONTROL, HELD, entry, told
+from tests.report.decision.test_decide import CONTROL, HELD, entry, told
 from tests.worlds import lifecycle
 
 BUNDLE = "evidence/1.33/one"

@@ -15,11 +15,13 @@ from rich.console import Console
 from conformance.plan import cells as plan
 from conformance.plan.selection import known_k8s, select
 from conformance.plan.sidecars import REGISTRY
-from conformance.report import answer, html, marks, story
+from conformance.report import story
+from conformance.report.decision import answer
+from conformance.report.page import html, marks
 from conformance.report.trace import page
 from tests.forge.bundle import World, token
+from tests.report.decision.test_decide import entry
 from tests.report.made import RUN, report
-from tests.report.test_decision import entry
 from tests.worlds import lifecycle as worlds
 
 Json = dict[str, Any]

@@ -10,7 +10,8 @@ import pytest
 
 from conformance.model import Cell, Evidence, Finding
 from conformance.plan.cells import Item
-from conformance.report import document, summary
+from conformance.report import document
+from conformance.report.decision import summary
 from conformance.verdicts import expectations
 from conformance.verdicts import store as verdicts
 

@@ -8,7 +8,15 @@ from dataclasses import replace
 from itertools import chain
 
 from conformance.evidence import windows
-from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts, by_outcome, served
+from conformance.evidence.attempts import (
+    LATE,
+    OK,
+    UNENDED,
+    Attempt,
+    attempts,
+    by_outcome,
+    served,
+)
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.crashes import Crash, crashes
 from conformance.evidence.unjudgeable import Unjudgeable

@@ -13,7 +13,12 @@ from conformance.evidence.packets.probes import first_success
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import require_watched
-from conformance.judges.logs.lines import MIN_LINES, ran_until_told, require_consistent, shipper_of
+from conformance.judges.logs.lines import (
+    MIN_LINES,
+    ran_until_told,
+    require_consistent,
+    shipper_of,
+)
 from conformance.judges.ordering import ENDS_WITHIN_NS
 from conformance.judges.packets import survey
 from conformance.judges.plaintext import BESIDE

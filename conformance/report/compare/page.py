@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conformance.report import marks, words
+from conformance.report import words
 from conformance.report.compare import say
 from conformance.report.compare.pairs import Comparison, Pair
-from conformance.report.environment import environment
+from conformance.report.page import marks
+from conformance.report.page.environment import environment
 from conformance.report.trace import page
 from conformance.report.trace.build import build
 from conformance.report.trace.model import Trace

@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 from conformance.errors import UsageProblem
 from conformance.plan.catalogue import behaviours
-from conformance.report import groups, pack, summary
+from conformance.report import pack
 from conformance.report.compare import sizes
 from conformance.report.compare.sizes import Size
-from conformance.report.decision import is_control
+from conformance.report.decision import summary
+from conformance.report.decision.decide import is_control
 from conformance.report.document import SCHEMA
+from conformance.report.page import groups
 
 Json = dict[str, Any]
 Change = Literal[

@@ -21,7 +21,7 @@ from typing import Any
 
 from conformance.evidence.packets.dissect import Dissection
 from conformance.report import words
-from conformance.report.environment import environment
+from conformance.report.page.environment import environment
 from conformance.report.trace.model import Lane, Trace
 
 Json = dict[str, Any]

@@ -16,21 +16,11 @@ from pathlib import Path
 from conformance.engine import client as image_docker
 from conformance.engine.client import Engine, docker
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.images import (
-    cache as image_cache,
-)
-from conformance.images import (
-    ensure as images,
-)
-from conformance.images import (
-    fetch as image_fetch,
-)
-from conformance.images import (
-    go_build as image_go,
-)
-from conformance.images import (
-    official as image_official,
-)
+from conformance.images import cache as image_cache
+from conformance.images import ensure as images
+from conformance.images import fetch as image_fetch
+from conformance.images import go_build as image_go
+from conformance.images import official as image_official
 from conformance.images.ensure import FixtureImage, Image
 from conformance.images.go_build import GoBuild
 from conformance.images.pull import pull

@@ -11,18 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.engine.client import Engine
-from conformance.images import (
-    cache as image_cache,
-)
-from conformance.images import (
-    ensure as images,
-)
-from conformance.images import (
-    go_build as image_go,
-)
-from conformance.images import (
-    official as image_official,
-)
+from conformance.images import cache as image_cache
+from conformance.images import ensure as images
+from conformance.images import go_build as image_go
+from conformance.images import official as image_official
 from conformance.images.ensure import FixtureImage, Image
 from conformance.images.go_build import GoBuild
 from conformance.machine.paths import FIXTURES

@@ -27,19 +27,11 @@ from conformance.sidecars.driver import (
     Upgrades,
     load,
 )
-from conformance.sidecars.istio import (
-    control_plane as istio_control_plane,
-)
+from conformance.sidecars.istio import control_plane as istio_control_plane
 from conformance.sidecars.istio import images as image_istio
-from conformance.sidecars.istio import (
-    records as istio_records,
-)
-from conformance.sidecars.istio import (
-    release as istio_release,
-)
-from conformance.sidecars.istio import (
-    upgrade as istio_upgrade,
-)
+from conformance.sidecars.istio import records as istio_records
+from conformance.sidecars.istio import release as istio_release
+from conformance.sidecars.istio import upgrade as istio_upgrade
 from conformance.verdicts import expectations
 
 POD = {

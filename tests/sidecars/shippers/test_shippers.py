@@ -16,12 +16,8 @@ from conformance.images.ensure import FixtureImage, Image
 from conformance.machine.paths import CHECKOUT, FIXTURES
 from conformance.model import Cell, Pattern
 from conformance.observe import workloads
-from conformance.observe.scenarios.logs import (
-    behind_mesh as logs_behind_mesh,
-)
-from conformance.observe.scenarios.logs import (
-    logs,
-)
+from conformance.observe.scenarios.logs import behind_mesh as logs_behind_mesh
+from conformance.observe.scenarios.logs import logs
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.catalogue import scenarios

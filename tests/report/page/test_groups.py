@@ -10,7 +10,8 @@ import pytest
 
 from conformance.model import Cell, Finding
 from conformance.plan.cells import Item
-from conformance.report import document, groups, html, table
+from conformance.report import document, table
+from conformance.report.page import groups, html
 from conformance.verdicts import expectations
 from conformance.verdicts import store as verdicts
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import EnvironmentProblem
-from conformance.report import answer, decision
+from conformance.report.decision import answer
+from conformance.report.decision import decide as decision
 
 Json = Mapping[str, Any]
 VARIABLE = "GITHUB_STEP_SUMMARY"

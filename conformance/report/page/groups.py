@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.plan.catalogue import Behaviour, behaviours
 from conformance.plan.selection import PATTERNS, version_order
-from conformance.report import summary
+from conformance.report.decision import summary
 
 Json = dict[str, Any]
 _PLAYED = ("k8s", "sidecar", "pattern", "mode", "scenario", "behaviour")

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.report import decision as decisions
-from conformance.report import scope
+from conformance.report.decision import decide as decisions
+from conformance.report.decision import scope
 
 Json = Mapping[str, Any]
 NAMED = 4  # promises that a headline names

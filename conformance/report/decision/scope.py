@@ -12,7 +12,8 @@ from typing import Any
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import known_k8s
 from conformance.plan.sidecars import REGISTRY
-from conformance.report import groups, summary
+from conformance.report.decision import summary
+from conformance.report.page import groups
 
 Json = Mapping[str, Any]
 _OUTSIDE = (

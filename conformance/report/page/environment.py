@@ -7,13 +7,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-_FOLDERS = (".", "trace", "compare")
+_FOLDERS = ("page", "trace", "compare")
 
 
 @cache
 def environment() -> Environment:
     """One environment: what is quoted is escaped, and a name that is missing is an error."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     return Environment(
         loader=FileSystemLoader([here / folder for folder in _FOLDERS]),
         autoescape=select_autoescape(("html", "j2")),

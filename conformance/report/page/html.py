@@ -14,8 +14,10 @@ from typing import Any
 
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import PATTERNS
-from conformance.report import answer, marks, matrix, summary, words
-from conformance.report.environment import environment
+from conformance.report import words
+from conformance.report.decision import answer, summary
+from conformance.report.page import marks, matrix
+from conformance.report.page.environment import environment
 from conformance.report.trace import page, perfetto
 from conformance.report.trace.build import build
 from conformance.report.trace.model import Trace

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem
-from conformance.report import markdown
-from tests.report.test_decision import CONTROL, HELD, entry, told
+from conformance.report.decision import markdown
+from tests.report.decision.test_decide import CONTROL, HELD, entry, told
 
 
 def test_the_answer_stands_first_and_tables_stay_whole() -> None:

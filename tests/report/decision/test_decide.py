@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from conformance.report import answer
-from conformance.report.decision import (
+from conformance.report.decision import answer
+from conformance.report.decision.decide import (
     Gap,
     attempts_needed,
     decide,

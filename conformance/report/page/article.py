@@ -10,7 +10,7 @@ from conformance.plan import cells as plan
 from conformance.plan.article import Claim
 from conformance.plan.selection import version_order
 from conformance.plan.sidecars import REGISTRY
-from conformance.report import groups
+from conformance.report.page import groups
 from conformance.verdicts.expectations import fits_k8s
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.plan.catalogue import behaviours
 from conformance.plan.sidecars import REGISTRY
-from conformance.report import groups
+from conformance.report.page import groups
 
 Json = Mapping[str, Any]
 PATTERNS = ("native", "classic")

@@ -13,8 +13,8 @@ from conformance.model import Cell, Finding
 from conformance.plan import article
 from conformance.plan.article import Claim, Row, Table
 from conformance.plan.catalogue import behaviours
-from conformance.report import article as held
 from conformance.report import document, table
+from conformance.report.page import article as held
 from conformance.verdicts import expectations
 
 Json = dict[str, Any]

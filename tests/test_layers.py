@@ -1,4 +1,5 @@
-"""Nothing runs upwards: each part of the package imports only parts that stand below it."""
+"""Nothing runs upwards: each part of the package imports only parts that stand below it. And no
+module is too long."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from pathlib import Path
 import conformance
 
 PACKAGE = Path(conformance.__file__).parent
+FOLDERS = ("conformance", "fixtures", "tests")
+LONGEST = 400  # lines of a module
 
 # Folders and top-level modules, from the ground up: what each may import of the package.
 MAY_IMPORT = {
@@ -64,6 +67,13 @@ def test_the_table_has_no_circle() -> None:
     parts = list(MAY_IMPORT)
     for place, (part, allowed) in enumerate(MAY_IMPORT.items()):
         assert set(allowed.split()) <= set(parts[:place]), part
+
+
+def test_no_module_is_longer_than_can_be_kept_in_mind() -> None:
+    """Of the package, its tests and the fixture programs."""
+    files = [file for part in FOLDERS for file in (PACKAGE.parent / part).rglob("*.py")]
+    long = {str(file): n for file in files if (n := len(file.read_text().splitlines())) > LONGEST}
+    assert files and not long
 
 
 def test_every_way_of_importing_is_seen() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.verdicts import expectations
 from tests.forge.bundle import World, ns
-from tests.worlds import leaks, lifecycle, mesh, stop
+from tests.worlds import leaks, lifecycle, mesh, move, stop
 from tests.worlds.stop import ident
 
 # (a world, whose losses at what time its judge looks at)
@@ -19,7 +19,7 @@ WORLDS = {
     "stop.keepalive": (mesh.keepalive, "subject.app", "pool", 12.0),
     "plane.rotation": (mesh.keepalive, "peer.app", "touch", 7.5),
     "plane.outage": (mesh.outage, "running.app", "steady", 5.0),
-    "move.rollout": (lifecycle.move, "subject.app", "steady", 7.0),
+    "move.rollout": (move.rollout, "subject.app", "steady", 7.0),
     "stop.prestop-workaround": (stop.hooks, "subject.app", "drain", 12.5),
     "stop.short-grace": (stop.grace, "healed.app", "drain", 20.0),
 }

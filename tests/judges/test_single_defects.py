@@ -22,7 +22,7 @@ from tests.forge.bundle import (
     ns,
     token,
 )
-from tests.worlds import cni, crash, jobs, leaks, lifecycle, logs, mesh, skew
+from tests.worlds import cni, crash, jobs, leaks, lifecycle, logs, mesh, move, skew
 
 Break = Callable[[Any], object]
 HOLDS, BROKEN, OPEN = ("holds",), ("broken",), ("inconclusive",)
@@ -310,10 +310,10 @@ CASES: list[Case] = [
     ("the writer says that it wrote more", "logs.first", logs.logs, "native",
      says("subject.app", "app.last", lines=9999), OPEN),
     # --- moves
-    ("a move without a loss", "move.rollout", lifecycle.move, "native", nothing, HOLDS),
-    ("the witness alone heard the pod that goes", "move.rollout", lifecycle.move, "native",
+    ("a move without a loss", "move.rollout", move.rollout, "native", nothing, HOLDS),
+    ("the witness alone heard the pod that goes", "move.rollout", move.rollout, "native",
      heard(7.2, token("mesh-witness", 99, "former")), BROKEN),
-    ("the witness heard the control", "move.rollout", lifecycle.move, "native",
+    ("the witness heard the control", "move.rollout", move.rollout, "native",
      heard(7.2, token("control", 99, "former")), HOLDS),
     ("each workload is admitted four times", "move.pattern-flip", mesh.flip, "native",
      nothing, HOLDS),

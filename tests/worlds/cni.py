@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.forge.bundle import Json, World, clear_request
-from tests.worlds import lifecycle, start
+from tests.worlds import lifecycle, move, start
 from tests.worlds.start import ident, shown
 
 ASKED, THERE, END = 10.0, 11.0, 32.0
@@ -33,7 +33,7 @@ class Race(World):
             for line in other.agent:
                 if line["event"] == "added":
                     line["sandbox"] = self.index["pods"][role]["sandbox"]
-            lifecycle.add_capture(self, other, folder)
+            move.add_capture(self, other, folder)
         return folder
 
     def chain(self, at: float, role: str, plugins: list[str]) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.forge.bundle import Judged, World, ns, token
-from tests.worlds import lifecycle
+from tests.worlds import move
 
 BEHAVIOUR = "move.rollout"
 Break = Callable[[World], object]
 
 
 def to_native(folder: Path, new: Break | None = None, old: Break | None = None) -> Judged:
-    world = lifecycle.move("native", lossless=False)
+    world = move.rollout("native", lossless=False)
     if new:
         new(world)
     if old:
@@ -45,7 +45,7 @@ def test_nothing_lost_holds_and_states_its_floor(tmp_path: Path) -> None:
 
 
 def test_what_the_classic_pod_loses_at_its_start_is_its_own(tmp_path: Path) -> None:
-    found = lifecycle.move("classic").judged(BEHAVIOUR, tmp_path)
+    found = move.rollout("classic").judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-by-classic"), found.reason
     assert list(found.measured["lost_by_cause"]) == ["of the new classic pod while it started"]
 
@@ -74,7 +74,7 @@ def test_any_other_loss_is_the_moves_own(
 
 
 def test_a_native_pod_that_loses_at_its_end_is_no_classic_one(tmp_path: Path) -> None:
-    world = lifecycle.move("classic")
+    world = move.rollout("classic")
     lost("former.app", "drain", 7.5)(world.former)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.hazard == "lost-by-native"
@@ -82,7 +82,7 @@ def test_a_native_pod_that_loses_at_its_end_is_no_classic_one(tmp_path: Path) ->
 
 
 def test_a_native_pod_that_loses_in_its_steady_life_is_the_moves_own(tmp_path: Path) -> None:
-    world = lifecycle.move("classic")
+    world = move.rollout("classic")
     lost("former.app", "steady", 2.0)(world.former)
     lost("former.app", "drain", 7.5)(world.former)
     assert world.judged(BEHAVIOUR, tmp_path).hazard == "lost-request"
@@ -98,30 +98,30 @@ def test_what_the_peer_loses_while_the_classic_pod_ends_is_the_classic_pods(
 
 def test_what_hangs_when_the_former_pod_goes_is_lost_however_late_it_ends(tmp_path: Path) -> None:
     """Its sender's patience outlasts the move."""
-    world = lifecycle.move()
+    world = move.rollout()
     world.attempt(8.2, "peer.app", "inflight", 900, "timeout", took=6.0)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "timed-out"), found.reason
 
 
 def test_what_is_cut_when_the_new_pod_is_taken_away_is_no_loss_of_the_move(tmp_path: Path) -> None:
-    world = lifecycle.move()
+    world = move.rollout()
     world.attempt(8.2, "peer.app", "inflight", 900, "closed", took=6.0)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "holds", found.reason
 
 
 def test_what_hangs_as_the_classic_pod_goes_does_not_hide_what_it_lost(tmp_path: Path) -> None:
-    world = lifecycle.move("native", lossless=False)
+    world = move.rollout("native", lossless=False)
     world.attempt(8.2, "peer.app", "inflight", 900, "timeout", took=6.0)
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-by-classic"), found.reason
 
 
 def test_what_a_classic_pod_loses_beside_its_living_proxy(tmp_path: Path) -> None:
-    world = lifecycle.move("native", lossless=True)
-    world.unexited(lifecycle.FORMER_ENVOY)
-    world.exited(8.55, lifecycle.FORMER_ENVOY)
+    world = move.rollout("native", lossless=True)
+    world.unexited(move.FORMER_ENVOY)
+    world.exited(8.55, move.FORMER_ENVOY)
     world.former.attempt(7.1, "former.app", "drain", 999, "reset")
     found = world.judged(BEHAVIOUR, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "lost-request"), found.reason
@@ -129,7 +129,7 @@ def test_what_a_classic_pod_loses_beside_its_living_proxy(tmp_path: Path) -> Non
 
 def test_what_a_new_classic_pod_loses_behind_its_ready_proxy(tmp_path: Path) -> None:
     """The proxy's probe passed at 5.0 s, and the pod was ready at 6.5 s."""
-    world = lifecycle.move("classic")
+    world = move.rollout("classic")
     for line in world.stamps["subject.app"]:
         if line["event"] == "request.end" and line["ns"] < ns(9):
             line["outcome"] = "ok"
@@ -177,7 +177,7 @@ def test_what_was_not_watched_is_inconclusive(
 
 @pytest.mark.parametrize("who", ["peer.app", "former.app", "subject.app"])
 def test_a_pod_that_asked_for_nothing_shows_no_loss(tmp_path: Path, who: str) -> None:
-    world = lifecycle.move()
+    world = move.rollout()
     all_answered(world.former)
     stamps = (world.former if who == "former.app" else world).stamps
     world.drop(stamps[who], "request.begin")
@@ -187,8 +187,8 @@ def test_a_pod_that_asked_for_nothing_shows_no_loss(tmp_path: Path, who: str) ->
 
 
 def test_a_move_from_the_same_pattern_is_none(tmp_path: Path) -> None:
-    world = lifecycle.move("native")
-    world.former = lifecycle.move("classic").former
+    world = move.rollout("native")
+    world.former = move.rollout("classic").former
     found = world.judged(BEHAVIOUR, tmp_path)
     assert found.observed == "inconclusive"
     assert "native" in found.reason
@@ -200,11 +200,11 @@ class TestUpgrade:
     BEHAVIOUR = "move.upgrade"
 
     def test_native_pods_lose_nothing(self, tmp_path: Path) -> None:
-        found = lifecycle.upgrade("native").judged(self.BEHAVIOUR, tmp_path)
+        found = move.upgrade("native").judged(self.BEHAVIOUR, tmp_path)
         assert (found.behaviour, found.observed) == (self.BEHAVIOUR, "holds"), found.reason
 
     def test_classic_pods_lose_what_they_always_lose(self, tmp_path: Path) -> None:
-        found = lifecycle.upgrade("classic").judged(self.BEHAVIOUR, tmp_path)
+        found = move.upgrade("classic").judged(self.BEHAVIOUR, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-by-classic")
 
     @pytest.mark.parametrize(
@@ -213,38 +213,38 @@ class TestUpgrade:
     def test_a_loss_is_the_upgrades_own(
         self, tmp_path: Path, who: str, kind: str, at: float
     ) -> None:
-        world = lifecycle.upgrade("native")
+        world = move.upgrade("native")
         lost(who, kind, at)(world)
         found = world.judged(self.BEHAVIOUR, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-request")
 
     def test_a_native_pod_that_ends_is_told_by_its_name(self, tmp_path: Path) -> None:
-        world = lifecycle.upgrade("native")
+        world = move.upgrade("native")
         lost("peer.app", "quick", 7.8)(world)
         found = world.judged(self.BEHAVIOUR, tmp_path)
         assert (found.observed, found.hazard) == ("broken", "lost-by-native")
 
     def test_one_control_plane_is_no_upgrade(self, tmp_path: Path) -> None:
-        world = lifecycle.upgrade("native")
+        world = move.upgrade("native")
         (step,) = [one for one in world.steps if one["step"] == "control-planes"]
         step["subject"] = "default"
         assert world.judged(self.BEHAVIOUR, tmp_path).observed == "inconclusive"
 
     def test_another_pattern_is_no_upgrade(self, tmp_path: Path) -> None:
-        world = lifecycle.upgrade("native")
-        world.former = lifecycle.upgrade("classic").former
+        world = move.upgrade("native")
+        world.former = move.upgrade("classic").former
         assert world.judged(self.BEHAVIOUR, tmp_path).observed == "inconclusive"
 
     def test_unknown_control_planes_are_inconclusive(self, tmp_path: Path) -> None:
-        world = lifecycle.upgrade("native")
+        world = move.upgrade("native")
         world.drop(world.steps, "control-planes")
         assert world.judged(self.BEHAVIOUR, tmp_path).observed == "inconclusive"
 
 
 def test_what_the_proxies_sent_again_is_counted(tmp_path: Path) -> None:
-    none = lifecycle.upgrade().judged("move.upgrade", tmp_path / "none").measured
+    none = move.upgrade().judged("move.upgrade", tmp_path / "none").measured
     assert none["retried_by_the_proxies"] is None
-    world = lifecycle.upgrade()
+    world = move.upgrade()
     path = f"/echo/{token('steady', 1)}"
     for attempts in (1, 1, 2, 3):
         world.mesh(8.0, outbound=True, path=path, attempts=attempts)

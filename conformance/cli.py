@@ -19,6 +19,7 @@ from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
 from conformance.plan import failures
 from conformance.plan.options import OPTIONS, Options
+from conformance.plan.sidecars import REGISTRY
 from conformance.report import commands, document, listing, pack, story, table
 from conformance.report.decision import summary
 from conformance.run import offline, rejudge
@@ -55,7 +56,13 @@ def main() -> None:
 
 
 # What the images of a run depend on.
-OF_IMAGES = ("k8s", "sidecar", "images", "image-prefix", "istio-version", "linkerd-version")
+OF_IMAGES = (
+    "k8s",
+    "sidecar",
+    "images",
+    "image-prefix",
+    *(one.version_option for one in REGISTRY.values() if one.version_option),
+)
 
 
 def _image_options(command: Any) -> Any:

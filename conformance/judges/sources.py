@@ -8,7 +8,7 @@ from typing import Any
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import File
+from conformance.evidence.vocabulary import File, Step
 from conformance.evidence.windows import container_statuses
 from conformance.model import Evidence
 
@@ -22,6 +22,17 @@ def step(bundle: Bundle, name: str, pod: str = "") -> Line:
         what = f"{name}{f' of {pod}' if pod else ''}"
         raise Unjudgeable(f"steps.jsonl has no {what}: the scenario did not come to it")
     return found
+
+
+def deletion_step(bundle: Bundle, *names: Step) -> Line:
+    """The deletion of the pod under test: the first of these steps that is there.
+
+    Raises Unjudgeable where none is.
+    """
+    for name in names:
+        if found := bundle.step(name):
+            return found
+    raise Unjudgeable("no deletion is in steps.jsonl")
 
 
 def diary_end(bundle: Bundle) -> int:

@@ -21,6 +21,7 @@ from conformance.judges import persistent
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.packets import mesh_connections
 from conformance.judges.ruling import broken, holds, lines_of
+from conformance.judges.sources import deletion_step
 from conformance.model import NS, Finding, Value, Window
 
 # Before its own drain is over the app ends nothing; a second of air for what is under way then.
@@ -100,9 +101,7 @@ def drain(bundle: Bundle) -> Finding:
 
 def _window(bundle: Bundle) -> Window:
     """From the deletion until shortly before the app itself ends what it has."""
-    deleted = bundle.step(Step.DELETE_ASKED)
-    if deleted is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
+    deleted = deletion_step(bundle, Step.DELETE_ASKED)
     app = bundle.index.app
     told, last = (stamp_events(bundle, app, one) for one in (Stamp.APP_SIGTERM, Stamp.APP_LAST))
     if not told:

@@ -8,6 +8,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Step
 from conformance.judges.ordering import SOURCES, pairs, require_meaning
 from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import deletion_step
 from conformance.model import NEVER, Finding, Measured
 
 
@@ -17,9 +18,7 @@ def order(bundle: Bundle) -> Finding:
 
     To be broken: the sidecar has its signal, or is gone, while an app still writes.
     """
-    deletion = bundle.step(Step.DELETE_ASKED) or bundle.step(Step.DELETE_ACCEPTED)
-    if deletion is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
+    deletion = deletion_step(bundle, Step.DELETE_ASKED, Step.DELETE_ACCEPTED)
     found = pairs(bundle, deletion.ns)
     wrong = [pair for pair in found if pair.answer == "no"]
     measured: Measured = {

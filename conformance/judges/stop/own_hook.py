@@ -21,6 +21,7 @@ from conformance.judges.lateness import blamable, hazard_of
 from conformance.judges.ordering import BESIDE, from_sidecars_end
 from conformance.judges.packets import mesh_connections
 from conformance.judges.ruling import broken, holds, lines_of, require_number
+from conformance.judges.sources import deletion_step
 from conformance.model import NS, Finding, Value, Window
 
 _TO_SUBJECT = ("quick", "inflight", Kind.STREAM)
@@ -73,9 +74,7 @@ def _hazard(bundle: Bundle, lost: Sequence[Attempt]) -> str:
 
 def _hook(bundle: Bundle) -> Event:
     """The hook's drain, as the sidecar itself told of it."""
-    deleted = bundle.step(Step.DELETE_ASKED)
-    if deleted is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
+    deleted = deletion_step(bundle, Step.DELETE_ASKED)
     for sidecar in bundle.index.sidecars:
         for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_DRAIN):
             if one.latest >= deleted.ns:

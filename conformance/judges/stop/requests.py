@@ -13,6 +13,7 @@ from conformance.judges.density import require_density
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both, only_timed_out
 from conformance.judges.ordering import BESIDE, from_sidecars_end, sidecars_end
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
+from conformance.judges.sources import deletion_step
 from conformance.model import NEVER, NS, Finding, Measured, Window
 
 # Three drained requests are the least that show a drain; the fixture sends ten a second.
@@ -29,9 +30,7 @@ def in_flight(bundle: Bundle) -> Finding:
     of them had reached it; what was connected when the pod's own sidecar had been told to end, and
     did not reach the app, came after the deletion.
     """
-    accepted = bundle.step(Step.DELETE_ACCEPTED)
-    if accepted is None:
-        raise Unjudgeable("no deletion is in steps.jsonl")
+    accepted = deletion_step(bundle, Step.DELETE_ACCEPTED)
     asked = bundle.step(Step.DELETE_ASKED) or accepted
     told = stamp_events(bundle, bundle.index.app, Stamp.APP_SIGTERM)
     moment = max(accepted.ns, told[0].latest if told else 0)

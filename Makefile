@@ -1,5 +1,6 @@
 # make conformance   everything: environment, engine, images, clusters, run, report, clean-up
 # make test          the suite's own tests, real clusters included
+# make test-user     as root: a run of a user's without root, on an engine that pulls from a mirror
 # make bench         how long a run takes, and where its time goes: two real runs
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make reproduce     one failure mode of the article: FAILURE=startup-race; without it, their names
@@ -13,7 +14,7 @@
 # STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test bench reproduce lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance test test-user bench reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -57,6 +58,9 @@ conformance: .python-ready
 
 test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)
+
+test-user: .venv-ready
+	@exec $(VENV)/python -m pytest -m user tests/user $(PYTEST_ARGS)
 
 bench: .python-ready
 	@$(CHECK) $(CHOICES) || $(call say_code,wrong use)

@@ -119,6 +119,7 @@ def test_a_redirected_log_says_a_cause_once_and_ends_with_the_exit_code(
     why = "Nothing came of it: it rains."
     told: dict[str, Any] = {"state": state, "reason": why, "cluster": None, "sidecars": {}}
     (tmp_path / "seen").mkdir()
+    (tmp_path / "tmp").mkdir()
     with (tmp_path / "log").open("w") as log:
         subprocess.run(
             [
@@ -132,6 +133,7 @@ def test_a_redirected_log_says_a_cause_once_and_ends_with_the_exit_code(
                 "PYTEST_ADDOPTS": "-p tests.stand_ins.clusterless",
                 "SC_SEEN": str(tmp_path / "seen"),
                 "SC_MISSING": why,
+                "TMPDIR": str(tmp_path / "tmp"),
                 "SC_STATE": json.dumps(told),
             },
             stdout=log,
@@ -139,6 +141,7 @@ def test_a_redirected_log_says_a_cause_once_and_ends_with_the_exit_code(
         )
     said = (tmp_path / "log").read_text()
     print(said)
+    assert not list((tmp_path / "tmp").iterdir())  # pytest would leave folders there
     # Once when it falls, and once in the answer, where all are named that it leaves open.
     assert said.count(why) == (1 if state == "failed" else 2)
     assert ", stop.no-plaintext, " in said.rpartition(f": {why}")[0].splitlines()[-1]

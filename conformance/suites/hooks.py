@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from conformance.errors import Problem, UsageProblem
+from conformance.machine.paths import cache_dir
 from conformance.plan.cells import Item
 from conformance.plan.options import OPTIONS, Options
 from conformance.run.session import CellEvidence, Session
@@ -61,6 +63,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         # As xdist's own hook would set them; it may have run before this one.
         config.option.numprocesses = min(cells, session.options.workers or WORKERS)
         config.option.tx = ["popen"] * config.option.numprocesses
+    if config.option.numprocesses and not config.option.basetemp:
+        # xdist has pytest make a folder for each worker, in /tmp, and leave it there.
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="pytest-", dir=cache_dir())
+        config.option.basetemp = str(Path(folder.name) / "workers")
+        config.add_cleanup(folder.cleanup)
     if config.option.numprocesses:
         config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
         config.option.loadscopereorder = False

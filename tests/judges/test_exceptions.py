@@ -150,6 +150,13 @@ def test_a_token_is_read_however_it_is_written(
         assert [one.text for one in found] == [TOKEN]
 
 
+def test_every_token_is_told_and_none_is_lost_by_what_follows_it() -> None:
+    both = base64.b64encode(TOKEN.encode() + b" " + token("drain", 6).encode())
+    assert {one.text for one in written_otherwise(both)} == {TOKEN, token("drain", 6)}
+    whole = base64.b32encode(TOKEN.encode().ljust(40, b" "))
+    assert [one.text for one in written_otherwise(whole + b"A")] == [TOKEN]
+
+
 def test_a_plain_token_is_not_told_twice() -> None:
     assert not written_otherwise(TOKEN.encode())
     assert not written_otherwise(b"\xff" * 500 + forge.NONCE.encode() * 9)

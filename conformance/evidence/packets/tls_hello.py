@@ -101,7 +101,7 @@ def _client(reader: _Reader) -> Hello:
     for kind, data in _extensions(reader):
         if kind in (_NAME, _PROTOCOLS):
             names = names or _strange(kind, data)
-        elif kind not in (13, 10, 50):  # lists of numbers below 0x0a00: never readable by chance
+        else:
             hidden += b"\0" + data
     hidden = b"\0".join((rest, session, suites)) + hidden
     return Hello(known=True, clear=names or _clear(hidden))

@@ -55,6 +55,20 @@ def test_a_failure_leads_from_the_decision_to_its_trace(leaking: World, tmp_path
     assert CELL.replace("native", "classic") in trace  # its twin
 
 
+def test_a_trace_that_cannot_be_drawn_says_so_and_takes_no_other_page(
+    leaking: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> None:
+        raise ValueError("'<containerd>' is not an RFC 3339 time")
+
+    monkeypatch.setattr(html, "build", build)
+    made = both(tmp_path, leaking)
+    assert html.write(tmp_path, made).is_file() and (tmp_path / "article.html").is_file()
+    said = (tmp_path / f"cells/{CELL}.html").read_text()
+    assert "could not be drawn" in said and "&lt;containerd&gt;" in said
+    assert "ValueError" in (tmp_path / f"cells/{CELL}.error.log").read_text()
+
+
 def test_every_link_within_the_pages_has_its_end(leaking: World, tmp_path: Path) -> None:
     html.write(tmp_path, both(tmp_path, leaking))
     pages = {file: file.read_text() for file in tmp_path.rglob("*.html")}

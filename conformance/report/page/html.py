@@ -7,11 +7,14 @@ for eight: reasons of what is well stand on the cells' pages.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from conformance.machine.progress import board
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import PATTERNS
 from conformance.report import words
@@ -94,12 +97,30 @@ def _cells(results: Path, report: Json, target: Path) -> None:
     folder = target / words.CELLS
     folder.mkdir(exist_ok=True)
     for cells in _twins(report["cells"]):
-        traces = {
-            id_: build(results / entries[0]["bundle"], entries, id_) for id_, entries in cells
-        }
-        for id_, entries in cells:
-            twin = next((one for other, one in traces.items() if other != id_), None)
-            _page(folder, traces[id_], twin, entries)
+        try:
+            traces = {
+                id_: build(results / entries[0]["bundle"], entries, id_) for id_, entries in cells
+            }
+            for id_, entries in cells:
+                twin = next((one for other, one in traces.items() if other != id_), None)
+                _page(folder, traces[id_], twin, entries)
+        except Exception as error:  # a page that cannot be drawn changes no verdict
+            _undrawn(folder, [id_ for id_, _ in cells], error)
+
+
+def _undrawn(folder: Path, ids: Sequence[str], error: Exception) -> None:
+    """Say in place of each page why it is not there; the traceback is kept beside it."""
+    for id_ in ids:
+        (folder / f"{id_}.error.log").write_text("".join(traceback.format_exception(error)))
+        said = (
+            f"The trace of {id_} could not be drawn ({type(error).__name__}: {error}); its "
+            f"verdicts stand. The traceback is in {id_}.error.log beside this page."
+        )
+        (folder / f"{id_}.html").write_text(
+            f'<!doctype html><meta charset="utf-8"><title>{escape(id_)}</title>'
+            f"<p>{escape(said)}</p>\n"
+        )
+        board.say(said)
 
 
 def _page(folder: Path, trace: Trace, twin: Trace | None, entries: Sequence[Json]) -> None:

@@ -22,7 +22,7 @@ from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.linkerd import images as image_linkerd
-from conformance.sidecars.linkerd.driver import CREATED_BY, NAMESPACE
+from conformance.sidecars.linkerd.names import CREATED_BY, NAMESPACE
 from conformance.sidecars.linkerd.release import Release
 from conformance.sidecars.manifests import read
 

@@ -26,7 +26,6 @@ by the proxy itself, with 403.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,21 +35,23 @@ from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 from conformance.sidecars.linkerd import release as linkerd_release
 from conformance.sidecars.linkerd import requests
+from conformance.sidecars.linkerd.names import (
+    CERTIFICATE,
+    CONTAINER,
+    CREATED_BY,
+    NAMESPACE,
+    UNSERVED,
+)
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
     from conformance.engine.engine import Engine
     from conformance.images.ensure import FixtureImage
 
-CONTAINER = "linkerd-proxy"
 ROLES = ("subject", "peer")
-# pkg/k8s/labels.go, CreatedByAnnotation: written by the injector, and by nobody else.
-CREATED_BY = "linkerd.io/created-by"
 INJECTOR = "linkerd/proxy-injector"
 CONFIG = "config.linkerd.io"
-# The control plane's namespace and trust domain, as the CLI sets them by itself.
-NAMESPACE = "linkerd"
-TRUST_DOMAIN = "cluster.local"
+TRUST_DOMAIN = "cluster.local"  # as the CLI sets it by itself
 
 ADMIN_PORT = 4191
 PORTS = {
@@ -77,9 +78,6 @@ MODES: Mapping[str, Mapping[str, str]] = {
 }
 # The scenario in which certificates are replaced before it is over (see control plane, tuned).
 ROTATED = "keepalive"
-CERTIFICATE = 40  # seconds: identity.issuer.issuanceLifetime; the default is 24 hours
-# What a proxy says that cannot reach a component of its control plane.
-UNSERVED = re.compile(r"linkerd_reconnect: (?:Failed to connect|Service failed)|Failed to resolve")
 # The scenarios in which the proxy is told to end by a request; off by default.
 QUITS = ("job", "cronjob", "quota", "workarounds")
 

@@ -25,7 +25,7 @@ from conformance.sidecars.linkerd.control_plane import (
     loaded_release,
     wait,
 )
-from conformance.sidecars.linkerd.driver import CERTIFICATE, NAMESPACE
+from conformance.sidecars.linkerd.names import CERTIFICATE, NAMESPACE
 from conformance.sidecars.linkerd.release import Release
 
 if TYPE_CHECKING:

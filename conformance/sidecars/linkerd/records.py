@@ -17,7 +17,7 @@ from kubernetes import client as k8s
 
 from conformance.model import NS
 from conformance.sidecars.linkerd.control_plane import pods
-from conformance.sidecars.linkerd.driver import CONTAINER, NAMESPACE, UNSERVED
+from conformance.sidecars.linkerd.names import CONTAINER, NAMESPACE, UNSERVED
 
 
 def keep(client: Any, namespace: str, since_ns: int, bundle: Path) -> None:

@@ -1,0 +1,14 @@
+"""What Linkerd calls things, and what the driver sets, where several of its modules need it."""
+
+from __future__ import annotations
+
+import re
+
+CONTAINER = "linkerd-proxy"
+# pkg/k8s/labels.go, CreatedByAnnotation: written by the injector, and by nobody else.
+CREATED_BY = "linkerd.io/created-by"
+# The control plane's namespace, as the CLI sets it by itself.
+NAMESPACE = "linkerd"
+CERTIFICATE = 40  # seconds: identity.issuer.issuanceLifetime; the default is 24 hours
+# What a proxy says that cannot reach a component of its control plane.
+UNSERVED = re.compile(r"linkerd_reconnect: (?:Failed to connect|Service failed)|Failed to resolve")

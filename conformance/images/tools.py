@@ -79,6 +79,21 @@ def _on_path(name: str, arguments: list[str], least: tuple[int, int]) -> Path | 
     return Path(path) if version is not None and version >= least else None
 
 
+def released_on_path(name: str, release: str, arguments: list[str]) -> Path | None:
+    """A program on PATH, if it says that it is of exactly this release.
+
+    arguments: what makes it print its version. One that cannot be run is not there.
+    """
+    path = shutil.which(name)
+    if path is None:
+        return None
+    try:
+        said = process.run([path, *arguments], what=f"asking {name} for its version", timeout=20)
+    except EnvironmentProblem:
+        return None  # a broken one is no reason to stop
+    return Path(path) if release in said.split() else None
+
+
 def _built(name: str, version: str, make: Callable[[Path], None]) -> Path:
     def build(folder: Path) -> None:
         _check_go(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conformance.engine import client as image_docker
 from conformance.engine.client import Engine, docker
-from conformance.errors import EnvironmentProblem, Unobtainable
+from conformance.errors import Unobtainable
 from conformance.images import cache as image_cache
 from conformance.images import ensure as images
 from conformance.images import fetch as image_fetch
@@ -24,6 +24,7 @@ from conformance.images import official as image_official
 from conformance.images.ensure import FixtureImage, Image
 from conformance.images.go_build import GoBuild
 from conformance.images.pull import pull
+from conformance.images.tools import released_on_path
 from conformance.machine import process
 from conformance.machine.paths import FIXTURES, cache_dir
 from conformance.sidecars.istio.release import BUILT, Release
@@ -244,12 +245,4 @@ def _kept_istioctl(tag: str) -> Path:
 
 
 def _istioctl_on_path(tag: str) -> Path | None:
-    path = shutil.which("istioctl")
-    if path is None:
-        return None
-    asked = [path, "version", "--remote=false", "--short"]
-    try:
-        said = process.run(asked, what="asking istioctl for its version", timeout=20)
-    except EnvironmentProblem:
-        return None  # a broken one is no reason to stop
-    return Path(path) if tag in said.split() else None
+    return released_on_path("istioctl", tag, ["version", "--remote=false", "--short"])

@@ -22,6 +22,7 @@ from conformance.images import ensure as images
 from conformance.images import official as image_official
 from conformance.images.ensure import FixtureImage
 from conformance.images.pull import PullFailure, pull
+from conformance.images.tools import released_on_path
 from conformance.machine import process
 from conformance.machine.paths import cache_dir
 from conformance.sidecars.linkerd.release import VARIABLE, Release
@@ -157,12 +158,4 @@ def _kept_cli(tag: str) -> Path:
 
 
 def _cli_on_path(tag: str) -> Path | None:
-    path = shutil.which("linkerd")
-    if path is None:
-        return None
-    asked = [path, "version", "--client", "--short"]
-    try:
-        said = process.run(asked, what="asking linkerd for its version", timeout=20)
-    except EnvironmentProblem:
-        return None  # a broken one is no reason to stop
-    return Path(path) if tag in said.split() else None
+    return released_on_path("linkerd", tag, ["version", "--client", "--short"])

@@ -70,7 +70,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.core = k8s.CoreV1Api(self.client)
         self.batch = k8s.BatchV1Api(self.client)
-        self.watch = NamespaceWatch(self.client, self.namespace, self.bundle, role_of)
+        self.watch = NamespaceWatch(
+            self.client, self.namespace, self.bundle, role_of, self.facts.undated
+        )
 
     @property
     def take_away(self) -> str:
@@ -366,15 +368,13 @@ def _kubectl() -> Path:
 
 def role_of(pod: Json) -> str:
     """The role a pod plays: its app label, or its name."""
-    labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(ROLE_LABEL, pod["metadata"]["name"]))
+    return str((pod["metadata"].get("labels") or {}).get(ROLE_LABEL, pod["metadata"]["name"]))
 
 
 def running_id(pod: Json, container: str) -> str:
     """The id of a container that runs by the pod's status; "" when it does not."""
-    status = pod.get("status", {})
     for group in ("initContainerStatuses", "containerStatuses"):
-        for one in status.get(group) or ():
+        for one in pod.get("status", {}).get(group) or ():
             if one["name"] == container and "running" in one.get("state", {}):
                 return str(one.get("containerID", "")).partition("://")[2]
     return ""

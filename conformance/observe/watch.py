@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,17 +29,24 @@ STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerSta
 class NamespaceWatch:
     """Watches the Pods, Jobs and Events of one namespace from now on, and follows container output.
 
-    role_of: the role under which a pod's output is filed.
+    role_of: the role under which a pod's output is filed. undated: the containers whose output
+    does not say when; the kubelet does, at the beginning of each line.
     """
 
     def __init__(
-        self, client: k8s.ApiClient, namespace: str, bundle: Path, role_of: Callable[[Json], str]
+        self,
+        client: k8s.ApiClient,
+        namespace: str,
+        bundle: Path,
+        role_of: Callable[[Json], str],
+        undated: Sequence[str] = (),
     ) -> None:
         self._core = k8s.CoreV1Api(client)
         self._batch = k8s.BatchV1Api(client)
         self._namespace = namespace
         self._logs = bundle / "logs"
         self._role_of = role_of
+        self._undated = undated
         self._sink: IO[str] = (bundle / File.WATCH).open("a")
         self._lock = threading.Lock()
         self._newest: dict[tuple[str, str], Json] = {}
@@ -151,6 +158,7 @@ class NamespaceWatch:
                 self._namespace,
                 container=container,
                 follow=True,
+                timestamps=container in self._undated,
             )
 
         try:

@@ -52,6 +52,7 @@ class Facts:
     expressions, one of which is found in the senders' detail of it, which begins with the status.
     ready_path: what tells of the sidecar's readiness, on its health port. server_name: what a
     client must name in its TLS hello (SNI) to be shown the subject's certificate; "" for anything.
+    undated: the containers whose output does not say when: it is kept with the kubelet's stamps.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Facts:
     proxy_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ready_path: str = "/healthz/ready"
     server_name: str = ""
+    undated: Sequence[str] = ()
 
 
 class Driver(Protocol):

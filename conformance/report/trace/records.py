@@ -17,6 +17,7 @@ LONGEST = 220  # characters of a line
 _MANY = ("request.", "served", "kept.piece", "lines", "datagram.", "lookup.", "beacon.", "counters",
          "sink.received", "sink.up")  # fmt: skip
 _TIME = re.compile(r"\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d\.\d+)Z?\]?")
+_OBJECT = re.compile(r"\s*(?:\d{4}-\S+Z )?\{")  # JSON, after the kubelet's stamp or without one
 _LOGRUS = re.compile(r'^time="(\d{4}-\d\d-\d\dT[^"]+)"')
 
 
@@ -80,7 +81,7 @@ def _outputs(bundle: Path) -> Iterator[Record]:
     for file in sorted((bundle / "logs").glob("*.log")):
         for number, text in _lines(file):
             time = _TIME.search(text[:60])
-            if time and not text.lstrip().startswith("{"):
+            if time and not _OBJECT.match(text):
                 ns = rfc3339_ns(f"{time[1]}T{time[2]}Z")
                 yield _record(ns, f"logs/{file.name}:{number}", text)
 

@@ -168,6 +168,7 @@ class Driver:
             ready_path="/ready",
             server_name=identity(namespace, "subject"),
             proxy_answers=PROXY_ANSWERS,
+            undated=(CONTAINER,),
         )
 
     def quit_command(self) -> Sequence[str]:

@@ -12,3 +12,5 @@ NAMESPACE = "linkerd"
 CERTIFICATE = 40  # seconds: identity.issuer.issuanceLifetime; the default is 24 hours
 # What a proxy says that cannot reach a component of its control plane.
 UNSERVED = re.compile(r"linkerd_reconnect: (?:Failed to connect|Service failed)|Failed to resolve")
+# What it says when it is told to end, by whomever (linkerd2-proxy, linkerd/signal/src/lib.rs).
+TOLD = re.compile(r"received SIGTERM, starting shutdown")

@@ -1,15 +1,14 @@
-"""What Linkerd says of a cell: the logs of its control plane, and which proxies missed it.
+"""What Linkerd says of a cell: its control plane's logs, and what its proxies say of themselves.
 
-A proxy's own stamps count from its start. So what it says is asked for once more with the kubelet's
-stamps, of the pods that are still there.
+logs/ has what a proxy said while it was followed. While a postStart hook runs the kubelet gives no
+output to be followed, so pods that are still there are asked once more.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,16 @@ from kubernetes import client as k8s
 
 from conformance.model import NS
 from conformance.sidecars.linkerd.control_plane import pods
-from conformance.sidecars.linkerd.names import CONTAINER, NAMESPACE, UNSERVED
+from conformance.sidecars.linkerd.names import CONTAINER, NAMESPACE, TOLD, UNSERVED
+from conformance.sidecars.linkerd.output import lines
+
+SAID = {"sidecar.unserved": UNSERVED, "sidecar.sigterm": TOLD}
+"""A stamp's name → what a proxy says then."""
 
 
 def keep(client: Any, namespace: str, since_ns: int, bundle: Path) -> None:
     """Write mesh/<pod>.<container>.log of the control plane, from when the cell began, and stamps
-    of proxies that did not reach it (sidecar.unserved)."""
+    of what the proxies say of themselves (SAID)."""
     folder = bundle / "mesh"
     folder.mkdir(exist_ok=True)
     core = k8s.CoreV1Api(client)
@@ -31,35 +34,35 @@ def keep(client: Any, namespace: str, since_ns: int, bundle: Path) -> None:
         for container in _containers(core, name):
             log = _log(core, name, NAMESPACE, container, since_seconds=seconds)
             (folder / f"{name}.{container}.log").write_text(log)
-    for pod in core.list_namespaced_pod(namespace).items:
-        if CONTAINER not in _names(pod.spec):
-            continue
-        role = (pod.metadata.labels or {}).get("app", pod.metadata.name)
-        file = folder / f"{role}.{CONTAINER}.log"
-        where = (core, pod.metadata.name, namespace, CONTAINER)
-        lives = [_log(*where, timestamps=True, previous=before) for before in (True, False)]
-        file.write_text("".join(lives))
-        stamps = list(unserved(file.read_text(), str(file.relative_to(bundle))))
-        if stamps:
+    for role, output in _outputs(core, namespace, bundle).items():
+        found = list(stamps(output, str(output.relative_to(bundle))))
+        if found:
             with (bundle / "stamps" / f"{role}.{CONTAINER}.jsonl").open("w") as sink:
-                sink.writelines(json.dumps(stamp) + "\n" for stamp in stamps)
+                sink.writelines(json.dumps(stamp) + "\n" for stamp in found)
 
 
-def unserved(log: str, file: str) -> Iterator[dict[str, str | int]]:
-    """Where a proxy's output, with the kubelet's stamps, says that its control plane does not
-    answer. file: where the output is kept."""
-    for number, line in enumerate(log.splitlines(), 1):
-        stamp, _, said = line.partition(" ")
-        if UNSERVED.search(said):
-            source = f"{file}:{number}"
-            yield {"ns": _ns(stamp), "event": "sidecar.unserved", "source": source}
+def stamps(log: Path, source: str) -> Iterator[Mapping[str, str | int]]:
+    """What a proxy's output says of the proxy. source: how the bundle calls the file."""
+    for line in lines(log):
+        for event, words in SAID.items():
+            if words.search(line.text):
+                yield {"ns": line.ns, "event": event, "source": f"{source}:{line.number}"}
 
 
-def _ns(stamp: str) -> int:
-    """Nanoseconds since the epoch of the kubelet's stamp (RFC 3339, UTC, up to nine digits)."""
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return seconds * NS + int((fraction or "0").ljust(9, "0")[:9])
+def _outputs(core: Any, namespace: str, bundle: Path) -> Mapping[str, Path]:
+    """Role → the proxy's output: as it was followed, or anew from pods that are still there."""
+    suffix = f".{CONTAINER}.log"
+    found = {
+        log.name.removesuffix(suffix): log for log in sorted((bundle / "logs").glob(f"*{suffix}"))
+    }
+    for pod in core.list_namespaced_pod(namespace).items:
+        if CONTAINER in _names(pod.spec):
+            role = (pod.metadata.labels or {}).get("app", pod.metadata.name)
+            where = (core, pod.metadata.name, namespace, CONTAINER)
+            lives = [_log(*where, timestamps=True, previous=before) for before in (True, False)]
+            found[role] = bundle / "mesh" / f"{role}{suffix}"
+            found[role].write_text("".join(lives))
+    return found
 
 
 def _log(core: Any, pod: str, namespace: str, container: str, **how: Any) -> str:

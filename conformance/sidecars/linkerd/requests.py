@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.evidence.parse import rfc3339_ns
+from conformance.sidecars.linkerd.output import lines
 
 # linkerd2-proxy, linkerd/app/src/lib.rs: when it has got its first certificate.
 _CERTIFIED = re.compile(r"Certified identity.*\bid=(\S+)")
@@ -40,13 +41,13 @@ def read(bundle: Path, logs: Mapping[str, Path]) -> Mapping[str, list[dict[str, 
     own = {role: _certified(log) for role, log in logs.items()}
     found: dict[str, list[dict[str, Any]]] = {role: [] for role in logs}
     for role, log in logs.items():
-        for number, line in _lines(log):
-            raw = access_record(line)
+        for line in lines(log):
+            raw = access_record(line.text)
             if raw is None:
                 continue
             client, address = _said(raw.get("client.id")), _said(raw.get("client.addr"))
             request = {
-                "source": f"{log.relative_to(bundle)}:{number}",
+                "source": f"{log.relative_to(bundle)}:{line.number}",
                 "begin_ns": _begin(_said(raw.get("timestamp"))),
                 "path": _path(_said(raw.get("uri"))),
                 "status": int(_said(raw.get("status")) or 0),
@@ -74,8 +75,8 @@ def access_record(line: str) -> Mapping[str, Any] | None:
 
 def _certified(log: Path) -> str:
     """The identity that a proxy was certified for; "" when it never was."""
-    for _, line in _lines(log):
-        said = _CERTIFIED.search(_COLOURS.sub("", line))
+    for line in lines(log):
+        said = _CERTIFIED.search(_COLOURS.sub("", line.text))
         if said:
             return said[1]
     return ""
@@ -96,11 +97,3 @@ def _path(uri: str) -> str:
 def _said(value: object) -> str:
     """Linkerd writes "-" for a client without an identity, and leaves out what it does not know."""
     return "" if value in (None, "-") else str(value)
-
-
-def _lines(log: Path) -> Iterator[tuple[int, str]]:
-    """The whole lines of a log, counted from 1."""
-    with log.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.endswith(b"\n"):
-                yield number, line.decode("utf-8", "replace")

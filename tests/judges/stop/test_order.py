@@ -39,6 +39,16 @@ def told_by_another(world: World) -> None:
     world.stamp(12.0, "subject.envoy", "sidecar.sigterm")
 
 
+def told_by_another_alone(world: World) -> None:
+    """It drains until its last connection ends, and ends as the app does: nobody tells it again."""
+    world.journal = [one for one in world.journal if forge.ENVOY not in one[1]]
+    world.stamps["subject.envoy"] = world.stamps["subject.envoy"][:3]
+    told_by_another(world)
+    world.runtime = [one for one in world.runtime if one[2]["container_id"] != forge.ENVOY]
+    world.created(1.0, forge.ENVOY)
+    world.exited(15.105, forge.ENVOY)
+
+
 def told_once_too_early(world: World) -> None:
     world.signalled(12.0, forge.ENVOY)
     world.drop(world.stamps["subject.envoy"], "sidecar.sigterm")
@@ -72,6 +82,7 @@ def without_stamps_of_its_own(world: World) -> None:
     [
         without_stamps_of_its_own,
         told_by_another,
+        told_by_another_alone,
         told_once_too_early,
         another_app_lives_on,
         app_never_ended,

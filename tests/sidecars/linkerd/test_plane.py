@@ -11,7 +11,7 @@ from conformance.model import Cell
 from conformance.plan import cells as plan
 from conformance.plan import selection
 from conformance.plan.catalogue import scenarios
-from conformance.sidecars.linkerd import control_plane, plane, records
+from conformance.sidecars.linkerd import control_plane, plane
 from conformance.sidecars.linkerd.release import Release, wanted
 
 IDENTITY = """
@@ -92,19 +92,3 @@ class TestSerial:
         monkeypatch.setattr(control_plane, "loaded_release", lambda _: wanted(""))
         found = control_plane.serial_of(None, "ns", "subject")  # type: ignore[arg-type]
         assert found == serial
-
-
-class TestUnserved:
-    def test_a_proxy_says_that_it_misses_its_control_plane(self) -> None:
-        log = (
-            "2026-11-30T10:00:00.5Z [ 0.1s] INFO linkerd2_proxy: Local identity is x\n"
-            "2026-11-30T10:00:01.123456789Z [ 0.7s] WARN identity: linkerd_reconnect: Failed to "
-            "connect error=endpoint 10.0.0.1:8080: Connection refused\n"
-        )
-        assert list(records.unserved(log, "mesh/subject.linkerd-proxy.log")) == [
-            {
-                "ns": 1796032801123456789,
-                "event": "sidecar.unserved",
-                "source": "mesh/subject.linkerd-proxy.log:2",
-            }
-        ]

@@ -11,6 +11,7 @@ import pytest
 from conformance.sidecars.linkerd import requests
 
 CONTAINER = "linkerd-proxy"
+STAMP = "2026-11-30T10:00:05.000000001Z"  # the kubelet's
 SUFFIX = "ns.serviceaccount.identity.linkerd.cluster.local"
 STARTED = (
     "[     0.004s] INFO ThreadId(01) linkerd2_proxy: Local identity is {name}\n"
@@ -46,7 +47,8 @@ def bundle(tmp_path: Path) -> Path:
     peer = [access(f"subject.{SUFFIX}", "10.0.0.1:30000")]
     for role, lines in (("subject", subject), ("peer", peer)):
         text = STARTED.format(name=f"{role}.{SUFFIX}") + "".join(f"{line}\n" for line in lines)
-        (logs / f"{role}.{CONTAINER}.log").write_text(text)
+        stamped = "".join(f"{STAMP} {line}" for line in text.splitlines(keepends=True))
+        (logs / f"{role}.{CONTAINER}.log").write_text(stamped)
     return tmp_path
 
 

@@ -31,6 +31,7 @@ from conformance.evidence.envoy_log import LATE
 from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 from conformance.sidecars.envoy import requests
+from conformance.sidecars.injected import Injected, Marks
 from conformance.sidecars.istio import release as istio_release
 from conformance.sidecars.istio.agent import UNSERVED
 
@@ -72,17 +73,15 @@ ROTATED = "keepalive"
 CERTIFICATE = 30  # seconds; the default is 24 hours
 
 
-class Driver:
+class Driver(Injected):
     """Istio as istioctl installs it. version: that which the user asked for, or ""."""
 
     name = "istio"
+    app_drain = APP_DRAIN
+    slow = SLOW
 
     def __init__(self, version: str = "") -> None:
         self._release = istio_release.wanted(version)
-
-    def fixture_images(self) -> Sequence[str]:
-        """None: its images are its own."""
-        return ()
 
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The control plane's and the sidecar's, under their official names."""
@@ -120,30 +119,21 @@ class Driver:
 
         prepare(namespace, client)
 
-    def inject(self, pod: Manifest, cell: Cell, role: str) -> Manifest:
-        """Mark the pod for the injector, and set what the mode asks for."""
-        pod = copy.deepcopy(pod)
-        metadata = pod.setdefault("metadata", {})
-        subject = role == "subject"
-        pattern = cell.pattern if subject else "native"
-        mode = cell.mode if subject else "default"
-        metadata["labels"] = {**(metadata.get("labels") or {}), **labels(pattern, self._release)}
-        metadata["annotations"] = {
-            **(metadata.get("annotations") or {}),
-            **asked(
-                pattern,
-                mode,
-                self._release,
-                certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,
+    @property
+    def pattern_annotation(self) -> str:
+        """In releases before 1.24 there is none."""
+        return NATIVE
+
+    def marks(self, cell: Cell, role: str) -> Marks:
+        """A label for the injector, and what the mode asks for."""
+        certificate = CERTIFICATE if cell.scenario == ROTATED else 0
+        return Marks(
+            labels=labels(cell.pattern, self._release),
+            annotations=asked(
+                cell.pattern, cell.mode, self._release, certificate_seconds=certificate
             ),
-        }
-        pod["spec"]["serviceAccountName"] = role
-        if mode == "excluded-user":
-            for container in pod["spec"]["containers"]:
-                container["securityContext"] = {"runAsUser": PROXY_UID}
-        _set(pod, "SC_DRAIN_SECONDS", APP_DRAIN, where=subject)
-        _set(pod, "SC_SLOW_SECONDS", SLOW, where=not subject)
-        return pod
+            user=PROXY_UID if cell.mode == "excluded-user" else None,
+        )
 
     def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
         """Read from the pod as the injector left it."""
@@ -206,12 +196,6 @@ class Driver:
         pod["metadata"]["labels"]["istio.io/rev"] = NEXT
         return pod
 
-    def undecided(self, pod: Manifest) -> Manifest:
-        """The pod without its annotation: the control plane's setting decides."""
-        pod = copy.deepcopy(pod)
-        pod["metadata"]["annotations"].pop(NATIVE, None)
-        return pod
-
     def bring_plane(self, cluster: ClusterHandle, client: Any, name: str) -> str:
         """A revision of that name."""
         from conformance.sidecars.istio.outage import bring
@@ -250,10 +234,9 @@ class Driver:
     def past_the_injector(self, pod: Manifest) -> Manifest:
         """The label that sends a pod to the injector says "false", as for any pod injected by hand
         (istioctl kube-inject)."""
+        pod = super().past_the_injector(pod)
         metadata = pod["metadata"]
-        kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations")}
-        kept["labels"] = {**kept["labels"], INJECT: "false"}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": pod["spec"]}
+        return {**pod, "metadata": {**metadata, "labels": {**metadata["labels"], INJECT: "false"}}}
 
     def keep_records(
         self, cluster: ClusterHandle, client: Any, namespace: str, since_ns: int, bundle: Path
@@ -301,11 +284,3 @@ def asked(
     if config:
         found["proxy.istio.io/config"] = json.dumps(config)
     return found
-
-
-def _set(pod: Manifest, name: str, seconds: int, *, where: bool) -> None:
-    """Set a length of time of the fixture's program."""
-    if where:
-        for container in pod["spec"]["containers"]:
-            kept = [one for one in container.get("env") or () if one["name"] != name]
-            container["env"] = [*kept, {"name": name, "value": str(seconds)}]

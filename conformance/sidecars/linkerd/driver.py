@@ -25,14 +25,15 @@ by the proxy itself, with 403.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.evidence.bundle import SUBJECT_ROLE
 from conformance.model import Cell
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
+from conformance.sidecars.injected import Injected, Marks
 from conformance.sidecars.linkerd import release as linkerd_release
 from conformance.sidecars.linkerd import requests
 from conformance.sidecars.linkerd.names import (
@@ -82,17 +83,15 @@ ROTATED = "keepalive"
 QUITS = ("job", "cronjob", "quota", "workarounds")
 
 
-class Driver:
+class Driver(Injected):
     """Linkerd as its CLI installs it. version: that which the user asked for, or ""."""
 
     name = "linkerd"
+    app_drain = APP_DRAIN
+    slow = SLOW
 
     def __init__(self, version: str = "") -> None:
         self._release = linkerd_release.wanted(version)
-
-    def fixture_images(self) -> Sequence[str]:
-        """None: its images are its own."""
-        return ()
 
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
         """The control plane's and the sidecar's, under their official names."""
@@ -130,23 +129,18 @@ class Driver:
 
         introduce(namespace, client, address, PORTS["witness_mesh"])
 
-    def inject(self, pod: Manifest, cell: Cell, role: str) -> Manifest:
-        """Annotate the pod for the injector, with what the mode asks for."""
-        pod = copy.deepcopy(pod)
-        metadata = pod.setdefault("metadata", {})
-        subject = role == "subject"
-        pattern = cell.pattern if subject else "native"
-        mode = cell.mode if subject else "default"
-        quits = subject and cell.scenario in QUITS
-        asked = asked_of_injector(pattern, mode, self._release, quits=quits)
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **asked}
-        pod["spec"]["serviceAccountName"] = role
-        if mode == "proxy-uid":
-            for container in pod["spec"]["containers"]:
-                container["securityContext"] = {"runAsUser": PROXY_UID}
-        _set(pod, "SC_DRAIN_SECONDS", APP_DRAIN, where=subject)
-        _set(pod, "SC_SLOW_SECONDS", SLOW, where=not subject)
-        return pod
+    @property
+    def pattern_annotation(self) -> str:
+        """By its name in this release."""
+        return self._release.annotation
+
+    def marks(self, cell: Cell, role: str) -> Marks:
+        """Annotations, with what the mode asks for."""
+        quits = role == SUBJECT_ROLE and cell.scenario in QUITS
+        return Marks(
+            asked_of_injector(cell.pattern, cell.mode, self._release, quits=quits),
+            user=PROXY_UID if cell.mode == "proxy-uid" else None,
+        )
 
     def admitted(self, pod: Manifest, cell: Cell) -> Admitted:
         """Read from the pod as the injector left it."""
@@ -230,12 +224,6 @@ class Driver:
         """The proxy says so when it cannot reach identity, destination or policy."""
         return UNSERVED.search(log) is not None
 
-    def past_the_injector(self, pod: Manifest) -> Manifest:
-        """As it is: nobody is there who would inject it again, and the injector would not."""
-        metadata = pod["metadata"]
-        kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations")}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": pod["spec"]}
-
     def before_flip(self, cluster: ClusterHandle, client: Any, tag: str) -> None:
         """Nothing: the control plane was set to the classic pattern (tuned)."""
 
@@ -251,12 +239,6 @@ class Driver:
         from conformance.sidecars.linkerd.plane import foretell
 
         return foretell(cluster, pod)
-
-    def undecided(self, pod: Manifest) -> Manifest:
-        """The pod without its annotation: the control plane's setting decides."""
-        pod = copy.deepcopy(pod)
-        pod["metadata"]["annotations"].pop(self._release.annotation, None)
-        return pod
 
     def keep_records(
         self,
@@ -300,11 +282,3 @@ def asked_of_injector(
     if quits:
         found[f"{CONFIG}/proxy-admin-shutdown"] = "enabled"
     return found
-
-
-def _set(pod: Manifest, name: str, seconds: int, *, where: bool) -> None:
-    """Set a length of time of the fixture's program."""
-    if where:
-        for container in pod["spec"]["containers"]:
-            kept = [entry for entry in container.get("env") or () if entry["name"] != name]
-            container["env"] = [*kept, {"name": name, "value": str(seconds)}]

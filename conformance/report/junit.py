@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from conformance.machine import files as atomic
 from conformance.model import NS
 from conformance.report import story
+from conformance.report.decision import answer
 from conformance.report.decision import decide as decision
 from conformance.report.words import cell_id, fragment, judge_again
 
@@ -86,7 +87,7 @@ def _of_suite(report: Json, sidecar: str, k8s: str) -> Iterator[tuple[str, str]]
     yield "instrument", found["instrument_sentence"]
     for part in found["parts"]:
         if (part["sidecar"], part["k8s"]) == (sidecar, k8s):
-            yield f"decision {part['mode']}", part["word"]
+            yield f"decision {part['mode']}", answer.part_word(part)
     told = (report["run"]["clusters"].get(k8s) or {}).get("versions") or {}
     for name in ("server", "kubelet", "runtime", "kernel"):
         if name in told:

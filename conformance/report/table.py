@@ -144,7 +144,10 @@ def _entry(entry: Json | None) -> Text:
     return text
 
 
-_ANSWERS = {"word": "bold", "broken": "default", "repair": "dim", "gap": "yellow", "bound": "dim"}
+_ANSWERS = {
+    "word": "bold", "broken": "default", "repair": "dim", "gap": "yellow", "bound": "dim",
+    "known": "dim", "outside": "dim",
+}  # fmt: skip
 _STEPS = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  ", "known": "  "}
 _WORDS = {
     decision.NOT_SAFE: "bold red",
@@ -156,8 +159,6 @@ _WORDS = {
 def answered(report: Json) -> Iterator[Text]:
     """The answer to the question that the run was made for: see answer.py."""
     for kind, line in answer.lines(report):
-        style = _WORDS[report["decision"]["word"]] if kind == "word" else _ANSWERS.get(kind, "")
-        indent = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  ", "known": "  "}.get(
-            kind, ""
-        )
-        yield Text(indent + line, style=style)
+        word = _WORDS[report["decision"]["rest"]]
+        style = word if kind == "word" else _ANSWERS.get(kind, "")
+        yield Text(_STEPS.get(kind, "") + line, style=style)

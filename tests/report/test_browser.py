@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from conformance.plan.selection import known_k8s
+from conformance.plan.sidecars import REGISTRY
 from conformance.report.page import html
 from tests.forge.bundle import World, token
 from tests.report.made import report
@@ -32,6 +34,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world: World = worlds.lifecycle("native")
     world.leak(12.0, token("drain", 999))
     made = report(results, (world, "native", ALL), (worlds.lifecycle("classic"), "classic", ALL))
+    # Of a run of many sidecars: the command that runs it again is wider than any screen.
+    made["run"]["options"] = {"k8s": list(known_k8s()), "sidecars": list(REGISTRY)}
     html.write(results, made)
     return results
 

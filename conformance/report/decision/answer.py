@@ -61,29 +61,66 @@ def decided(report: Json) -> dict[str, Any]:
 
 
 def headline(decision: Json) -> str:
-    """The word, and why, in one sentence."""
+    """The answer, why, and for what, in one line.
+
+    What was known to break breaks in every run, and would make every answer the same one. So the
+    line begins with what is left apart from that, and names what was known as the limit of it.
+    """
     pattern = f"the {decision['pattern']} pattern"
-    word = decision["word"].capitalize()
-    if decision["word"] == decisions.NOT_SAFE:
-        found = broken(decision)
-        ids = list(dict.fromkeys(one.behaviour for one in found))
-        new = [one.behaviour for one in found if not one.known]
-        known = "" if new else ", each of them known"
-        if new and len(set(new)) < len(ids):
-            known = f", {len(set(new))} of them not known before"
-        promises = _count(len(ids), "promise")
-        hazards = {
-            id_: dict.fromkeys(one.hazard for one in found if one.behaviour == id_) for id_ in ids
-        }
-        named = [f"{id_} ({', '.join(kinds)})" for id_, kinds in hazards.items()]
-        return f"{word}: {pattern} breaks {promises} here{known}: {_some(named)}."
     if not decision["parts"]:
-        return f"{word}: this run has no cell of {pattern}."
-    if decision["word"] == decisions.NOT_PROVEN:
-        found = gaps(decision)
-        named = list(dict.fromkeys(f"{one.behaviour} ({one.kind})".strip() for one in found))
-        return f"{word}: nothing of {pattern} was seen broken, and this is open: {_some(named)}."
-    return f"{word}: every promise of {pattern} that was tried held, {places(decision)}."
+        return f"{_word(decisions.NOT_PROVEN)}: this run has no cell of {pattern}."
+    if decision["rest"] == decisions.NOT_SAFE:
+        new = [one for one in broken(decision) if not one.known]
+        breaks = _count(len({one.behaviour for one in new}), "promise")
+        beside = limits(decision)
+        known = f" Beside that: {beside}." if beside else ""
+        tried = places(decision)
+        return (
+            f"{_word(decisions.NOT_SAFE)}: {pattern} breaks {breaks} that it was not known to "
+            f"break: {_hazards(new)}. Tried: {tried}.{known}"
+        )
+    if decision["rest"] == decisions.NOT_PROVEN:
+        named = dict.fromkeys(f"{one.behaviour} ({one.kind})".strip() for one in gaps(decision))
+        other = "nothing else" if limits(decision) else "nothing"
+        why = f"{other} of {pattern} was seen broken, and this is open: {_some(list(named))}"
+    else:
+        others = "every other promise" if limits(decision) else "every promise"
+        why = f"{others} of {pattern} that was tried held, {places(decision)}"
+    return f"{_word(decision['rest'])}{_apart(decision)}: {why}.{_within(decision)}"
+
+
+def standing(decision: Json) -> str:
+    """The answer in a few words: "safe for this scope apart from 19 known limits"."""
+    return f"{decision['rest']}{_apart(decision)}"
+
+
+def limits(decision: Json) -> str:
+    """ "19 known limits": the promises that were known to break, and did; "" for none."""
+    known = {one.behaviour for one in broken(decision) if one.known}
+    return _count(len(known), "known limit") if known else ""
+
+
+def _apart(decision: Json) -> str:
+    known = limits(decision)
+    return f" apart from {known}" if known and decision["rest"] != decisions.NOT_SAFE else ""
+
+
+def _within(decision: Json) -> str:
+    known = [one for one in broken(decision) if one.known]
+    return f" Not safe within them: {_hazards(known)}." if known else ""
+
+
+def _hazards(found: Sequence[Told]) -> str:
+    """ "crash.no-plaintext (plaintext), …": each promise once, with every hazard it was seen in."""
+    named = [
+        f"{id_} ({', '.join(dict.fromkeys(one.hazard for one in found if one.behaviour == id_))})"
+        for id_ in dict.fromkeys(one.behaviour for one in found)
+    ]
+    return _some(named)
+
+
+def _word(word: str) -> str:
+    return word.capitalize()
 
 
 def instrument(decision: Json) -> str:
@@ -103,7 +140,7 @@ def exit_line(report: Json) -> str:
 
 def lines(report: Json) -> Iterator[tuple[str, str]]:
     """The whole answer, line by line, each with what it is: word, instrument, exit, part, broken,
-    repair, known, gap, apart, bound, outside."""
+    repair, limits, known, gap, bound, outside."""
     decision = report["decision"]
     yield "word", decision["sentence"]
     yield "instrument", decision["instrument_sentence"]
@@ -111,34 +148,37 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
         yield "exit", exit_line(report)
     for part in parts(decision):
         yield "part", part
-    found = broken(decision)
-    for one in found:
-        if one.known:
-            yield "known", f"{one.behaviour} ({one.hazard}, known), {one.where}"
-            continue
-        yield (
-            "broken",
-            f"{one.behaviour} ({one.hazard}, NOT KNOWN BEFORE), {one.where}: {one.reason}",
-        )
-        if one.repair:
-            yield "repair", one.repair
-    if any(one.known for one in found):
+    for one in broken(decision):
+        if not one.known:
+            yield (
+                "broken",
+                f"{one.behaviour} ({one.hazard}, NOT KNOWN BEFORE), {one.where}: {one.reason}",
+            )
+            if one.repair:
+                yield "repair", one.repair
+    if known := by_condition(decision):
+        yield "limits", f"{limits(decision)}, and where each is met:"
+        for condition, alike in known:
+            named = "; ".join(f"{one.behaviour} ({one.hazard}), {one.where}" for one in alike)
+            yield "known", f"{condition}: {named}"
         yield "known", "What each is, and how to repair it: report.html, or list and its id."
     for alike in _of_one_cause(gaps(decision)):
         one, names = alike[0], ", ".join(each.behaviour for each in alike)
         repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
         yield "gap", f"{one.kind}: {names or one.where}, {one.where}: {one.reason}{repeat}"
-    if decision["word"] == decisions.NOT_SAFE and decision["rest"] != decisions.NOT_SAFE:
-        yield "apart", apart(decision)
     for bound in decision["bounds"]:
         yield "bound", bound_line(bound)
     for text in decision["scope"]["outside"]:
         yield "outside", f"Outside this scope: {text}."
 
 
-def apart(decision: Json) -> str:
-    """What is left when the known breaks are kept away from."""
-    return f"Apart from what was known before: {decision['rest']}."
+def by_condition(decision: Json) -> Sequence[tuple[str, Sequence[Told]]]:
+    """The known limits by what was done to the pod, what hurts most first."""
+    found: dict[str, list[Told]] = {}
+    for one in broken(decision):
+        if one.known:
+            found.setdefault(one.condition, []).append(one)
+    return list(found.items())
 
 
 def bound_line(bound: Json) -> str:
@@ -157,15 +197,20 @@ def bound_line(bound: Json) -> str:
 
 def parts(decision: Json) -> Iterator[str]:
     """Each sidecar in each mode, with the versions that came out alike."""
-    alike: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}
+    alike: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in decision["parts"]:
         words = alike.setdefault((one["sidecar"], one["mode"]), {})
-        words.setdefault((one["word"], one["rest"]), []).append(one["k8s"])
+        words.setdefault(part_word(one), []).append(one["k8s"])
     for (sidecar, mode), words in alike.items():
-        told = [
-            f"{word}{_rest(word, rest)} on {', '.join(k8s)}" for (word, rest), k8s in words.items()
-        ]
+        told = [f"{word} on {', '.join(k8s)}" for word, k8s in words.items()]
         yield f"{sidecar} {mode}: {'; '.join(told)}"
+
+
+def part_word(part: Json) -> str:
+    """What came of one sidecar in one mode on one version, in a few words."""
+    known = len({one["behaviour"] for one in part["broken"] if one["known"]})
+    apart = f" apart from {_count(known, 'known limit')}" if known else ""
+    return f"{part['rest']}{apart if part['rest'] != decisions.NOT_SAFE else ''}"
 
 
 def broken(decision: Json) -> Sequence[Told]:
@@ -230,10 +275,6 @@ def places(decision: Json) -> str:
     k8s = dict.fromkeys(one["k8s"] for one in decision["parts"])
     who = ", ".join(f"{name} ({', '.join(found)})" for name, found in modes.items())
     return f"{who} on Kubernetes {', '.join(k8s)}"
-
-
-def _rest(word: str, rest: str) -> str:
-    return f" (apart from what was known: {rest})" if rest != word else ""
 
 
 def _reason(one: Json) -> str:

@@ -18,7 +18,9 @@ from conformance.report.decision import decide as decision
 Json = Mapping[str, Any]
 VARIABLE = "GITHUB_STEP_SUMMARY"
 _SIGNS = {decision.NOT_SAFE: "❌", decision.NOT_PROVEN: "❓", decision.SAFE: "✅"}
+_LIMITED = "⚠️"  # safe but for what was known to break
 _LONG = 300  # characters of a reason; report.html has the rest
+_LONGER = 2000  # of the answer itself
 
 
 def render(report: Json) -> str:
@@ -49,22 +51,31 @@ def _lines(report: Json) -> Iterator[str]:
     found = report["decision"]
     yield "## Sidecar conformance"
     yield ""
-    yield f"{_SIGNS[found['word']]} **{_plain(found['sentence'])}**"
+    limited = found["rest"] == decision.SAFE != found["word"]
+    sign = _LIMITED if limited else _SIGNS[found["rest"]]
+    yield f"{sign} **{_plain(found['sentence'], _LONGER)}**"
     yield ""
     yield f"- {_plain(found['instrument_sentence'])}"
     if "exit_code" in report["run"]:
         yield f"- {_plain(answer.exit_line(report))}"
-    if found["word"] != found["rest"]:
-        yield f"- {answer.apart(found)}"
     yield from (f"- {_plain(bound)}" for bound in map(answer.bound_line, found["bounds"]))
     broken = answer.broken(found)
-    if broken:
-        yield from ("", "| broken promise | where | what was seen | how to repair |")
+    new = [one for one in broken if not one.known]
+    if new:
+        yield from ("", "| broken, and not known before | where | seen | how to repair |")
         yield "|---|---|---|---|"
-        for one in broken:
-            known = "known" if one.known else "**not known before**"
-            what = f"`{one.behaviour}` ({one.hazard}, {known})"
-            yield f"| {what} | {one.where} | {_plain(one.reason)} | {_plain(one.repair)} |"
+    for one in new:
+        what = f"`{one.behaviour}` ({one.hazard})"
+        yield f"| {what} | {one.where} | {_plain(one.reason)} | {_plain(one.repair)} |"
+    if known := answer.by_condition(found):
+        title = f"{answer.limits(found)}: when each is met, and what breaks then"
+        yield from ("", f"<details><summary>{title}</summary>", "")
+        yield from ("| when | what breaks | where | how to repair |", "|---|---|---|---|")
+        for condition, alike in known:
+            for one in alike:
+                what = f"`{one.behaviour}` ({one.hazard})"
+                yield f"| {_plain(condition)} | {what} | {one.where} | {_plain(one.repair)} |"
+        yield from ("", "</details>")
     gaps = answer.gaps(found)
     if gaps:
         yield from ("", "| not proven | why | where | what was seen |", "|---|---|---|---|")
@@ -78,9 +89,9 @@ def _lines(report: Json) -> Iterator[str]:
     yield from ("", "</details>")
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, most: int = _LONG) -> str:
     """Text that no Markdown or HTML reads as its own, on one line of a table."""
-    short = text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+    short = text if len(text) <= most else text[: most - 1] + "…"
     for sign, escaped in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("\n", " ")):
         short = short.replace(sign, escaped)
     return short

@@ -78,7 +78,17 @@ def test_a_broken_promise_counts_though_it_was_expected_and_what_is_left_is_told
     assert (found.word, found.rest) == ("not safe", "safe for this scope")
     assert found.parts[0].broken[0].known
     assert found.instrument.controls == 1  # what the pattern itself breaks is no control of it
-    assert "each of them known" in told([HELD, CONTROL, known])["decision"]["sentence"]
+    said = told([HELD, CONTROL, known])["decision"]["sentence"]
+    assert said.startswith("Safe for this scope apart from 1 known limit: every other promise")
+    assert said.endswith("Not safe within them: crash.no-plaintext (plaintext).")
+    new = entry("stop.order", "broken", hazard="wrong-order")
+    said = told([new, CONTROL, known])["decision"]["sentence"]
+    assert said.startswith("Not safe: the native pattern breaks 1 promise that it was not known")
+    assert "stop.order (wrong-order)" in said and said.endswith("Beside that: 1 known limit.")
+    open_ = entry("stop.in-flight", "inconclusive")
+    said = told([open_, CONTROL, known])["decision"]["sentence"]
+    assert said.startswith("Not proven apart from 1 known limit: nothing else")
+    assert "stop.in-flight (inconclusive)" in said and "crash.no-plaintext" in said
 
 
 def test_what_is_left_beside_a_known_break_may_be_open() -> None:
@@ -209,7 +219,7 @@ def test_versions_and_modes_are_decided_one_by_one() -> None:
     safe = "safe for this scope"
     assert list(answer.parts(found)) == [
         f"envoy fallback: {safe} on 1.33",
-        f"envoy init-rules: not safe (apart from what was known: {safe}) on 1.28; {safe} on 1.33",
+        f"envoy init-rules: {safe} apart from 1 known limit on 1.28; {safe} on 1.33",
     ]
 
 

@@ -2,17 +2,19 @@
 
 Two real runs with the options that are given, the second with every cell played twice. What a run
 cannot do without is the creation of its clusters, contended as it is, and its longest cell. Numbers
-come from the runs' own records (timing.jsonl); only the whole is measured from outside too.
+come from the runs' own records (timing.jsonl); the whole is measured from outside too, and so is
+where the processors' time goes, by kind of process. All of it is kept in bench.json.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from conformance.machine import paths, timing
+from conformance.machine.processors import Sampler
 from conformance.report.profile import KINDS, profile
 
 Json = dict[str, Any]
@@ -34,13 +37,15 @@ CLOCK = {
     "bound": "creation + longest cell",
     "waited": "cells waited for a free worker and for room, in sum",
 }
+LEAST = 0.05  # processor seconds a cell: kinds with less are told together
 
 
 @dataclass(frozen=True)
 class Measured:
     """One run: its folder, what its records add up to, and what was seen from outside.
 
-    whole: seconds. busy: share of all processors' time.
+    whole: seconds. busy: share of all processors' time. creation, cells: processor seconds by kind
+    of process until the last cluster is ready, and from then to the last verdict.
     """
 
     results: Path
@@ -48,6 +53,8 @@ class Measured:
     whole: float
     busy: float
     profile: Json
+    creation: Mapping[str, float] = field(default_factory=dict)
+    cells: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def work(self) -> float:
@@ -63,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         one = measure([*arguments, f"--results={folder}", f"--repeat={repeat}"], folder)
         measured.append(one)
         show(measured)
+        keep(measured, folder)
         if one.exit_code == INTERRUPTED or not one.profile:
             return one.exit_code or NOTHING_VERIFIED
     return 0
@@ -72,21 +80,42 @@ def measure(options: Sequence[str], folder: Path) -> Measured:
     """Run the command once, in a process of its own."""
     command = [sys.executable, "-m", "conformance", "run", *options]
     began, idle = time.monotonic(), _processors()
-    code = _run(command)
+    code, sampler = _run(command)
     whole, busy = time.monotonic() - began, _busy(idle, _processors())
     # By name, and not "latest": that stays with the run before when this one had no verdict.
     runs = sorted(place for place in folder.glob("*") if not place.is_symlink())
     results = runs[-1] if runs else folder
-    return Measured(results, code, round(whole, 1), busy, profile(timing.spans(results)))
+    found = profile(timing.spans(results))
+    start, up, judged = (found.get(key, 0) for key in ("start_ns", "up_ns", "judged_ns"))
+    return Measured(
+        results,
+        code,
+        round(whole, 1),
+        busy,
+        found,
+        creation=sampler.between(start, up),
+        cells=sampler.between(up, judged),
+    )
 
 
-def _run(command: Sequence[str]) -> int:
+def _run(command: Sequence[str]) -> tuple[int, Sampler]:
     with subprocess.Popen(command) as child:
+        sampler = Sampler(child.pid)
+        sampler.start()
         while True:
             try:
-                return child.wait()
+                code = child.wait()
             except KeyboardInterrupt:
                 continue  # it was told too, and cleans up
+            sampler.stop()
+            return code, sampler
+
+
+def keep(runs: Sequence[Measured], folder: Path) -> None:
+    """Write all that was measured into bench.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = [{**asdict(one), "results": one.results.name, "work": one.work} for one in runs]
+    (folder / "bench.json").write_text(json.dumps({"runs": told}, indent=1))
 
 
 def show(runs: Sequence[Measured]) -> None:
@@ -122,8 +151,31 @@ def show(runs: Sequence[Measured]) -> None:
                 row(f"{name}: sum (count)", [f"{one['sum']} ({one['count']})" for one in sums])
     console = Console(width=120 if not sys.stdout.isatty() else None)
     console.print(table)
+    if all(one.cells for one in runs):
+        console.print(_kinds(runs))
     for one in runs:
         console.print(f"longest: {one.profile.get('longest_cell_id', '-')}; records: {one.results}")
+
+
+def _kinds(runs: Sequence[Measured]) -> Table:
+    """The profile by kind of process: processor seconds a cell, after the clusters are ready."""
+    table = Table(title="by kind of process", title_justify="left", title_style="bold")
+    table.add_column("processor seconds a cell", no_wrap=True)
+    for one in runs:
+        table.add_column(f"{one.profile['cells_observed']} cells", justify="right")
+    a_cell = [
+        {kind: spent / one.profile["cells_observed"] for kind, spent in one.cells.items()}
+        for one in runs
+    ]
+    small = {kind for kind, spent in a_cell[0].items() if spent < LEAST}
+    for kind in a_cell[0]:
+        if kind not in small:
+            table.add_row(kind, *(f"{one.get(kind, 0):.2f}" for one in a_cell))
+    rest = [sum(one[kind] for kind in small if kind in one) for one in a_cell]
+    table.add_row(f"{len(small)} smaller kinds", *(f"{one:.2f}" for one in rest))
+    table.add_section()
+    table.add_row("sum", *(f"{sum(one.values()):.2f}" for one in a_cell))
+    return table
 
 
 def _processors() -> list[int]:

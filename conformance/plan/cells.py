@@ -114,9 +114,21 @@ def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
 
 
 def left_out(selection: Selection, known: Sequence[str]) -> str:
-    """One line that names the Kubernetes versions that this run does not touch, or ""."""
-    missing = [name for name in known if name not in selection.k8s]
-    return f"left out: Kubernetes {', '.join(missing)} (K8S=all runs every one)" if missing else ""
+    """What this run does not touch, and how to get it; "" when nothing is left out."""
+    others = [name for name in known if name not in selection.k8s]
+    absent = [name for name in REGISTRY if name not in selection.sidecars]
+    rest = sorted({one.level for one in behaviours().values()} - levels_of(selection))
+    said = [
+        f"Kubernetes {', '.join(others)} (K8S=all)" if others else "",
+        f"{', '.join(absent)} (SIDECAR={','.join(absent)})" if absent else "",
+        f"the {' and '.join(rest)} promises (LEVEL=all)" if rest else "",
+    ]
+    return f"left out: {'; '.join(filter(None, said))}" if any(said) else ""
+
+
+def levels_of(selection: Selection) -> set[str]:
+    """The levels of the behaviours that are judged."""
+    return {behaviours()[id_].level for id_ in selection.behaviours}
 
 
 def _pattern(name: str) -> Pattern:

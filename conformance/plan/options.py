@@ -32,12 +32,12 @@ class Option:
 
 OPTIONS = (
     Option("k8s", "Kubernetes versions, comma-separated, or all"),
-    Option("sidecar", "sidecars, comma-separated"),
+    Option("sidecar", "sidecars, comma-separated; without it those that this machine can have"),
     Option("pattern", "classic, native"),
     Option("mode", "a sidecar's modes, comma-separated"),
     Option("scenario", "scenarios, comma-separated"),
     Option("behaviour", "behaviours by id, comma-separated"),
-    Option("level", "core, extended"),
+    Option("level", "core, extended, or all; without it core, or all of what is named"),
     Option("repeat", "how many times each cell is played"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),

@@ -19,10 +19,13 @@ from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
 from conformance.plan.spelling import did_you_mean, matching
 
 DEFAULT_K8S = ("1.29", "1.33", "newest")
-DEFAULT_SIDECARS = ("envoy",)
+# Every sidecar of people's own, the quickest to be had first; "fixture" carries nothing.
+DEFAULT_SIDECARS = ("envoy", "fluent-bit", "otel-collector", "linkerd", "istio")
 PATTERNS = ("classic", "native")
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
+DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about
+ABOUT = ("sidecar", "mode", "scenario", "behaviour")  # options that name that
 TAKE_AWAY = ("beacon", "capture", "sidecar")
 MOST_TURNS = 1000
 LONG = 60  # valid values that a sentence can name; of more it names the first ones
@@ -33,6 +36,7 @@ class Selection:
     """A valid choice. Every tuple is in the suite's own order and without duplicates.
 
     repeat: how many times each cell is played. versions: sidecar → the version that was asked for.
+    whatever: nobody named the sidecars: they are those that this machine can have.
     """
 
     k8s: tuple[str, ...]
@@ -43,6 +47,7 @@ class Selection:
     behaviours: tuple[str, ...]
     repeat: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
+    whatever: bool = False
 
 
 def known_k8s() -> tuple[str, ...]:
@@ -76,12 +81,14 @@ def select(given: Mapping[str, str | None]) -> Selection:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
-    for name in sidecars if given.get("k8s") not in (None, "all") else ():
+    whatever = given.get("sidecar") is None
+    for name in sidecars if not whatever and given.get("k8s") not in (None, "all") else ():
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     modes = _choose("MODE", given.get("mode"), all_modes)
-    levels = _choose("LEVEL", given.get("level"), LEVELS)
+    usual = LEVELS if any(given.get(name) is not None for name in ABOUT) else (DEFAULT_LEVEL,)
+    levels = _choose("LEVEL", given.get("level"), LEVELS, default=usual, extra="all")
     asked = _choose("BEHAVIOUR", given.get("behaviour"), behaviours())
     chosen = tuple(id_ for id_ in asked if behaviours()[id_].level in levels)
     if not chosen:
@@ -95,7 +102,9 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"{', '.join(named)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
-    return Selection(k8s, sidecars, patterns, modes, picked, chosen, repeat, versions)
+    return Selection(
+        k8s, sidecars, patterns, modes, picked, chosen, repeat, versions, whatever=whatever
+    )
 
 
 def one_of(option: str, value: str, valid: Iterable[str]) -> str:

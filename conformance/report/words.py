@@ -57,8 +57,11 @@ def again(report: Json) -> str:
     given: dict[str, str] = {}
     for option, key in _SELECTED.items():
         asked = [str(one) for one in options.get(key) or ()]
-        usual = getattr(selection.select(given), key)
-        if asked and asked != list(usual):
+        if asked and asked != list(getattr(selection.select(given), key)):
+            whole = given | {"level": "all"}
+            if option == "behaviour" and asked == list(selection.select(whole).behaviours):
+                given = whole
+                continue
             # Named one by one, versions that a sidecar is too new for would be wrong use.
             every = option == "k8s" and asked == list(selection.known_k8s())
             given[option] = "all" if every else ",".join(asked)

@@ -93,11 +93,14 @@ class RunImages:
             try:
                 sidecar_images = SidecarImages(self._sidecar(name))
             except Unobtainable as error:
-                unobtainable = {**self._context.unobtainable, name: str(error)}
-                self._context = replace(self._context, unobtainable=unobtainable)
+                self._lacks(name, str(error))
                 sidecar_images = SidecarImages(unobtainable=True)
             except Exception as error:
-                sidecar_images = SidecarImages(reason=self._told(name, f"{name}.error.log", error))
+                why = self._told(name, f"{name}.error.log", error)
+                sidecar_images = SidecarImages(reason=why)
+                if self._options.selection.whatever:  # nobody asked for this one by its name
+                    self._lacks(name, why)
+                    sidecar_images = SidecarImages(unobtainable=True)
             self._tell()
         self._made[name].set_result(sidecar_images)
 
@@ -107,6 +110,11 @@ class RunImages:
             return self._made[name].result(patience)
         except TimeoutError:
             return None
+
+    def _lacks(self, name: str, why: str) -> None:
+        """This machine cannot have a sidecar: its cells are not verified here."""
+        unobtainable = {**self._context.unobtainable, name: why}
+        self._context = replace(self._context, unobtainable=unobtainable)
 
     def _sidecar(self, name: str) -> list[Path]:
         driver = load(name, self._options.selection.versions)

@@ -12,6 +12,7 @@ from conformance.machine.paths import CHECKOUT
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.catalogue import scenarios
+from conformance.plan.sidecars import REGISTRY
 
 
 @pytest.mark.parametrize(
@@ -42,10 +43,35 @@ def test_options_that_exclude_each_other_are_refused() -> None:
 
 
 def test_a_level_narrows_the_behaviours() -> None:
-    core, both = (choices.select({"level": level}).behaviours for level in ("core", None))
+    core, both = (choices.select({"level": level}).behaviours for level in ("core", "all"))
     assert set(core) < set(both) and "move.rollout" not in core
     with pytest.raises(UsageProblem, match="is core"):
         choices.select({"level": "core", "behaviour": "move.rollout"})
+
+
+def test_a_run_that_names_nothing_is_the_core_of_every_sidecar() -> None:
+    usual = choices.select({})
+    assert usual.whatever and set(usual.sidecars) == {*REGISTRY} - {"fixture"}
+    assert usual.behaviours == choices.select({"level": "core"}).behaviours
+    assert choices.select({"k8s": "1.33"}).behaviours == usual.behaviours
+    assert plan.left_out(usual, choices.known_k8s()).endswith(
+        "(K8S=all); fixture (SIDECAR=fixture); the extended promises (LEVEL=all)"
+    )
+    assert plan.left_out(choices.select({"k8s": "all", "sidecar": "*"}), choices.known_k8s()) == ""
+
+
+@pytest.mark.parametrize("about", [{"sidecar": "envoy"}, {"scenario": "job"}, {"mode": "fallback"}])
+def test_what_is_named_is_run_whole(about: dict[str, str]) -> None:
+    found = choices.select(about)
+    assert found.behaviours == choices.select({**about, "level": "all"}).behaviours
+    assert found.whatever == ("sidecar" not in about)
+
+
+def test_a_version_is_refused_for_its_age_to_a_sidecar_that_was_named_alone() -> None:
+    with pytest.raises(UsageProblem, match="too old for linkerd"):
+        choices.select({"k8s": "1.28", "sidecar": "linkerd"})
+    cells = plan.cells(choices.select({"k8s": "1.28"}))
+    assert "envoy" in {cell.sidecar for cell in cells}
 
 
 def test_a_selection_narrows_the_plan() -> None:
@@ -61,12 +87,14 @@ def test_a_selection_narrows_the_plan() -> None:
 
 
 def test_behaviour_alone_brings_its_scenario() -> None:
-    items = plan.items(choices.select({"k8s": "1.33", "behaviour": "job.completes"}))
+    items = plan.items(
+        choices.select({"k8s": "1.33", "sidecar": "envoy", "behaviour": "job.completes"})
+    )
     assert {item.cell.scenario for item in items} == {"job"}
 
 
 def test_each_cell_is_played_as_often_as_asked() -> None:
-    given = {"k8s": "1.29,1.33", "scenario": "job", "repeat": "3"}
+    given = {"k8s": "1.29,1.33", "sidecar": "envoy", "scenario": "job", "repeat": "3"}
     cells = plan.cells(choices.select(given))
     assert len(cells) == len(set(cells)) == len({(one.k8s, one.slug) for one in cells}) == 12
     assert [cell.turn for cell in cells if cell.k8s == "1.33"] == [1, 1, 2, 2, 3, 3]

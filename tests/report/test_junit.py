@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+from conformance.plan import selection
 from conformance.report import junit, words
 from tests.report.decision.test_decide import CONTROL, HELD, entry, told
 from tests.worlds import lifecycle
@@ -82,7 +83,15 @@ def test_times_are_the_cells_own_and_each_cell_counts_once(tmp_path: Path) -> No
 def test_the_command_says_what_was_narrowed() -> None:
     report = told([HELD])
     report["run"]["options"] = {"k8s": ["1.33"], "sidecars": ["envoy"], "patterns": ["native"]}
-    assert words.again(report) == "make conformance K8S=1.33 PATTERN=native"
+    assert words.again(report) == "make conformance K8S=1.33 SIDECAR=envoy PATTERN=native"
     report["run"]["options"] |= {"behaviours": ["stop.order"], "patterns": ["classic", "native"]}
     report["run"]["attempts"]["turns"] = 3
-    assert words.again(report) == "make conformance K8S=1.33 BEHAVIOUR=stop.order REPEAT=3"
+    asked = "make conformance K8S=1.33 SIDECAR=envoy"
+    assert words.again(report) == f"{asked} BEHAVIOUR=stop.order REPEAT=3"
+    core = selection.select({"level": "core"})
+    report["run"]["options"] |= {"behaviours": list(core.behaviours), "sidecars": []}
+    report["run"]["attempts"]["turns"] = 1
+    assert words.again(report) == "make conformance K8S=1.33"
+    both = selection.select({"level": "all"})
+    report["run"]["options"] |= {"behaviours": list(both.behaviours)}
+    assert words.again(report) == "make conformance K8S=1.33 LEVEL=all"

@@ -112,6 +112,23 @@ def test_nobody_waits_for_the_images_of_another(
         assert made.of("istio", 0) == sidecar_images.SidecarImages(reason="the build failed")
 
 
+def test_a_sidecar_that_nobody_named_and_nobody_can_have_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = SimpleNamespace(image=images.Image("i", "", "built"), archive=tmp_path / "i.tar")
+    monkeypatch.setattr(sidecar_images, "load", lambda name, _: Driver(name, "images"))
+    monkeypatch.setattr(images, "ensure_fixture", lambda *_: image)
+    monkeypatch.setattr(rootfs, "export", lambda *_: tmp_path)
+    options = Options.check({"k8s": "1.33", "results": str(tmp_path)})
+    with runs.start(tmp_path) as run:
+        engine: Any = SimpleNamespace(docker=Path("docker"), env={})
+        made = sidecar_images.RunImages(run, engine, options, lambda *_: "the build failed")
+        made.make_base()
+        made.make("istio")
+        assert made.of("istio", 0) == sidecar_images.SidecarImages(unobtainable=True)
+        assert Context.read(run.results).unobtainable == {"istio": "the build failed"}
+
+
 def made_in(folder: Path) -> Path:
     path = folder / "cluster"
     path.mkdir()

@@ -17,7 +17,7 @@ from conformance import __version__
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
-from conformance.plan import failures
+from conformance.plan import failures, own
 from conformance.plan.options import OPTIONS, Options
 from conformance.plan.sidecars import REGISTRY
 from conformance.report import commands, document, listing, pack, story, table
@@ -215,7 +215,7 @@ def images(list_: bool, save: Path | None, load_: Path | None, **given: Any) -> 
 def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json: bool) -> None:
     """List the behaviours, or tell all about one of them (list stop.order)."""
     if sidecar is not None:
-        for line in listing.of_sidecar(sidecar):
+        for line in listing.of_sidecar(own.admit(sidecar) if own.is_file(sidecar) else sidecar):
             click.echo(line)
         return
     listed = listing.chosen(filters)

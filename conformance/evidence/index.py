@@ -55,6 +55,7 @@ class Index:
     sender's detail of it (see attempts.Attempt.answer).
     server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
+    gate: by what the kubelet learned that the sidecar had started: "http", or "exec".
     """
 
     cell: Cell
@@ -75,6 +76,7 @@ class Index:
     proxy_answers: Mapping[str, re.Pattern[str]]
     server: str
     ended_ns: int
+    gate: str
     files: Mapping[str, FileMark]
 
     @property
@@ -143,6 +145,7 @@ def read(raw: Mapping[str, Any]) -> Index:
         },
         server=str(raw.get("versions", {}).get("server", "")),
         ended_ns=int(raw.get("ended_ns", 0)),
+        gate=str(raw.get("gate", "http")),
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()

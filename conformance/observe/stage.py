@@ -309,11 +309,12 @@ class Stage:
 
     def quit(self, pod: str, container: str) -> str:
         """Tell a sidecar to end by itself; its answer. One whose image has no program to ask it
-        with gets a SIGTERM from the node, which the kubelet knows nothing of."""
+        with gets a signal from the node, which the kubelet knows nothing of."""
         command = self.driver.quit_command()
         if command:
             return self.execute(pod, container, command)
-        return f"SIGTERM to {self.signal(pod, container, 'TERM')}"
+        name = self.facts.quit_signal
+        return f"SIG{name} to {self.signal(pod, container, name)}"
 
     def sidecars(self, pod: str) -> tuple[str, ...]:
         """The sidecar's containers in an admitted pod."""

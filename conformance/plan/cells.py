@@ -110,6 +110,7 @@ def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
         if cell.scenario in behaviours()[id_].scenarios
         and driver.can(behaviours()[id_].needs)
         and behaviours()[id_].pattern in ("", cell.pattern)
+        and id_ not in driver.without
     ]
 
 

@@ -32,7 +32,12 @@ class Option:
 
 OPTIONS = (
     Option("k8s", "Kubernetes versions, comma-separated, or all"),
-    Option("sidecar", "sidecars, comma-separated; without it those that this machine can have"),
+    Option(
+        "sidecar",
+        "sidecars, or files with one of your own (./mine.yaml), comma-separated; without it those "
+        "that this machine can have",
+    ),
+    Option("sidecar-file", "a file with a sidecar of your own (docs/own.md)"),
     Option("pattern", "classic, native"),
     Option("mode", "a sidecar's modes, comma-separated"),
     Option("scenario", "scenarios, comma-separated"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from conformance.errors import UsageProblem
 from conformance.machine.paths import KIND_CONFIGS
+from conformance.plan import own
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
 from conformance.plan.spelling import did_you_mean, matching
@@ -71,15 +72,16 @@ def select(given: Mapping[str, str | None]) -> Selection:
     """The selection that the options ask for; an absent option (None) means its default.
 
     given: option name (k8s, sidecar, pattern, mode, scenario, behaviour, level) → comma-separated
-    values or globs; repeat → a number.
+    values or globs; sidecar_file → files; repeat → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
-    for name in (part.strip() for part in (given.get("sidecar") or "").split(",")):
+    named = own.sidecars(given.get("sidecar"), given.get("sidecar_file"))
+    for name in (part.strip() for part in (named or "").split(",")):
         if name in REFUSED:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
-    sidecars = _choose("SIDECAR", given.get("sidecar"), REGISTRY, default=DEFAULT_SIDECARS)
+    sidecars = _choose("SIDECAR", named, REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
     whatever = given.get("sidecar") is None
     for name in sidecars if not whatever and given.get("k8s") not in (None, "all") else ():
@@ -94,12 +96,12 @@ def select(given: Mapping[str, str | None]) -> Selection:
     if not chosen:
         raise UsageProblem(f"Nothing to run: none of {', '.join(asked)} is {levels[0]}.")
     wanted = {name for id_ in chosen for name in behaviours()[id_].scenarios}
-    named = _choose("SCENARIO", given.get("scenario"), scenarios())
-    picked = tuple(name for name in named if name in wanted)
+    played = _choose("SCENARIO", given.get("scenario"), scenarios())
+    picked = tuple(name for name in played if name in wanted)
     if not picked:
         raise UsageProblem(
             f"Nothing to run: none of {', '.join(chosen)} is judged in scenario "
-            f"{', '.join(named)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
+            f"{', '.join(played)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
     return Selection(

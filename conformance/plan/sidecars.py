@@ -44,6 +44,8 @@ class Registration:
     alone: scenarios and modes that need its one control plane to be set otherwise, or down, which
     every other cell of the cluster would feel.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
+    Of a sidecar that a file of the user's describes alone (own): file: that one; rows: the tables
+    of what is expected of its kind; without: behaviour → why it is not asked of it.
     """
 
     name: str
@@ -59,6 +61,9 @@ class Registration:
     alone: tuple[str, ...] = ()
     gives: tuple[Ability, ...] = ()
     wants: tuple[Ability, ...] = ()
+    file: Path | None = None
+    rows: tuple[Path, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError for what contradicts itself."""
@@ -77,6 +82,8 @@ class Registration:
     @property
     def tables(self) -> tuple[Path, ...]:
         """The files that can hold rows of expectations, in the order in which they are read."""
+        if self.file is not None:
+            return self.rows
         files = (self.folder / REGISTRATION, self.folder / EXPECTATIONS)
         return tuple(file for file in files if file.is_file())
 
@@ -98,7 +105,8 @@ class Registration:
         return pattern in self.only.get(mode, self.patterns) and pattern in self.patterns
 
 
-_GIVEN = {"name", "package", "folder"}  # what is known without the file
+# What is known without the registration, or has none.
+_GIVEN = {"name", "package", "folder", "file", "rows", "without"}
 _KEYS = [one.name for one in fields(Registration) if one.name not in _GIVEN]
 
 
@@ -157,4 +165,10 @@ def _folder(package: str) -> Path:
 
 
 _installed, REFUSED = installed()
-REGISTRY: Mapping[str, Registration] = {entry.name: entry for entry in own()} | dict(_installed)
+REGISTRY: dict[str, Registration] = {entry.name: entry for entry in own()} | dict(_installed)
+
+
+def known(name: str) -> Registration:
+    """The registration of a sidecar, or of one that this suite knows nothing more of than that a
+    report names it: another project's driver, or a file of somebody's own."""
+    return REGISTRY.get(name) or Registration(name, "", Path(), ("default",))

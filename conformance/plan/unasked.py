@@ -37,6 +37,9 @@ def _why(driver: Registration, scenario: Scenario) -> str:
     ]
     if not judged:
         return f"None of the behaviours that are judged in it means anything for {driver.name}."
+    left = [entry for entry in judged if entry.id not in driver.without]
+    if not left:
+        return " ".join(dict.fromkeys(driver.without[entry.id] for entry in judged))
     patterns = {word for entry in judged for word in entry.pattern.split() or driver.patterns}
     if not patterns & set(driver.patterns):
         return f"It is judged in the pattern {' or '.join(sorted(patterns))} alone."

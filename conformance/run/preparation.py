@@ -36,6 +36,7 @@ from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
 from conformance.plan.options import Options
+from conformance.run import kept
 from conformance.run.sidecar_images import RunImages, SidecarImages
 from conformance.sidecars.driver import CompilesImages, load
 from conformance.verdicts import store as verdicts
@@ -84,6 +85,7 @@ class Preparation:
                 )
             )
             timing.note(self.run.results, "engine", began, time.time_ns())
+            kept.keep(self.run.results)
             self._run_images = RunImages(self.run, self._engine, self.options, self._told)
             self._stack.callback(self._take_down)
         except BaseException:

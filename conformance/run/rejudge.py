@@ -14,6 +14,7 @@ from conformance.model import Cell, Verdict
 from conformance.plan import cells as plan
 from conformance.plan.catalogue import behaviours
 from conformance.plan.cells import Item
+from conformance.run import kept
 from conformance.verdicts import store as verdicts
 
 
@@ -40,8 +41,10 @@ class Judged:
 def judged(path: Path, *, strict_promises: bool = False) -> Iterator[Judged]:
     """Every verdict that the folder's evidence gives now. Raises UsageProblem."""
     if is_bundle(path):
+        kept.restore(kept.run_of(path))
         yield from _bundle(path, strict_promises)
     elif (path / "verdicts").is_dir():
+        kept.restore(path)
         yield from _run(path, strict_promises)
     else:
         raise UsageProblem(

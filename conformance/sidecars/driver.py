@@ -53,6 +53,8 @@ class Facts:
     ready_path: what tells of the sidecar's readiness, on its health port. server_name: what a
     client must name in its TLS hello (SNI) to be shown the subject's certificate; "" for anything.
     undated: the containers whose output does not say when: it is kept with the kubelet's stamps.
+    gate: by what the kubelet learns that the sidecar has started: "http", or "exec". quit_signal:
+    what makes it end by itself where the driver has no command for that, without "SIG".
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -67,11 +69,14 @@ class Facts:
     ready_path: str = "/healthz/ready"
     server_name: str = ""
     undated: Sequence[str] = ()
+    gate: str = "http"
+    quit_signal: str = "TERM"
 
 
 class Driver(Protocol):
     """One sidecar. A driver keeps no state: it knows at most the version that the user asked for
-    (its one argument, where its registration has a version_option); all else is passed in."""
+    (its one argument, where its registration has a version_option), or its name in the registry
+    (where that has a file of the user's); all else is passed in."""
 
     name: str
 
@@ -376,6 +381,6 @@ def load(name: str, versions: Mapping[str, str] | None = None) -> Driver:
     versions: sidecar → the version that the user asked for (Selection.versions).
     """
     module = importlib.import_module(REGISTRY[name].module)
-    version = (versions or {}).get(name, "")
-    driver: Driver = module.Driver(version) if version else module.Driver()
+    argument = name if REGISTRY[name].file else (versions or {}).get(name, "")
+    driver: Driver = module.Driver(argument) if argument else module.Driver()
     return driver

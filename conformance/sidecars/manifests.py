@@ -63,7 +63,16 @@ def with_sidecar(document: Manifest, driver: Driver, cell: Cell, role: str) -> M
     parent = document
     for key in path[:-1]:
         parent = parent[key]
-    parent[path[-1]] = driver.inject(parent[path[-1]], cell, role)
+    template = parent[path[-1]]
+    # A template has no namespace of its own, and a driver may have to know where it stands.
+    where = {"namespace": (document.get("metadata") or {}).get("namespace", "")}
+    made = driver.inject(
+        {**template, "metadata": {**(template.get("metadata") or {}), **where}}, cell, role
+    )
+    parent[path[-1]] = {
+        **made,
+        "metadata": {key: one for key, one in made["metadata"].items() if key != "namespace"},
+    }
     return document
 
 

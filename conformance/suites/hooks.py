@@ -19,6 +19,7 @@ from conformance.errors import Problem, UsageProblem
 from conformance.machine.paths import cache_dir
 from conformance.plan.cells import Item
 from conformance.plan.options import OPTIONS, Options
+from conformance.run import kept
 from conformance.run.session import CellEvidence, Session
 from conformance.verdicts import expectations
 from conformance.verdicts import store as verdicts
@@ -78,8 +79,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None and "sc_results" in worker:
-        config.stash[_SESSION] = session = Session(Options.check(_given(config)))
-        _observe_into(session, Path(worker["sc_results"]))
+        options, results = Options.check(_given(config)), Path(worker["sc_results"])
+        kept.restore(results)  # what the run has, whatever became of the user's files meanwhile
+        config.stash[_SESSION] = session = Session(options)
+        _observe_into(session, results)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -60,18 +60,17 @@ def fits_k8s(wanted: str, actual: str) -> bool:
     return wanted == actual
 
 
-@cache
 def table() -> Sequence[Row]:
     """All rows: the common ones, then those of each driver, each file in its own order.
 
     Raises UsageProblem, naming the file, for a row that is wrong.
     """
-    own = [
-        row
-        for driver in REGISTRY.values()
-        for file in driver.tables
-        for row in rows(file, sidecar=driver.name)
-    ]
+    return _table(tuple((driver.name, driver.tables) for driver in REGISTRY.values()))
+
+
+@cache
+def _table(drivers: tuple[tuple[str, tuple[Path, ...]], ...]) -> Sequence[Row]:
+    own = [row for name, files in drivers for file in files for row in rows(file, sidecar=name)]
     return (*rows(TABLE), *own)
 
 

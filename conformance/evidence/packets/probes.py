@@ -8,10 +8,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import Coverage
 from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
-from conformance.evidence.timeline import Event
+from conformance.evidence.timeline import PUBLISH_LAG_NS, Event, lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity
-from conformance.model import Evidence
+from conformance.evidence.vocabulary import File
+from conformance.model import NEVER, Evidence
 
 # The kubelet takes every status from 200 to 399 for success (pkg/probe/http/http.go), and calls
 # itself "kube-probe/<minor>". Some servers (Fluent Bit's) end the line with the status.
@@ -33,8 +34,35 @@ def first_success(bundle: Bundle, port: int | None = None) -> tuple[Event | None
 
 
 def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Coverage]:
-    """Every 200 to a probe of the kubelet's (port: as for first_success)."""
+    """Every 200 to a probe of the kubelet's (port: as for first_success); where the sidecar's probe
+    is a command, every end of one with 0, which the runtime tells of."""
+    if port is None and bundle.index.gate == "exec":
+        return commands(bundle), _BY_RUNTIME
     return _answers(bundle, port, _SUCCESS)
+
+
+# The runtime's events are watched as a whole, or the premise of every judge fails (gaps.jsonl).
+_BY_RUNTIME = Coverage(0, NEVER, (), NEVER, True, 0, 0, 0, ())
+
+
+def commands(bundle: Bundle) -> list[Event]:
+    """Every end with 0 of a command that was run in the sidecar's containers.
+
+    Those of the kubelet's probes, as long as nobody else runs any: the suite runs none there before
+    the deletion, but to have the sidecar quit, and a sidecar with a postStart command has no gate.
+    """
+    its = {life.container_id for name in bundle.index.sidecars for life in lives(bundle)[name]}
+    found = []
+    for event in bundle.runtime():
+        ran = event.container_id in its and event.process_id != event.container_id
+        if event.topic != "/tasks/exit" or not ran or event.status != 0:
+            continue
+        text = "a command in the sidecar ended with 0"
+        evidence = Evidence(File.RUNTIME, event.number, ns=event.ns, text=text)
+        # Its exit is noticed after it, and published after that.
+        earliest = min(event.exited_ns or event.ns, event.ns) - PUBLISH_LAG_NS
+        found.append(Event("the startup probe's first success", earliest, event.ns, (evidence,)))
+    return found
 
 
 def answers(bundle: Bundle) -> list[Event]:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import version_order
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import known
 
 Json = Mapping[str, Any]
 Word = Literal["not safe", "not proven", "safe for this scope"]
@@ -194,7 +194,7 @@ def rate_bound(attempts: int) -> float:
 
 def _is_control_mode(entry: Json) -> bool:
     """Whether the cell breaks promises by design, to prove that the judges can see."""
-    return entry["mode"] in REGISTRY[entry["sidecar"]].controls
+    return entry["mode"] in known(entry["sidecar"]).controls
 
 
 def is_control(entry: Json, pattern: str = "native") -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import known_k8s
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import REGISTRY, known
 from conformance.report.decision import summary
 from conformance.report.page import groups
 
@@ -85,7 +85,7 @@ def _outside(tried: Sequence[Json]) -> Iterator[str]:
         yield f"the sidecars {', '.join(missing)}"
     for name in sorted(sidecars):
         modes = {one["mode"] for one in tried if one["sidecar"] == name}
-        left = [one for one in REGISTRY[name].modes if one not in modes]
+        left = [one for one in known(name).modes if one not in modes]
         if left:
             yield f"{name} in mode {', '.join(left)}"
     judged = {one["behaviour"] for one in tried}

@@ -9,7 +9,7 @@ from conformance.plan import article
 from conformance.plan import cells as plan
 from conformance.plan.article import Claim
 from conformance.plan.selection import version_order
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import known
 from conformance.report.page import groups
 from conformance.verdicts.expectations import fits_k8s
 
@@ -109,7 +109,7 @@ def _twin(entry: Json) -> tuple[str, ...]:
 def _speaks_of(claim: Claim, entry: Json) -> bool:
     return (
         entry["behaviour"] in (claim.about or ())
-        and entry["mode"] not in REGISTRY[entry["sidecar"]].controls
+        and entry["mode"] not in known(entry["sidecar"]).controls
         and all(
             getattr(claim, name) in ("", entry[name]) for name in ("pattern", "sidecar", "mode")
         )

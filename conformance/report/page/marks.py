@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import known
 
 Json = Mapping[str, Any]
 LETTERS = {
@@ -32,5 +32,5 @@ def letter(entry: Json, pattern: str = "native") -> str:
     """The letter of a verdict. pattern: the one under test, whose known hazards are no controls."""
     if entry["verdict"] != "reproduced":
         return _BY_VERDICT[entry["verdict"]]
-    control = entry["mode"] in REGISTRY[entry["sidecar"]].controls
+    control = entry["mode"] in known(entry["sidecar"]).controls
     return "K" if entry["pattern"] == pattern and not control else "C"

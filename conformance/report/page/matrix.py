@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.plan.catalogue import behaviours
-from conformance.plan.sidecars import REGISTRY
+from conformance.plan.sidecars import REGISTRY, known
 from conformance.report.page import groups
 
 Json = Mapping[str, Any]
@@ -43,15 +43,15 @@ class Grid:
 
 
 def grids(entries: Sequence[Json]) -> Iterator[Grid]:
-    """A grid for each sidecar, in the registry's order."""
-    for sidecar in REGISTRY:
+    """A grid for each sidecar, in the registry's order; those that it does not know come last."""
+    for sidecar in dict.fromkeys([*REGISTRY, *(one["sidecar"] for one in entries)]):
         own = [one for one in entries if one["sidecar"] == sidecar]
         if own:
             yield _grid(sidecar, own)
 
 
 def _grid(sidecar: str, own: Sequence[Json]) -> Grid:
-    order = REGISTRY[sidecar].modes
+    order = known(sidecar).modes
     columns = [
         Column(k8s, pattern, [one for one in order if one in modes])
         for k8s in groups.versions(list(map(dict, own)))

@@ -313,8 +313,7 @@ class Stage:
         command = self.driver.quit_command()
         if command:
             return self.execute(pod, container, command)
-        name = self.facts.quit_signal
-        return f"SIG{name} to {self.signal(pod, container, name)}"
+        return f"{self.facts.quit_signal} to {self.signal(pod, container, self.facts.quit_signal)}"
 
     def sidecars(self, pod: str) -> tuple[str, ...]:
         """The sidecar's containers in an admitted pod."""

@@ -26,7 +26,7 @@ PATTERNS = ("classic", "native")
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
 DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about
-ABOUT = ("sidecar", "mode", "scenario", "behaviour")  # options that name that
+ABOUT = ("sidecar", "sidecar_file", "mode", "scenario", "behaviour")  # options that name that
 TAKE_AWAY = ("beacon", "capture", "sidecar")
 MOST_TURNS = 1000
 LONG = 60  # valid values that a sentence can name; of more it names the first ones
@@ -83,7 +83,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", named, REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
-    whatever = given.get("sidecar") is None
+    whatever = named is None
     for name in sidecars if not whatever and given.get("k8s") not in (None, "all") else ():
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)

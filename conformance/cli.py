@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from conformance import __version__
+from conformance.audit import command as auditing
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
@@ -235,6 +236,7 @@ def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json
 
 
 commands.add_to(main)
+main.add_command(auditing.audit)
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,211 @@
+"""Reads a cluster, read-only and page by page: nothing of it is kept but what the rules keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client as k8s
+from kubernetes import config
+from urllib3.exceptions import HTTPError
+
+from conformance.audit.document import Document, mapping, mappings, strings
+from conformance.errors import EnvironmentProblem, UsageProblem
+
+PAGE = 500  # objects: what kubectl asks for
+PATIENCE = 60  # seconds for a page
+_GONE = 410  # the list that is paged through is too old; the answer says where to go on
+_REFUSED = (401, 403, 404, 405)
+_MOST_ANEW = 10  # times that one list is gone on with after it grew too old
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of objects. base: its API. spaced: whether it is in namespaces. needed: whether
+    nothing can be said without it."""
+
+    kind: str
+    base: str
+    plural: str
+    spaced: bool = True
+    needed: bool = False
+
+
+NAMESPACES = Resource("Namespace", "/api/v1", "namespaces", spaced=False)
+NODES = Resource("Node", "/api/v1", "nodes", spaced=False)
+SERVICES = Resource("Service", "/api/v1", "services")
+QUOTAS = Resource("ResourceQuota", "/api/v1", "resourcequotas")
+OBJECTS = (
+    Resource(
+        "MutatingWebhookConfiguration",
+        "/apis/admissionregistration.k8s.io/v1",
+        "mutatingwebhookconfigurations",
+        spaced=False,
+    ),
+)
+# Workloads before their pods: what a template says needs no pod to say it again.
+WORKLOADS = (
+    Resource("Deployment", "/apis/apps/v1", "deployments"),
+    Resource("StatefulSet", "/apis/apps/v1", "statefulsets"),
+    Resource("DaemonSet", "/apis/apps/v1", "daemonsets"),
+    Resource("CronJob", "/apis/batch/v1", "cronjobs"),
+    Resource("Job", "/apis/batch/v1", "jobs"),
+    Resource("ReplicaSet", "/apis/apps/v1", "replicasets"),
+)
+PODS = Resource("Pod", "/api/v1", "pods", needed=True)
+
+
+@dataclass
+class Cluster:
+    """A cluster to read. namespace: the only one; "" for all. unread: what could not be read."""
+
+    client: Any
+    namespace: str = ""
+    unread: list[str] = field(default_factory=list)
+    pages: int = 0
+
+    def objects(self, resource: Resource) -> Iterator[Document]:
+        """Every object of a kind, page by page. Raises EnvironmentProblem for what is needed."""
+        path = f"{resource.base}/{resource.plural}"
+        if resource.spaced and self.namespace:
+            path = f"{resource.base}/namespaces/{self.namespace}/{resource.plural}"
+        version = resource.base.removeprefix("/apis/").removeprefix("/api/")
+        after, anew = "", 0
+        while True:
+            query = [("limit", PAGE), *([("continue", after)] if after else [])]
+            status, page = self._get(path, query)
+            if status == _GONE and anew < _MOST_ANEW:
+                # The rest of an older list, as the answer offers it: what came meanwhile is missed.
+                after, anew = str(mapping(page.get("metadata")).get("continue") or ""), anew + 1
+                if not after:
+                    self._refused(resource, "the list grew too old while it was read")
+                    return
+                continue
+            if status != 200:
+                self._refused(resource, f"{status} {page.get('message') or page.get('reason')}")
+                return
+            self.pages += 1
+            for _, item in mappings(page.get("items")):
+                yield Document({"apiVersion": version, "kind": resource.kind, **item})
+            after = str(mapping(page.get("metadata")).get("continue") or "")
+            if not after:
+                return
+
+    def version(self) -> int | None:
+        """The minor of the API server, or of the oldest kubelet, where nodes can be listed."""
+        status, told = self._get("/version")
+        found = [_minor(f"v1.{told.get('minor', '')}")] if status == 200 else []
+        for node in self.objects(NODES):
+            info = mapping(mapping(node.content.get("status")).get("nodeInfo"))
+            found.append(_minor(str(info.get("kubeletVersion") or "")))
+        known = [one for one in found if one is not None]
+        return min(known) if known else None
+
+    def space(self) -> Mapping[str, Mapping[str, str]]:
+        """Labels and annotations of the namespaces, by name."""
+        if not self.namespace:
+            return {one.name: marks(one) for one in self.objects(NAMESPACES)}
+        status, told = self._get(f"/api/v1/namespaces/{self.namespace}")
+        if status == 404:
+            raise UsageProblem(f"There is no namespace {self.namespace} in this cluster.")
+        if status != 200:
+            self._refused(NAMESPACES, f"{status} {told.get('message')}")
+            return {}
+        return {self.namespace: marks(Document(told))}
+
+    def _refused(self, resource: Resource, why: str) -> None:
+        where = f"namespace {self.namespace}" if self.namespace else "the cluster"
+        sentence = f"The {resource.plural} of {where} could not be read ({why})."
+        if resource.needed:
+            raise EnvironmentProblem(
+                f"{sentence} Audit needs get and list on what it reads, and nothing else."
+            )
+        self.unread.append(sentence)
+
+    def _get(
+        self, path: str, query: Sequence[tuple[str, object]] = ()
+    ) -> tuple[int, Mapping[str, Any]]:
+        asked = self.client.param_serialize(
+            "GET",
+            path,
+            query_params=list(query),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = self.client.call_api(*asked, _request_timeout=PATIENCE)
+            body = answer.read()
+        except k8s.ApiException as error:
+            return int(error.status or 0), {"message": error.reason}
+        except (HTTPError, OSError) as error:
+            raise EnvironmentProblem(
+                f"The cluster at {self.client.configuration.host} does not answer "
+                f"({type(error).__name__}: {error}); see that kubectl reaches it."
+            ) from error
+        try:
+            return int(answer.status), mapping(json.loads(body))
+        except ValueError as error:
+            raise EnvironmentProblem(
+                f"{self.client.configuration.host} does not answer as an API server does "
+                f"({path}: {error})."
+            ) from error
+
+
+def connect(kubeconfig: str, context: str) -> Any:
+    """A client of the cluster that these name; "" for kubectl's own defaults, or the pod's own
+    service account inside a cluster. Raises UsageProblem."""
+    try:
+        if not (kubeconfig or context):
+            try:
+                config.load_incluster_config()
+                return k8s.ApiClient()
+            except config.ConfigException:
+                pass
+        if kubeconfig and not Path(kubeconfig).is_file():
+            raise UsageProblem(f"--kubeconfig={kubeconfig}: there is no such file.")
+        return config.new_client_from_config(kubeconfig or None, context or None)
+    except config.ConfigException as error:
+        raise UsageProblem(
+            f"No cluster can be told from --kubeconfig={kubeconfig} --context={context}: {error}"
+        ) from error
+
+
+def marks(document: Document) -> Mapping[str, str]:
+    """An object's own labels and annotations."""
+    metadata = document.metadata
+    return strings(metadata.get("labels")) | strings(metadata.get("annotations"))
+
+
+def owner(document: Document) -> tuple[str, str]:
+    """The workload that made a pod (or a Job, or a ReplicaSet), or ("", "").
+
+    A Deployment is told by its ReplicaSet's name, which ends in the pod's own template hash; a
+    CronJob by its Job's, which ends in the minute that it was for.
+    """
+    for _, one in mappings(document.metadata.get("ownerReferences")):
+        kind, name = str(one.get("kind") or ""), str(one.get("name") or "")
+        if not one.get("controller"):
+            continue
+        labels = strings(document.metadata.get("labels"))
+        ending = f"-{labels.get('pod-template-hash', '')}"
+        if kind == "ReplicaSet" and len(ending) > 1 and name.endswith(ending):
+            return "Deployment", name.removesuffix(ending)
+        if kind == "Job":
+            base, _, minute = name.rpartition("-")
+            if base and minute.isdigit() and len(minute) >= 8:
+                return "CronJob", base
+        return kind, name
+    return "", ""
+
+
+def ended(document: Document) -> bool:
+    """Whether a pod has ended: it is no hazard any more."""
+    return mapping(document.content.get("status")).get("phase") in ("Succeeded", "Failed")
+
+
+def _minor(version: str) -> int | None:
+    digits = version.removeprefix("v1.").partition(".")[0].rstrip("+")
+    return int(digits) if digits.isdigit() else None

@@ -10,7 +10,7 @@
 #
 # Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL= (values separated by
 # commas, and globs such as BEHAVIOUR='stop.*'); RESULTS= names another
-# folder for results, SIDECAR=./mine.yaml is one of your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n,
+# folder for results, SIDECAR=./mine.yaml is one of your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n, NODES=n,
 # STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
@@ -36,7 +36,7 @@ CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
 	$(call option,level,LEVEL) \
 	$(call option,images,IMAGES) $(call option,image-prefix,IMAGE_PREFIX) \
 	$(call option,take-away,TAKE_AWAY) \
-	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) \
+	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) $(call option,nodes,NODES) \
 	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION)
 OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
 	$(call flag,keep,KEEP) $(call flag,strict-promises,STRICT)

@@ -228,7 +228,8 @@ def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json
     elif filters and len(listed) == 1:
         for line in listing.whole(listed[0]):
             click.echo(line)
-        click.echo(f"\nRun it with:  sidecar-conformance run --behaviour {listed[0].id}")
+        nodes = f" --nodes {listed[0].nodes}" if listed[0].nodes > 1 else ""
+        click.echo(f"\nRun it with:  sidecar-conformance run --behaviour {listed[0].id}{nodes}")
     else:
         for line in listing.short(listed, shutil.get_terminal_size((100, 24)).columns):
             click.echo(line)

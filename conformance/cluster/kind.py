@@ -134,6 +134,38 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         return True
 
 
+# The nodes beside the first one, where the suite adds them: only what is meant for them comes to
+# them, so that whatever is said about "the node" is still about the first.
+FAR = "sidecar-conformance/far"
+_FAR_PATCH = f"""\
+kind: JoinConfiguration
+nodeRegistration:
+  taints:
+    - {{key: {FAR}, effect: NoSchedule}}
+"""
+
+
+def with_nodes(config: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """A kind config with at least so many nodes, for pods that are to be apart from each other."""
+    made = copy.deepcopy(dict(config))
+    nodes = made.setdefault("nodes", [{"role": "control-plane"}])
+    while len(nodes) < count:
+        nodes.append(
+            {"role": "worker", "labels": {FAR: "true"}, "kubeadmConfigPatches": [_FAR_PATCH]}
+        )
+    return made
+
+
+def node_names(config: Mapping[str, Any], cluster: str) -> list[str]:
+    """The containers of a config's nodes, as kind names them: control-plane, worker, worker2 …"""
+    names: list[str] = []
+    for node in config["nodes"]:
+        role = f"{cluster}-{node['role']}"
+        again = sum(name.rstrip("0123456789") == role for name in names)
+        names.append(f"{role}{again + 1}" if again else role)
+    return names
+
+
 def render(
     config: Mapping[str, Any],
     *,
@@ -159,22 +191,38 @@ def render(
     return made
 
 
-def render_conflist(conflist: str, *plugins: str, place: int = 0) -> str:
+def render_conflist(conflist: str, *plugins: str, place: int = 0, nodes: int = 1) -> str:
     """A CNI conflist (JSON) with plugins put at the end of its chain, for the node at a place of
     its cluster.
 
     Each node has the next subnet of the same size, as the controller manager gives them out, so
-    that no two pods share an address. No routes lead from one to the other: no scenario has pods
-    of two nodes talk to each other.
+    that no two pods share an address. Where there are several nodes, the subnet is named as a part
+    of the whole pod network: what goes to another node's pods keeps its address then, for ptp
+    masks only what leaves the subnet (plugins/pkg/ip, SetupIPMasq).
     """
     made = json.loads(conflist)
     for one in made["plugins"]:
         for pool in chain.from_iterable(one.get("ipam", {}).get("ranges", ())):
-            first = ipaddress.ip_network(pool["subnet"])
-            start = first.network_address + place * first.num_addresses
-            pool["subnet"] = f"{start}/{first.prefixlen}"
+            own = pod_subnet(pool["subnet"], place)
+            pool["subnet"] = str(own)
+            if nodes > 1:
+                pool["subnet"] = str(own.supernet(new_prefix=_POD_NETWORK[own.version]))
+                pool["gateway"] = str(own[1])
+                pool["rangeStart"], pool["rangeEnd"] = str(own[2]), str(own[254])
     made["plugins"] += [{"type": plugin} for plugin in plugins]
     return json.dumps(made, indent=2) + "\n"
+
+
+# kind's default networking.podSubnet, by IP version (pkg/apis/config/v1alpha4/default.go).
+_POD_NETWORK = {4: 16, 6: 56}
+Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def pod_subnet(first: str, place: int) -> Subnet:
+    """The pods' subnet of the node at a place, where the first node has ``first``."""
+    subnet = ipaddress.ip_network(first)
+    start = subnet.network_address + place * subnet.num_addresses
+    return ipaddress.ip_network(f"{start}/{subnet.prefixlen}")
 
 
 def ip_family(config: Mapping[str, Any]) -> str:

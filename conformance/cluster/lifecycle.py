@@ -17,7 +17,14 @@ import yaml
 
 from conformance.cluster import cni, failure, network
 from conformance.cluster.deletion import delete
-from conformance.cluster.kind import KindCluster, ip_family, read_config, render
+from conformance.cluster.kind import (
+    KindCluster,
+    ip_family,
+    node_names,
+    read_config,
+    render,
+    with_nodes,
+)
 from conformance.cluster.state import EVIDENCE_IN_NODE, ClusterHandle
 from conformance.engine import client
 from conformance.engine.engine import Engine
@@ -41,18 +48,22 @@ def create(
     node_images: Mapping[str, str],
     archives: Sequence[Path],
     tools_root: Path,
+    nodes: int = 1,
 ) -> ClusterHandle:
     """A cluster of this minor, with images loaded, DNS working and the capture plugin in place.
 
     node_images: the name in the kind config → what the engine has for it, the first node's first.
     tools_root: a root file system with python3 and tcpdump, mounted read-only in the nodes.
+    nodes: how many there are at least; pods of all of them reach each other, and only what
+    tolerates kind.FAR comes to those beside the kind config's own.
     Any thread may call it, several at once. Raises EnvironmentProblem with the kubelet's own words;
     logs stay in <results>/clusters/<minor>, nothing stays on the engine.
     """
-    handle = _plan(run, minor, engine.host)
+    plain = with_nodes(read_config(KIND_CONFIGS / f"v{minor}.yaml"), nodes)
+    handle = _plan(run, minor, engine.host, plain)
     folder = handle.kubeconfig.parent
     config = render(
-        read_config(KIND_CONFIGS / f"v{minor}.yaml"),
+        plain,
         name=handle.name,
         images=node_images,
         mounts=lambda place: _mounts(handle, tools_root, place),
@@ -78,6 +89,8 @@ def create(
             with timing.span(run.results, "system", k8s=minor):
                 if len(node_images) > 1:
                     _share_kube_proxy(cluster, handle)
+                if nodes > 1:
+                    _connect(cluster, handle, ip_family(config))
                 cluster.await_system()
     except Exception as error:
         if process.stopping():  # whoever stops the run deletes what is registered
@@ -110,15 +123,34 @@ def _kind(run: Run, engine: Engine, handle: ClusterHandle) -> KindCluster:
     return KindCluster(folder / "kind.yaml", handle.kubeconfig, folder / "kind.log", env)
 
 
-def _plan(run: Run, minor: str, host: str) -> ClusterHandle:
+def _plan(run: Run, minor: str, host: str, config: Mapping[str, Any]) -> ClusterHandle:
     name = run.cluster_name(minor)
+    first, *others = node_names({"nodes": [{"role": "control-plane"}], **config}, name)
     folder = run.results / "clusters" / minor
     evidence = run.results / "evidence" / minor
     for place in (folder, evidence):
         place.mkdir(parents=True, exist_ok=True)
-    return ClusterHandle(
-        minor, name, folder / "kubeconfig", f"{name}-control-plane", evidence, host
-    )
+    kubeconfig = folder / "kubeconfig"
+    return ClusterHandle(minor, name, kubeconfig, first, evidence, host, tuple(others))
+
+
+def _connect(cluster: KindCluster, handle: ClusterHandle, family: str) -> None:
+    """Lead pods of every node to those of every other, and let pods come to the control plane, as
+    kind does where it is the only node."""
+    addresses = {
+        node["metadata"]["name"]: [
+            one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"
+        ]
+        for node in cluster.kubectl(["get", "nodes"])["items"]
+    }
+    engine = client.at(handle.host)
+    for node in handle.nodes:
+        for place, other in enumerate(handle.nodes):
+            for subnet in cni.subnets(family, place) if other != node else ():
+                via = next(one for one in addresses[other] if (":" in one) == (subnet.version == 6))
+                client.in_node(engine, node, "ip", "route", "replace", str(subnet), "via", via)
+    taint = "node-role.kubernetes.io/control-plane:NoSchedule-"
+    cluster.kubectl(["taint", "node", handle.node, taint], as_dict=False)
 
 
 def _share_kube_proxy(cluster: KindCluster, handle: ClusterHandle) -> None:

@@ -24,6 +24,7 @@ class ClusterHandle:
     """All that a worker needs to use a cluster.
 
     minor: name of the kind config ("1.33"). name: kind's name. node: the control plane's container.
+    workers: those of its other nodes, in the order of the kind config.
     evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
     """
 
@@ -33,16 +34,23 @@ class ClusterHandle:
     node: str
     evidence: Path
     host: str = ""
+    workers: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, str]:
-        """As plain strings."""
-        return {key: str(value) for key, value in asdict(self).items()}
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node, the first one first."""
+        return (self.node, *self.workers)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain strings, and lists of them."""
+        plain = {key: str(value) for key, value in asdict(self).items()}
+        return {**plain, "workers": list(self.workers)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, str]) -> ClusterHandle:
+    def from_json(cls, data: Mapping[str, Any]) -> ClusterHandle:
         """The reverse of ``to_json``."""
         paths = {key: Path(data[key]) for key in ("kubeconfig", "evidence")}
-        return cls(**{**data, **paths})  # type: ignore[arg-type]
+        return cls(**{**data, **paths, "workers": tuple(data.get("workers", ()))})
 
 
 def publish(run: Run, handle: ClusterHandle, sidecars: Mapping[str, str]) -> None:

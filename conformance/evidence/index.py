@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from conformance.evidence import envoy_log
@@ -53,6 +53,7 @@ class Index:
 
     proxy_answers: what an answer of a proxy's own means → patterns, one of which is found in a
     sender's detail of it (see attempts.Attempt.answer).
+    nodes: of a cluster that has several → their addresses; their own interfaces were watched.
     server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
     gate: by what the kubelet learned that the sidecar had started: "http", or "exec".
@@ -78,6 +79,7 @@ class Index:
     ended_ns: int
     gate: str
     files: Mapping[str, FileMark]
+    nodes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def subject_pod(self) -> Pod:
@@ -149,6 +151,10 @@ def read(raw: Mapping[str, Any]) -> Index:
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()
+        },
+        nodes={
+            name: frozenset(shortest(one) for one in its.get("addresses", ()))
+            for name, its in raw.get("nodes", {}).items()
         },
     )
 

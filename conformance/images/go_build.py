@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from conformance.errors import EnvironmentProblem
@@ -30,6 +31,19 @@ RECIPE = "2"
 
 
 @dataclass(frozen=True)
+class Change:
+    """A change of one file of a dependency, made in a copy of it that takes its place.
+
+    before: the text that is replaced, which the file must hold exactly once.
+    """
+
+    dependency: str
+    file: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class GoBuild:
     """A pinned module and what to compile in it.
 
@@ -39,7 +53,7 @@ class GoBuild:
     packages: about how many packages are compiled (for the progress line only).
     cpu_minutes: what compiling costs, with sources already downloaded (for announcements only);
     measured on two idle cores with Go 1.26 and GOGC=off.
-    tags: build tags, comma-separated.
+    tags: build tags, comma-separated. change: what does not do here as it was published.
     """
 
     name: str
@@ -50,6 +64,7 @@ class GoBuild:
     packages: int = 0
     cpu_minutes: float = 0
     tags: str = ""
+    change: Change | None = None
 
     @property
     def sources(self) -> list[Path]:
@@ -77,6 +92,8 @@ class GoBuild:
             parts += [package, binary]
         if self.tags:
             parts += ["tags", self.tags]
+        if self.change is not None:
+            parts += ["change", *astuple(self.change)]
         return cache.digest_of(*parts)
 
 
@@ -129,6 +146,8 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
     work.mkdir()
     for path in recipe.sources:
         shutil.copy(path, work / path.name)
+    if recipe.change is not None:
+        _make_change(recipe.module, recipe.change, work)
     log = cache.fresh_log(recipe.name)
     common = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-v", "-ldflags", recipe.ldflags]
     common += ["-gcflags=all=-dwarf=false"]  # stripped anyway: 8 % of a compiler's work
@@ -143,6 +162,42 @@ def _compile(recipe: GoBuild, result: Path, phase: Phase) -> None:
                 env=_environment(),
                 cwd=work,
             )
+
+
+def sources_of(module: Path, dependency: str) -> Path:
+    """Where Go keeps the files of a dependency that the go.mod in ``module`` pins, downloaded now
+    if need be. Raises EnvironmentProblem."""
+    said = process.run(
+        ["go", "mod", "download", "-json", f"{dependency}@{required_version(module, dependency)}"],
+        what=f"downloading {dependency}",
+        env={"GOFLAGS": "-mod=mod", "GOWORK": "off"},
+        cwd=module,
+        timeout=1800,
+    )
+    return Path(json.loads(said)["Dir"])
+
+
+def _make_change(module: Path, change: Change, work: Path) -> None:
+    """Put a changed copy of the dependency into ``work``, and have the go.mod there lead to it.
+
+    Without the vendored code of its own, which Go takes no notice of in a dependency.
+    """
+    copy = work / "changed"
+    shutil.copytree(
+        sources_of(module, change.dependency), copy, ignore=shutil.ignore_patterns("vendor")
+    )
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)  # the module cache is read-only
+    file = copy / change.file
+    text = file.read_text()
+    if text.count(change.before) != 1:
+        raise EnvironmentProblem(
+            f"{change.dependency} cannot be changed: {change.file} holds {change.before!r} "
+            f"{text.count(change.before)} times, not once; adapt the change to this version."
+        )
+    file.write_text(text.replace(change.before, change.after))
+    with (work / "go.mod").open("a") as more:
+        more.write(f"\nreplace {change.dependency} => ./changed\n")
 
 
 def _environment() -> dict[str, str]:

@@ -102,6 +102,7 @@ def _index(stage: Stage, subject: str) -> Json:
         "app": APP_CONTAINER,
         "sidecars": list(admitted.sidecars),
         "pods": pods,
+        **({"nodes": _nodes(stage)} if stage.handle.workers else {}),
         "addresses": {
             "gateway": _gateways(stage.handle),
             "dns": services.pop("kube-dns", []),
@@ -157,8 +158,20 @@ def _pod(stage: Stage, pod: Json) -> Json:
         "ip": addresses.get("podIP", ""),
         "ips": [entry["ip"] for entry in addresses.get("podIPs") or ()],
         "sandbox": sandbox,
+        "node": pod["spec"].get("nodeName", ""),
         "containers": containers,
     }
+
+
+def _nodes(stage: Stage) -> Json:
+    """The nodes of a cluster that has several: their addresses, in the order of its config."""
+    found = {
+        node.metadata.name: [
+            one.address for one in node.status.addresses if one.type == "InternalIP"
+        ]
+        for node in stage.core.list_node().items
+    }
+    return {name: {"addresses": found.get(name, [])} for name in stage.handle.nodes}
 
 
 def _versions_of(bundle: Path, uid: str) -> Sequence[Json]:
@@ -216,6 +229,7 @@ def _extract(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
         started_ns=index["started_ns"],
         ended_ns=index["ended_ns"],
         begins=begins,
+        homes={pod["name"]: pod["node"] for pod in pods},
     )
 
 

@@ -21,6 +21,7 @@ from kubernetes.stream import stream
 from kubernetes.utils import create_from_dict
 
 from conformance.cluster.context import Context
+from conformance.cluster.kind import FAR
 from conformance.cluster.state import ClusterHandle
 from conformance.engine import client
 from conformance.evidence.vocabulary import File
@@ -28,6 +29,7 @@ from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.model import Cell
 from conformance.observe import workloads
+from conformance.observe.node import wires
 from conformance.observe.watch import STATUSES, Json, NamespaceWatch
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Driver, Facts, IntroducesWitness, Manifest, TunesPlane
@@ -40,6 +42,7 @@ if [ -n "$3" ]; then pid=$(pgrep -P "$pid" -x "$3"); fi
 kill -s "$2" "$pid"
 """
 ROLE_LABEL = "app"
+HOSTNAME = "kubernetes.io/hostname"
 APP_CONTAINER = "app"
 WITNESS, DIALER = "witness", "dialer"  # pods outside the mesh
 
@@ -90,6 +93,9 @@ class Stage:
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o777)  # hostPath folders: the writers run as other users
         self._take_away_capture()
+        if self.handle.workers:
+            wires.start(self.context.engine, self.handle.nodes, self.namespace)
+            self.afterwards.callback(self._unwatch_wires)
         self.core.create_namespace(
             {"metadata": {"name": self.namespace, "labels": {"sidecar-conformance": "cell"}}}
         )
@@ -120,6 +126,28 @@ class Stage:
             seconds=60,
             seen=lambda: ", ".join(name for name in names if not self.capture_ended(name)),
         )
+        self._unwatch_wires()
+
+    def _unwatch_wires(self) -> None:
+        if self.handle.workers:
+            wires.stop(self.context.engine, self.handle.nodes, self.namespace)
+
+    @property
+    def far(self) -> str:
+        """A node beside the one on which pods are by themselves; "" where there is none."""
+        return next(iter(self.handle.workers), "")
+
+    def go_far(self, document: Manifest) -> None:
+        """Have a pod be on the far node, where there is one."""
+        if self.far:
+            spec = manifests.pod_of(document)["spec"]
+            spec["nodeSelector"] = {HOSTNAME: self.far}
+            spec["tolerations"] = [*spec.get("tolerations", ()), {"key": FAR, "operator": "Exists"}]
+
+    def node_of(self, pod: str) -> str:
+        """The node of a pod; the first one while it has none."""
+        found = (self.watch.newest("Pod", pod) or {}).get("spec", {}).get("nodeName")
+        return str(found or self.handle.node)
 
     def step(self, name: str, **more: Any) -> int:
         """Write a line into the diary; returns its time in ns."""
@@ -177,7 +205,8 @@ class Stage:
         return manifests.container_of(pod, name)
 
     def surround(self, *pods: str) -> None:
-        """Create the Services and the pods around the pod under test, and await them all."""
+        """Create the Services and the pods around the pod under test, and await them all. They are
+        on another node than that, where there is another one."""
         self.create("services")
         for pod in pods:
             self.create(pod, role=pod if pod == "peer" else "", alter=self._told)
@@ -188,7 +217,9 @@ class Stage:
             self.driver.introduce_witness(self.namespace, self.client, found["status"]["podIP"])
 
     def _told(self, document: Manifest) -> None:
-        """Tell the dialer which name a TLS hello must have, where the sidecar wants one."""
+        """Say where a pod around the pod under test is to be, and tell the dialer which name a TLS
+        hello must have, where the sidecar wants one."""
+        self.go_far(document)
         if document["metadata"]["name"] == DIALER and self.facts.server_name:
             (container,) = document["spec"]["containers"]
             manifests.set_variable(container, "SC_SERVER_NAME", self.facts.server_name)
@@ -286,13 +317,14 @@ class Stage:
     def kill_capture(self, pod: str) -> None:
         """End a pod's tcpdump in the middle (TAKE_AWAY=capture): the judges must notice."""
         mine = f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap"
-        self.on_node("pkill", "-KILL", "-f", mine, what="ending the capture on purpose")
+        what = "ending the capture on purpose"
+        self.on_node("pkill", "-KILL", "-f", mine, what=what, node=self.node_of(pod))
 
-    def on_node(self, *command: str, what: str) -> str:
-        """Run a command in the cluster's node; its output. Raises EnvironmentProblem."""
-        return client.in_node(
-            self.context.engine, self.handle.node, *command, what=what, timeout=60
-        )
+    def on_node(self, *command: str, what: str, node: str = "") -> str:
+        """Run a command in a node, the cluster's first unless another one is named; its output.
+        Raises EnvironmentProblem."""
+        where = node or self.handle.node
+        return client.in_node(self.context.engine, where, *command, what=what, timeout=60)
 
     def signal(self, pod: str, container: str, name: str, program: str = "") -> str:
         """Send a signal ("KILL") to a running container from the node, because its first process
@@ -304,7 +336,8 @@ class Stage:
         if not ident:
             raise Stuck(f"{container} of {pod} does not run: {self.describe(pod)}")
         command = ("sh", "-euc", _SIGNAL, "signal", ident, name, program)
-        self.on_node(*command, what=f"sending SIG{name} to {program or container}")
+        what = f"sending SIG{name} to {program or container}"
+        self.on_node(*command, what=what, node=self.node_of(pod))
         return ident
 
     def quit(self, pod: str, container: str) -> str:

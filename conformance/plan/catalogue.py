@@ -36,6 +36,7 @@ class Scenario:
     needs: what a sidecar must give (Registration.gives, words) to be put through it.
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     alone: no other cell of its cluster is observed meanwhile, for the whole node feels it.
+    nodes: how many its cluster must have.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Scenario:
     needs: str = ""
     k8s: str = ""
     alone: bool = False
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ class Behaviour:
     scenario: what it is judged in (words, where there are several; the first one stands for it).
     judge is "module:function" under conformance.judges; adversary is the source article's (A1 to
     A4), or "". needs: what a sidecar must give (Registration.gives, words) for the promise to mean
-    anything; pattern: the only one in which it does; "" for no such limit. detect: how to see, on
-    a cluster of one's own, that the promise is broken, and how to recover; "" where nothing helps.
+    anything; pattern: the only one in which it does; "" for no such limit; nodes: how many its
+    cluster must have. detect: how to see, on a cluster of one's own, that the promise is broken,
+    and how to recover; "" where nothing helps.
     """
 
     id: str
@@ -67,6 +70,7 @@ class Behaviour:
     adversary: str = ""
     needs: str = ""
     pattern: str = ""
+    nodes: int = 1
     detect: str = ""
 
     @property

@@ -45,12 +45,15 @@ def cells(selection: Selection) -> Sequence[Cell]:
                     continue
                 if scenarios()[scenario].k8s != (k8s if k8s in claimed else ""):
                     continue
+                if scenarios()[scenario].nodes > selection.nodes:
+                    continue
                 for mode in modes_of(driver, scenarios()[scenario]):
                     if mode not in selection.modes:
                         continue
                     for pattern in selection.patterns:
                         cell = Cell(k8s, sidecar, _pattern(pattern), mode, scenario, turn)
-                        if driver.has(mode, pattern) and judged_in(cell, selection.behaviours):
+                        asked = judged_in(cell, selection.behaviours, selection.nodes)
+                        if driver.has(mode, pattern) and asked:
                             found.append(cell)
     found.sort(key=lambda cell: (versions.index(cell.k8s), alone(cell)))
     if not found:
@@ -71,7 +74,7 @@ def items(selection: Selection) -> Sequence[Item]:
     return [
         Item(cell, id_)
         for cell in cells(selection)
-        for id_ in judged_in(cell, selection.behaviours)
+        for id_ in judged_in(cell, selection.behaviours, selection.nodes)
     ]
 
 
@@ -101,8 +104,8 @@ def modes_of(driver: Registration, scenario: Scenario) -> Sequence[str]:
     return [mode for mode in driver.modes if scenario.modes == "all" or mode in named]
 
 
-def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
-    """Those of the behaviours that mean something in a cell."""
+def judged_in(cell: Cell, asked: Sequence[str], nodes: int = 1) -> Sequence[str]:
+    """Those of the behaviours that mean something in a cell. nodes: how many its cluster has."""
     driver = REGISTRY[cell.sidecar]
     return [
         id_
@@ -111,6 +114,7 @@ def judged_in(cell: Cell, asked: Sequence[str]) -> Sequence[str]:
         and driver.can(behaviours()[id_].needs)
         and behaviours()[id_].pattern in ("", cell.pattern)
         and id_ not in driver.without
+        and behaviours()[id_].nodes <= nodes
     ]
 
 

@@ -44,6 +44,7 @@ OPTIONS = (
     Option("behaviour", "behaviours by id, comma-separated"),
     Option("level", "core, extended, or all; without it core, or all of what is named"),
     Option("repeat", "how many times each cell is played"),
+    Option("nodes", "how many nodes each cluster has (1 to 4)"),
     Option("results", "folder that gets one folder for each run"),
     Option("images", "auto (pull, build what cannot be pulled), pull, or build"),
     Option("image-prefix", "where images are pulled from instead (registry.internal/mirror)"),

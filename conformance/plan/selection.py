@@ -29,6 +29,7 @@ DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about
 ABOUT = ("sidecar", "sidecar_file", "mode", "scenario", "behaviour")  # options that name that
 TAKE_AWAY = ("beacon", "capture", "sidecar")
 MOST_TURNS = 1000
+MOST_NODES = 4
 LONG = 60  # valid values that a sentence can name; of more it names the first ones
 
 
@@ -36,7 +37,8 @@ LONG = 60  # valid values that a sentence can name; of more it names the first o
 class Selection:
     """A valid choice. Every tuple is in the suite's own order and without duplicates.
 
-    repeat: how many times each cell is played. versions: sidecar → the version that was asked for.
+    repeat: how many times each cell is played. nodes: how many each cluster has at least.
+    versions: sidecar → the version that was asked for.
     whatever: nobody named the sidecars: they are those that this machine can have.
     """
 
@@ -47,6 +49,7 @@ class Selection:
     scenarios: tuple[str, ...]
     behaviours: tuple[str, ...]
     repeat: int = 1
+    nodes: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
     whatever: bool = False
 
@@ -72,7 +75,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
     """The selection that the options ask for; an absent option (None) means its default.
 
     given: option name (k8s, sidecar, pattern, mode, scenario, behaviour, level) → comma-separated
-    values or globs; sidecar_file → files; repeat → a number.
+    values or globs; sidecar_file → files; repeat, nodes → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
@@ -104,8 +107,9 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"{', '.join(played)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
+    nodes = bounded("NODES", given.get("nodes"), MOST_NODES) or 1
     return Selection(
-        k8s, sidecars, patterns, modes, picked, chosen, repeat, versions, whatever=whatever
+        k8s, sidecars, patterns, modes, picked, chosen, repeat, nodes, versions, whatever=whatever
     )
 
 

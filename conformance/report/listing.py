@@ -68,6 +68,8 @@ def whole(one: Behaviour) -> Iterator[str]:
         yield from _told("adversary", f"{one.adversary}, the {ADVERSARIES[one.adversary]}")
     if one.pattern:
         yield from _told("pattern", f"{one.pattern} only")
+    if one.nodes > 1:
+        yield from _told("nodes", f"{one.nodes} at least (--nodes {one.nodes})")
     for name in one.scenarios:
         yield from _told("scenario", f"{name}: {scenarios()[name].title}")
     needed = _needs(one)
@@ -184,6 +186,8 @@ def markdown(listed: Sequence[Behaviour]) -> Iterator[str]:
                 yield f"- adversary: {one.adversary}, the {ADVERSARIES[one.adversary]}"
             if one.pattern:
                 yield f"- pattern: {one.pattern} only"
+            if one.nodes > 1:
+                yield f"- nodes: {one.nodes} at least (`--nodes {one.nodes}`)"
             for name in one.scenarios:
                 yield f"- scenario `{name}`: {scenarios()[name].title}"
             for word in _needs(one):
@@ -204,7 +208,7 @@ def _cells(one: Behaviour, driver: Registration, pattern: Pattern) -> Iterator[C
             continue
         for mode in plan.modes_of(driver, scenario):
             cell = Cell(scenario.k8s or plan.FIRST, driver.name, pattern, mode, name)
-            if driver.has(mode, pattern) and plan.judged_in(cell, [one.id]):
+            if driver.has(mode, pattern) and plan.judged_in(cell, [one.id], one.nodes):
                 yield cell
 
 

@@ -59,7 +59,7 @@ class Preparation:
         self._pool = ThreadPoolExecutor(CREATED_AT_ONCE, thread_name_prefix="prepare")
         self._alive = threading.Semaphore(ALIVE_AT_ONCE)
         self._handles: dict[str, ClusterHandle] = {}
-        self._collectors: dict[str, NodeCollectors] = {}
+        self._collectors: dict[str, list[NodeCollectors]] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._announced = False
@@ -170,14 +170,20 @@ class Preparation:
             base, tools_root = self._run_images.base, self._run_images.rootfs
             with timing.span(self.run.results, "cluster", k8s=k8s):
                 names = {wanted: one.name for wanted, one in node_images.items()}
-                handle = lifecycle.create(self.run, self._engine, k8s, names, base, tools_root)
+                nodes = self.options.selection.nodes
+                made = (self.run, self._engine, k8s, names, base, tools_root)
+                handle = lifecycle.create(*made, nodes=nodes)
             with self._lock:
                 self._handles[k8s] = handle
             self._must_go_on()
-            collectors = NodeCollectors(handle.node, self._engine, handle.evidence)
+            collectors = [
+                NodeCollectors(node, self._engine, handle.evidence, place=place)
+                for place, node in enumerate(handle.nodes)
+            ]
             with self._lock:
                 self._collectors[k8s] = collectors
-            collectors.start()
+            for one in collectors:
+                one.start()
             self._install(handle, list(node_images.values()))
         except Exception as error:
             self._failed(k8s, error)
@@ -256,7 +262,7 @@ class Preparation:
         said: set[str] = set()
         while not self._over.wait(TEND_SECONDS):
             with self._lock:
-                collectors = list(self._collectors.values())
+                collectors = [one for its in self._collectors.values() for one in its]
             for one in collectors:
                 for death in set(one.check()) - said:
                     said.add(death)
@@ -264,9 +270,9 @@ class Preparation:
 
     def _remove(self, k8s: str) -> None:
         with self._lock:
-            handle, collectors = self._handles.pop(k8s), self._collectors.pop(k8s, None)
-        if collectors:
-            collectors.stop()
+            handle, collectors = self._handles.pop(k8s), self._collectors.pop(k8s, [])
+        for one in collectors:
+            one.stop()
         with (
             timing.span(self.run.results, "remove", k8s=k8s),
             suppress(EnvironmentProblem),  # the end of the run tries again, and says why not
@@ -283,8 +289,8 @@ class Preparation:
         process.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
         process.resume()
-        for collectors in self._collectors.values():
-            collectors.stop()
+        for one in [one for its in self._collectors.values() for one in its]:
+            one.stop()
         if self.options.keep and self._handles:
             self._say_how_to_reach()
             return

@@ -87,8 +87,9 @@ def _kept(results: Path) -> Sequence[tuple[Verdict, str | None]]:
 def _bundle(folder: Path, strict: bool) -> Iterator[Judged]:
     bundle = Bundle.open(folder)
     try:
-        cell = Cell(**json.loads((folder / "cell.json").read_bytes())["cell"])
-        asked = plan.judged_in(cell, tuple(behaviours()))
+        index = json.loads((folder / "cell.json").read_bytes())
+        cell = Cell(**index["cell"])
+        asked = plan.judged_in(cell, tuple(behaviours()), max(1, len(index.get("nodes", {}))))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageProblem(
             f"{folder}/cell.json does not say which cell it is ({type(error).__name__}: {error}); "

@@ -56,3 +56,45 @@ def test_each_node_has_pod_addresses_of_its_own() -> None:
     assert [pool["ranges"] for pool in pools] == [
         [[{"subnet": f"10.244.{place}.0/24"}]] for place in range(3)
     ]
+
+
+def test_several_nodes_share_one_network_and_no_address() -> None:
+    """Named as parts of the whole network: ptp masks what leaves its subnet, and the peer's address
+    must be seen on the other node."""
+    conflist = (KIND_CONFIGS / "cni-dual" / "10-sidecar-conformance.conflist").read_text()
+    ranges = [
+        json.loads(kind.render_conflist(conflist, "p", place=place, nodes=2))["plugins"][0]["ipam"][
+            "ranges"
+        ]
+        for place in range(2)
+    ]
+    assert ranges[1] == [
+        [
+            {
+                "subnet": "10.244.0.0/16",
+                "gateway": "10.244.1.1",
+                "rangeStart": "10.244.1.2",
+                "rangeEnd": "10.244.1.254",
+            }
+        ],
+        [
+            {
+                "subnet": "fd00:10:244::/56",
+                "gateway": "fd00:10:244:1::1",
+                "rangeStart": "fd00:10:244:1::2",
+                "rangeEnd": "fd00:10:244:1::fe",
+            }
+        ],
+    ]
+    assert [str(one) for one in cni.subnets("dual", 1)] == ["10.244.1.0/24", "fd00:10:244:1::/64"]
+
+
+def test_the_conflist_knows_how_many_nodes_there_are(tmp_path: Path) -> None:
+    kubeconfig = handle(tmp_path).kubeconfig
+    folder = cni.folder_of(kubeconfig, 1)
+    folder.mkdir()
+    config = kind.with_nodes(kind.read_config(KIND_CONFIGS / "v1.33.yaml"), 2)
+    folder.with_name("kind.yaml").write_text(yaml.safe_dump(config))
+    cni.write(folder, place=1)
+    (conflist,) = folder.iterdir()
+    assert "10.244.1.254" in conflist.read_text()

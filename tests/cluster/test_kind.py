@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conformance.cluster import kind
 from conformance.errors import EnvironmentProblem
@@ -104,3 +105,26 @@ def test_waiting_for_readiness_ends_with_the_run(tmp_path: Path, docker: Path) -
     assert time.monotonic() - began < 5
     assert cluster.ready(timeout=0) is False
     assert "refused" in cluster.seen
+
+
+def test_nodes_are_added_for_what_is_meant_for_them_alone() -> None:
+    config = kind.read_config(KIND_CONFIGS / "v1.33.yaml")
+    assert kind.with_nodes(config, 1) == config
+    first, second, third = kind.with_nodes(config, 3)["nodes"]
+    assert first == config["nodes"][0]
+    assert second == third
+    assert second["role"] == "worker"
+    assert second["labels"] == {kind.FAR: "true"}
+    (patch,) = second["kubeadmConfigPatches"]
+    (taint,) = yaml.safe_load(patch)["nodeRegistration"]["taints"]
+    assert taint == {"key": kind.FAR, "effect": "NoSchedule"}
+
+
+def test_a_config_with_enough_nodes_is_left_as_it_is() -> None:
+    config = kind.read_config(KIND_CONFIGS / "v1.29-skew.yaml")
+    assert kind.with_nodes(config, 2) == config
+
+
+def test_nodes_are_named_as_kind_names_them() -> None:
+    config = kind.with_nodes(kind.read_config(KIND_CONFIGS / "v1.33.yaml"), 4)
+    assert kind.node_names(config, "c") == ["c-control-plane", "c-worker", "c-worker2", "c-worker3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_a_handle_survives_its_file(tmp_path: Path) -> None:
-    one = handle(tmp_path)
+    one = replace(handle(tmp_path), workers=("sc-x-1-33-worker",))
+    assert one.nodes == ("sc-x-1-33-control-plane", "sc-x-1-33-worker")
     assert state.ClusterHandle.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 

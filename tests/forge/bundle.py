@@ -74,6 +74,8 @@ class World:
     journal: list[tuple[int, str]] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
     answers: list[Json] = field(default_factory=list)
+    # Node → the frames of its own interface, and what its agent wrote.
+    wires: dict[str, tuple[list[Frame], list[Json]]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     extra: dict[str, str] = field(default_factory=dict)  # other files, as they are
     port: int = 40000
@@ -312,6 +314,10 @@ class World:
         self.stamps, self.logs, self.steps = map(again, (self.stamps, self.logs, self.steps))
         self.commands, self.answers = again(self.commands), again(self.answers)
         self.frames = [(at, whole.renumbered(one, numbers)) for at, one in self.frames]
+        self.wires = {
+            node: ([(at, whole.renumbered(one, numbers)) for at, one in frames], lines)
+            for node, (frames, lines) in self.wires.items()
+        }
         if self.node_frames is not None:
             self.node_frames = [
                 (at, whole.renumbered(one, numbers)) for at, one in self.node_frames
@@ -343,8 +349,11 @@ class World:
             "kubelet.log": "",
             **{f"stamps/{who}.jsonl": jsonl(lines) for who, lines in self.stamps.items()},
             **{f"logs/{who}.log": jsonl(lines, sort=False) for who, lines in self.logs.items()},
+            **{f"wire/{node}/agent.jsonl": jsonl(lines) for node, (_, lines) in self.wires.items()},
             **self.extra,
         }
+        for node_name, (frames, _) in self.wires.items():
+            wire.write_pcap(folder / f"wire/{node_name}/eth0.pcap", frames)
         for file, text in texts.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(text)

@@ -16,13 +16,15 @@ from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
 from tests.forge.bundle import World
-from tests.worlds import cni, worlds
+from tests.worlds import across, cni, worlds
 
 
 def world_of(behaviour: str, pattern: str = "native") -> World:
     scenario = behaviours()[behaviour].scenarios[0]
     if behaviour == "start.cni-race":  # where it holds, the other promise of its scenario is open
         return cni.kept(pattern)
+    if behaviours()[behaviour].nodes > 1 and scenario in across.WORLDS_ACROSS:
+        return across.WORLDS_ACROSS[scenario](pattern)
     assert scenario in worlds(), f"no WORLDS in tests/worlds names a world of {scenario}"
     return worlds()[scenario](pattern)
 

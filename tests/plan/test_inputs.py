@@ -160,7 +160,7 @@ def test_globs_name_what_they_fit() -> None:
     chosen = choices.select({"behaviour": "node.*,*.no-plaintext", "k8s": "1.3[34]"})
     assert chosen.behaviours == (
         "start.no-plaintext", "stop.no-plaintext", "node.kubelet-restart",
-        "node.runtime-restart", "crash.no-plaintext",
+        "node.runtime-restart", "crash.no-plaintext", "wire.no-plaintext",
     )  # fmt: skip
     assert chosen.k8s == ("1.33", "1.34")
 

@@ -152,3 +152,11 @@ def test_the_command_line_refuses_likewise(arguments: list[str], tmp_path: str) 
     assert answer.returncode == 2
     assert "is not valid" in answer.stderr
     assert not (CHECKOUT / f"{tmp_path}/r").exists()
+
+
+def test_nodes_are_counted() -> None:
+    assert choices.select({}).nodes == 1
+    assert choices.select({"nodes": "2"}).nodes == 2
+    for wrong in ("0", "5", "two", ""):
+        with pytest.raises(UsageProblem, match=r"NODES=.*from 1 to 4|NODES is empty"):
+            choices.select({"nodes": wrong})

@@ -38,7 +38,10 @@ def test_a_short_line_fits_the_terminal() -> None:
     ("filters", "found"),
     [
         (("stop.order",), ["stop.order"]),
-        (("*.no-plaintext",), ["start.no-plaintext", "stop.no-plaintext", "crash.no-plaintext"]),
+        (
+            ("*.no-plaintext",),
+            ["start.no-plaintext", "stop.no-plaintext", "crash.no-plaintext", "wire.no-plaintext"],
+        ),
         (("node.",), ["node.kubelet-restart", "node.runtime-restart"]),
         (("inbound", "start.order"), ["start.order", "inbound.bypass"]),
     ],

@@ -71,11 +71,11 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             (sidecar_images, "load"): lambda name, _: Driver(name, fails),
             (images, "ensure_fixture"): lambda *_: image,
             (rootfs, "export"): lambda *_: tmp_path,
-            (lifecycle, "create"): lambda *_: handle,
+            (lifecycle, "create"): lambda *_, **__: handle,
             (lifecycle, "load"): lambda *_: None,
             (preparation, "versions"): lambda _: VERSIONS,
             (k8s_config, "new_client_from_config"): lambda _: None,
-            (preparation, "NodeCollectors"): lambda *_: SimpleNamespace(start=lambda: None),
+            (preparation, "NodeCollectors"): lambda *_, **__: SimpleNamespace(start=lambda: None),
         }
         for (where, name), what in stand_ins.items():
             monkeypatch.setattr(where, name, what)

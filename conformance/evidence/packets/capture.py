@@ -76,6 +76,11 @@ class Capture:
             self.truncated = file.truncated
 
 
+def decoded(frame: int, ns: int, data: bytes) -> Packet:
+    """The Ethernet frame that another packet carries (a tunnel's), under that one's number."""
+    return _decode(frame, ns, data, ETHERNET, cut=False)
+
+
 @lru_cache(maxsize=4096)
 def address(raw: bytes) -> str:
     """An IP address of 4 or 16 bytes in its shortest form."""

@@ -32,7 +32,7 @@ def keeps_order(bundle: Bundle) -> Finding:
     if enough is None:
         raise Unjudgeable(f"nobody is taken off a node in scenario {bundle.index.cell.scenario}")
     if bundle.index.cell.scenario == "drain":
-        evidence.append(_drained(bundle))
+        evidence.append(drained(bundle))
         measured["refused_by_the_budget"], measured["one_at_a_time"] = _budget(bundle)
     for role, words in enough.items():
         deletion = deletion_of(bundle, role)
@@ -91,7 +91,7 @@ def keeps_order(bundle: Bundle) -> Finding:
     )
 
 
-def _drained(bundle: Bundle) -> Evidence:
+def drained(bundle: Bundle) -> Evidence:
     """It was kubectl drain that took both pods away, and it came to its end."""
     for line in bundle.commands():
         if line["command"].startswith("kubectl drain "):

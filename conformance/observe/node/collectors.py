@@ -21,7 +21,7 @@ from conformance.errors import EnvironmentProblem
 from conformance.evidence.vocabulary import File
 from conformance.machine import process, waiting
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node.extract import DEATHS, NODE_FOLDER, extract, sizes
+from conformance.observe.node.extract import DEATHS, NAME, extract, folder_of, sizes
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
@@ -35,11 +35,11 @@ CHUNKS_BYTES = 2 << 30  # what all of them may take; the oldest go first
 # that the number in the lock file is known to be its own for as long as the lock is held.
 _RUN = """
 umask 0
-cd /evidence/.node || exit 1
-mkdir -p /run/sidecar-capture && exec 8</evidence/.node 9>>"/run/sidecar-capture/node.$1"
-flock -n 9 || { echo "another $1 is running in this node" >&2; exit 1; }
-echo $$ >"/run/sidecar-capture/node.$1"
-out=$2; shift 2
+cd "/evidence/$1" || exit 1
+mkdir -p /run/sidecar-capture && exec 8<"/evidence/$1" 9>>"/run/sidecar-capture/node.$2"
+flock -n 9 || { echo "another $2 is running in this node" >&2; exit 1; }
+echo $$ >"/run/sidecar-capture/node.$2"
+out=$3; shift 3
 exec "$@" >>"$out"
 """
 _END = """
@@ -70,6 +70,7 @@ class NodeCollectors:
     """Collects on one kind node.
 
     node: the name of its container. evidence: the host's folder that the node sees as /evidence.
+    place: the node's in its cluster; the nodes share that folder.
     pod_subnets: whose packets the node-wide capture keeps (kind's defaults), beside the beacons.
     """
 
@@ -79,11 +80,12 @@ class NodeCollectors:
         engine: Engine,
         evidence: Path,
         *,
+        place: int = 0,
         pod_subnets: Sequence[str] = ("10.244.0.0/16", "fd00:10:244::/56"),
     ) -> None:
         self._node = node
         self._engine = engine
-        self._folder = evidence / NODE_FOLDER
+        self._folder = folder_of(evidence, place)
         self._tending = threading.Thread(target=self._tend, name="collectors", daemon=True)
         self._trouble: list[str] = []
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -119,6 +121,7 @@ class NodeCollectors:
     def start(self) -> None:
         """Return when all of them collect. Raises EnvironmentProblem."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / NAME).write_text(self._node)
         try:
             for collector in self._collectors:
                 self._launch(collector)
@@ -160,7 +163,8 @@ class NodeCollectors:
         with (self._folder / f"{collector.name}.err").open("ab") as complaints:
             self._children[collector.name] = client.start(
                 self._engine,
-                *("exec", self._node, "sh", "-c", _RUN, "sh", collector.name, collector.out),
+                *("exec", self._node, "sh", "-c", _RUN, "sh"),
+                *(self._folder.name, collector.name, collector.out),
                 *collector.command,
                 stderr=complaints,
             )

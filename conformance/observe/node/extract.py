@@ -8,12 +8,13 @@ has a sandbox whose end the runtime tells, and a last beacon that the node saw p
 from __future__ import annotations
 
 import contextlib
+import heapq
 import ipaddress
 import json
 import mmap
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,10 +24,11 @@ from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 from conformance.model import NEVER, NS
 from conformance.observe.node.growing import Growing
-from conformance.observe.node.journal import Journal
+from conformance.observe.node.journal import Journal, logged_us
 
 NODE_FOLDER = ".node"
 DEATHS = "died.jsonl"
+NAME = "name"  # the node's, in the folder of its collectors
 _EVENTS, _JOURNAL = File.RUNTIME, "journal.log"
 # The kernel keeps frames back from the node-wide capture for at most 1 s (tcpdump's read timeout);
 # the rest is for a machine under load. The journal and the event stream lag by milliseconds.
@@ -52,11 +54,26 @@ class _Capture:
     last: bytes
 
 
+def folder_of(evidence: Path, place: int = 0) -> Path:
+    """Where the collectors of the node at a place of its cluster write."""
+    return evidence / (f"{NODE_FOLDER}-{place}" if place else NODE_FOLDER)
+
+
+def folders(evidence: Path) -> list[Path]:
+    """Where the collectors of each node write, the first node's first; that one always."""
+    others = sorted(evidence.glob(f"{NODE_FOLDER}-*"), key=lambda one: int(one.name.split("-")[-1]))
+    return [folder_of(evidence), *others]
+
+
 def sizes(evidence: Path) -> dict[str, int]:
-    """How long the growing files of the node's collectors are by now (bytes), by name: what a cell
+    """How long the growing files of the nodes' collectors are by now (bytes), by name: what a cell
     that begins now does not have to read. evidence: the cluster's folder."""
-    files = [evidence / NODE_FOLDER / name for name in (_EVENTS, _JOURNAL)]
-    return {file.name: file.stat().st_size for file in files if file.exists()}
+    files = [node / name for node in folders(evidence) for name in (_EVENTS, _JOURNAL)]
+    return {_named(file): file.stat().st_size for file in files if file.exists()}
+
+
+def _named(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 def extract(
@@ -70,20 +87,22 @@ def extract(
     started_ns: int,
     ended_ns: int,
     begins: Mapping[str, int],
+    homes: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Write runtime.log, containerd.log, kubelet.log, clock.jsonl and each capture's node.pcap;
     gaps.jsonl too, where the runtime's events were not watched all the time, and suppressed.jsonl,
-    where the journal dropped lines.
+    where the journal dropped lines. What several nodes say of the cell is put in the order of time.
 
     evidence: the cluster's folder. pods: whose packets as the node saw them are wanted, by name,
     with their addresses. started_ns, ended_ns: of the cell. begins: `sizes` before it began.
+    homes: pod → its node, where there are several (NAME in each node's folder says which it is).
     Waits PATIENCE_SECONDS at most.
     Returns one sentence for each thing that should be there and is not.
     """
-    node, bundle = evidence / NODE_FOLDER, evidence / namespace
+    nodes, bundle = folders(evidence), evidence / namespace
     until = time.monotonic() + PATIENCE_SECONDS
-    missing = _deaths(node, ended_ns)
-    gaps = _gaps(node, started_ns, ended_ns)
+    missing = [death for node in nodes for death in _deaths(node, ended_ns)]
+    gaps = [gap for node in nodes for gap in _gaps(node, started_ns, ended_ns)]
     if gaps:
         (bundle / File.GAPS).write_bytes(b"".join(gaps))
 
@@ -93,26 +112,65 @@ def extract(
     if not _come(lambda: all(agent.ended for agent in _captures(bundle) if agent.deleting), until):
         missing.append("a capture agent has begun to end and has not ended")
     ours = _any_of([*container_ids, *sandbox_ids])
-    events = Growing(node / _EVENTS, lambda line: bool(ours.search(line)), begins.get(_EVENTS, 0))
-    if not _come(lambda: sandboxes() <= _exited(events.lines()), until):
+    events = [
+        Growing(file, lambda line: bool(ours.search(line)), begins.get(_named(file), 0))
+        for file in (node / _EVENTS for node in nodes)
+    ]
+
+    def told() -> list[bytes]:
+        return _in_order([one.lines() for one in events], _event_time)
+
+    if not _come(lambda: sandboxes() <= _exited(told()), until):
         missing.append("the runtime's event stream lacks the exit of a sandbox that has ended")
-    (bundle / _EVENTS).write_bytes(b"".join(events.lines()))
+    (bundle / _EVENTS).write_bytes(b"".join(told()))
 
     concerned = _any_of([*container_ids, *sandbox_ids, *pod_uids])
-    lines = begins.get(_JOURNAL, 0)
-    journal = Journal(node / _JOURNAL, lines, concerned, started_ns, ended_ns)
-    if not _come(lambda: sandboxes() <= journal.stopped(), until):
+    journals = [
+        Journal(file, begins.get(_named(file), 0), concerned, started_ns, ended_ns)
+        for file in (node / _JOURNAL for node in nodes)
+    ]
+    if not _come(lambda: sandboxes() <= {id_ for one in journals for id_ in one.stopped()}, until):
         missing.append("containerd's journal lacks the stop of a sandbox that has ended")
-    _come(journal.caught_up, min(until, time.monotonic() + SILENCE_SECONDS))
-    (bundle / File.CONTAINERD).write_bytes(b"".join(journal.containerd))
-    (bundle / File.KUBELET).write_bytes(b"".join(journal.kubelet))
-    if journal.suppressed:
-        lost = "".join(json.dumps(one) + "\n" for one in journal.suppressed)
+    silence = min(until, time.monotonic() + SILENCE_SECONDS)
+    _come(lambda: all(one.caught_up() for one in journals), silence)
+    containerd, kubelet = [one.containerd for one in journals], [one.kubelet for one in journals]
+    (bundle / File.CONTAINERD).write_bytes(b"".join(_in_order(containerd, logged_us)))
+    (bundle / File.KUBELET).write_bytes(b"".join(_in_order(kubelet, logged_us)))
+    suppressed = [lost for one in journals for lost in one.suppressed]
+    if suppressed:
+        lost = "".join(json.dumps(one) + "\n" for one in suppressed)
         (bundle / File.SUPPRESSED).write_text(lost)
 
-    missing += _extract_clock(node, bundle, started_ns, ended_ns)
-    missing += _extract_packets(node, bundle, pods, started_ns, ended_ns, until)
+    missing += _extract_clock(nodes[0], bundle, started_ns, ended_ns)  # one kernel, one clock
+    homes = homes or {}
+    for node in nodes:
+        there = pods if len(nodes) == 1 else _those_of(node, pods, homes)
+        missing += _extract_packets(node, bundle, there, started_ns, ended_ns, until)
     return missing
+
+
+def _those_of(
+    node: Path, pods: Mapping[str, Collection[str]], homes: Mapping[str, str]
+) -> Mapping[str, Collection[str]]:
+    """The pods of a node: links of two nodes can have the same number."""
+    name = node / NAME
+    its = name.read_text() if name.exists() else ""
+    return {pod: addresses for pod, addresses in pods.items() if homes.get(pod) == its}
+
+
+def _in_order(parts: Sequence[list[bytes]], time_of: Callable[[bytes], str]) -> list[bytes]:
+    """The lines of several nodes in the order of time; one node's are in it."""
+    if len(parts) == 1:
+        return parts[0]
+    return list(heapq.merge(*parts, key=time_of))
+
+
+def _event_time(line: bytes) -> str:
+    """When an event of containerd was, in a form that can be compared: Go leaves out the zeros at
+    the end of a fraction."""
+    day, clock, *_ = line.decode("utf-8", "replace").split(" ", 2)
+    seconds, _, fraction = clock.partition(".")
+    return f"{day} {seconds}.{fraction:0<9}"
 
 
 def _deaths(node: Path, ended_ns: int) -> list[str]:

@@ -82,6 +82,11 @@ class Journal:
             )
 
 
+def logged_us(line: bytes) -> str:
+    """When a line was logged (us since the epoch, which has had 16 digits since 2001)."""
+    return _field(line, b"__REALTIME_TIMESTAMP").decode()
+
+
 def _field(line: bytes, name: bytes) -> bytes:
     """A field of a line of JSON without reading the rest: a journal is long, and read often."""
     match = re.search(rb'"' + name + rb'":"([^"\\]*)"', line)

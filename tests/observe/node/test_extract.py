@@ -135,7 +135,7 @@ def test_what_was_written_before_the_cell_is_not_read(node: Node) -> None:
         out.flush()
         begins = sizes(node.evidence)
         out.write(" and its rest\n")
-    assert set(begins) == {"runtime.log", "journal.log"}
+    assert set(begins) == {".node/runtime.log", ".node/journal.log"}
     node.journal("kubelet", START, "within")
     whole(node)
     assert node.extract(begins=begins) == []
@@ -325,3 +325,73 @@ def test_a_step_of_the_clock_is_found(node: Node, step: int) -> None:
 def test_the_clock_of_this_machine_has_a_steady_offset() -> None:
     first, second = read_clock(), read_clock()
     assert abs(first.offset_ns - second.offset_ns) <= first.uncertainty_ns + second.uncertainty_ns
+
+
+class Second:
+    """Forges what the collectors of a second node write, in the same cluster's folder."""
+
+    def __init__(self, first: Node) -> None:
+        self.first = first
+        self.folder = first.evidence / ".node-1"
+        self.folder.mkdir()
+        (first.folder / "name").write_text("one")
+        (self.folder / "name").write_text("two")
+
+    def append(self, file: str, *lines: str) -> None:
+        with (self.folder / file).open("a") as out:
+            out.writelines(f"{line}\n" for line in lines)
+
+    def packets(self, *packets: tuple[int, bytes]) -> None:
+        moved = self.first.chunk(START // NS - 5, *packets)
+        moved.rename(self.folder / moved.name)
+        self.first.chunk(START // NS - 5)
+
+
+def test_what_two_nodes_say_is_put_in_the_order_of_time(node: Node) -> None:
+    second = Second(node)
+    for day, where in (("45:01.1", node.folder), ("45:01.3", node.folder)):
+        with (where / "runtime.log").open("a") as out:
+            out.write(f"2026-11-22 17:{day} +0000 UTC k8s.io /tasks/start {APP}\n")
+    second.append(
+        "runtime.log", f"2026-11-22 17:45:01.20000001 +0000 UTC k8s.io /tasks/start {APP}"
+    )
+    node.journal("kubelet", START + 1000, "first")
+    node.journal("kubelet", START + 3000, "third")
+    line = {"__REALTIME_TIMESTAMP": str((START + 2000) // 1000), "MESSAGE": "second"}
+    said = json.dumps({**line, "_SYSTEMD_UNIT": "kubelet.service"}).replace(": ", ":")
+    second.append("journal.log", said)
+    node.extract()
+    events = (node.bundle / "runtime.log").read_text().splitlines()
+    assert [one.split()[1] for one in events[-3:]] == [
+        "17:45:01.1",
+        "17:45:01.20000001",
+        "17:45:01.3",
+    ]
+    logged = [json.loads(one)["MESSAGE"] for one in (node.bundle / "kubelet.log").open()]
+    assert logged == ["first", "second", "third"]
+
+
+def test_links_of_two_nodes_can_have_one_number(node: Node) -> None:
+    """Each pod's packets are looked for where the pod is."""
+    second = Second(node)
+    node.capture("subject", index=7, events=())
+    node.capture("peer", index=7, events=())
+    mine, theirs = (
+        sll2(7, ipv4(source, "10.96.0.10"), 0x0800) for source in ("10.244.0.9", "10.244.1.9")
+    )
+    second.packets((START + 1, theirs))
+    node.chunk(START // NS - 5, (START + 1, mine))
+    wanted = {"subject": ["10.244.0.9"], "peer": ["10.244.1.9"]}
+    node.extract(pods=wanted, homes={"subject": "one", "peer": "two"})
+    for pod, its, other in (("subject", mine, theirs), ("peer", theirs, mine)):
+        content = (node.bundle / "capture" / pod / "node.pcap").read_bytes()
+        assert its in content
+        assert other not in content
+
+
+def test_a_collector_that_died_on_the_second_node_is_told(node: Node) -> None:
+    second = Second(node)
+    second.append("died.jsonl", json.dumps({"ns": START, "what": "the journal of two ended"}))
+    second.append("gaps.jsonl", json.dumps({"ns": START, "until_ns": START + 1, "what": "events"}))
+    assert "the journal of two ended" in node.extract()
+    assert "events" in (node.bundle / "gaps.jsonl").read_text()

@@ -5,7 +5,8 @@
     standby  takes the place of the first of them that is gone
 
 A disruption budget lets go one of the two at a time: kubectl is refused the other one, and asks
-again until the standby is ready. That comes to the same node, for it tolerates the cordon.
+again until the standby is ready. That comes to the other node, where there is one; else to the same
+one, for it tolerates the cordon.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def observe(stage: Stage) -> str:
         drain = beside.submit(stage.kubectl, *_drain(stage, node), seconds=PATIENCE_SECONDS + 10)
         first = _await_eviction(stage, list(DRAINS))
         departing.await_gone(stage, first)
-        departing.create(stage, Role.STANDBY, _stays)
+        departing.create(stage, Role.STANDBY, stage.go_far if stage.far else _stays)
         stage.await_ready(Role.STANDBY, seconds=120)
         _await_eviction(stage, [role for role in DRAINS if role != first])
         departing.await_gone(stage, *DRAINS)

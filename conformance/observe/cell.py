@@ -23,8 +23,9 @@ from conformance.evidence.vocabulary import File, Step
 from conformance.machine import files as atomic
 from conformance.model import Cell
 from conformance.observe.node import collectors as node
+from conformance.observe.pods import role_of
 from conformance.observe.scenarios.job.batch import BOUND_SECONDS
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, role_of
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import STATUSES, Json
 from conformance.plan.catalogue import scenarios
 from conformance.sidecars.driver import Admitted, KeepsRecords, TellsRequests, load

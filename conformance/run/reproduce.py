@@ -22,7 +22,7 @@ from conformance.cluster.state import ClusterHandle, await_cluster
 from conformance.errors import UsageProblem
 from conformance.images import tools
 from conformance.model import NS, Cell, Pattern, Verdict
-from conformance.observe.stage import role_of
+from conformance.observe.pods import role_of
 from conformance.plan import failures
 from conformance.plan.cells import FIRST, Item, judged_in
 from conformance.plan.failures import Failure, Look

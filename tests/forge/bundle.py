@@ -1,8 +1,7 @@
 """Forges whole bundles: a plausible world by FORMAT.md, and the ways to break it.
 
-The courses of events are in tests/worlds; tests change a world's lists before it is written. Times
-in arguments are seconds of the world, which begins at EPOCH.
-"""
+The courses of events are in tests/worlds, and tests change them. Times in arguments are seconds of
+the world, which begins at EPOCH."""
 
 from __future__ import annotations
 
@@ -59,7 +58,8 @@ def clear_answer(of: str) -> bytes:
 
 @dataclass
 class World:
-    """Everything that will stand in the bundle. ``node_frames`` None: made from ``frames``."""
+    """Everything that will stand in the bundle. ``node_frames`` None: made from ``frames``. wires:
+    node → the frames of its own interface, and what its agent wrote."""
 
     pattern: str
     index: Json
@@ -74,7 +74,6 @@ class World:
     journal: list[tuple[int, str]] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
     answers: list[Json] = field(default_factory=list)
-    # Node → the frames of its own interface, and what its agent wrote.
     wires: dict[str, tuple[list[Frame], list[Json]]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     extra: dict[str, str] = field(default_factory=dict)  # other files, as they are
@@ -297,14 +296,12 @@ class World:
 
     def complete(self) -> World:
         """Make it whole, once. What a test breaks after this is a single defect."""
-        if self.completed:
-            return self
-        self.completed = True
-        whole.name_the_cell(self.index)
-        whole.join_pods(self.index, self.watch)
-        numbers = whole.numbering(self.stamps)
-        if numbers:
-            self._renumber(numbers)
+        if not self.completed:
+            self.completed = True
+            whole.name_the_cell(self.index)
+            whole.join_pods(self.index, self.watch)
+            if numbers := whole.numbering(self.stamps):
+                self._renumber(numbers)
         return self
 
     def _renumber(self, numbers: dict[bytes, bytes]) -> None:
@@ -313,22 +310,21 @@ class World:
 
         self.stamps, self.logs, self.steps = map(again, (self.stamps, self.logs, self.steps))
         self.commands, self.answers = again(self.commands), again(self.answers)
-        self.frames = [(at, whole.renumbered(one, numbers)) for at, one in self.frames]
-        self.wires = {
-            node: ([(at, whole.renumbered(one, numbers)) for at, one in frames], lines)
-            for node, (frames, lines) in self.wires.items()
-        }
+
+        def named(frames: list[Frame]) -> list[Frame]:
+            return [(at, whole.renumbered(one, numbers)) for at, one in frames]
+
+        self.frames = named(self.frames)
+        self.wires = {node: (named(its), lines) for node, (its, lines) in self.wires.items()}
         if self.node_frames is not None:
-            self.node_frames = [
-                (at, whole.renumbered(one, numbers)) for at, one in self.node_frames
-            ]
+            self.node_frames = named(self.node_frames)
 
     def write(self, folder: Path) -> Path:
         """Write the bundle into a new folder."""
         folder.mkdir(parents=True, exist_ok=True)
         name = self.index["subject"]
         wire.write_pcap(folder / f"capture/{name}/eth0.pcap", self.frames)
-        node = self.node_frames if self.node_frames is not None else self.frames
+        node = self.frames if self.node_frames is None else self.node_frames
         both = [piece for one in node for piece in on_the_node(one)]
         wire.write_pcap(folder / f"capture/{name}/node.pcap", both, link=276)
         texts = {
@@ -349,11 +345,11 @@ class World:
             "kubelet.log": "",
             **{f"stamps/{who}.jsonl": jsonl(lines) for who, lines in self.stamps.items()},
             **{f"logs/{who}.log": jsonl(lines, sort=False) for who, lines in self.logs.items()},
-            **{f"wire/{node}/agent.jsonl": jsonl(lines) for node, (_, lines) in self.wires.items()},
+            **{f"wire/{where}/agent.jsonl": jsonl(its) for where, (_, its) in self.wires.items()},
             **self.extra,
         }
-        for node_name, (frames, _) in self.wires.items():
-            wire.write_pcap(folder / f"wire/{node_name}/eth0.pcap", frames)
+        for where, (frames, _) in self.wires.items():
+            wire.write_pcap(folder / f"wire/{where}/eth0.pcap", frames)
         for file, text in texts.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(text)

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.evidence.vocabulary import Stamp, Step
+from conformance.observe.pods import condition, running_id
 from conformance.observe.scenarios.lifecycle import (
     STEADY,
     SUBJECT,
     await_steady,
     leak_on_purpose,
 )
-from conformance.observe.stage import Stage, Stuck, condition, running_id
+from conformance.observe.stage import Stage, Stuck
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import Manifest
 

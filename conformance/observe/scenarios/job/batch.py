@@ -11,7 +11,8 @@ from typing import Any
 from kubernetes import client as k8s
 
 from conformance.evidence.vocabulary import Stamp, Step
-from conformance.observe.stage import APP_CONTAINER, Stage, condition, running_id
+from conformance.observe.pods import condition, running_id
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest

@@ -8,8 +8,9 @@ the sidecar was the cause, and not slowness.
 from __future__ import annotations
 
 from conformance.evidence.vocabulary import Step
+from conformance.observe.pods import condition
 from conformance.observe.scenarios.job import batch
-from conformance.observe.stage import Stage, Stuck, condition
+from conformance.observe.stage import Stage, Stuck
 
 JOB = "subject"
 

@@ -18,8 +18,9 @@ from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
 from conformance.evidence.vocabulary import Role, Stamp, Step
+from conformance.observe.pods import ROLE_LABEL, role_of
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
-from conformance.observe.stage import APP_CONTAINER, ROLE_LABEL, Stage, Stuck, role_of
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest, OwnsPlane

@@ -13,8 +13,9 @@ from kubernetes import client as k8s
 
 from conformance.evidence.vocabulary import Role, Step
 from conformance.observe import workloads
+from conformance.observe.pods import condition, role_of
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, leak_on_purpose
-from conformance.observe.stage import Stage, condition, role_of
+from conformance.observe.stage import Stage
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest

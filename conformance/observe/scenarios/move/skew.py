@@ -17,8 +17,9 @@ from kubernetes import client as k8s
 from conformance.evidence.vocabulary import Role, Step
 from conformance.model import Pattern
 from conformance.observe import workloads
+from conformance.observe.pods import running_id
 from conformance.observe.scenarios.lifecycle import SUBJECT
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, running_id
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
 from conformance.plan.selection import minor_number
 from conformance.sidecars import manifests

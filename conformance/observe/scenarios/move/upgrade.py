@@ -7,9 +7,10 @@ the cell's pattern. The peer stays where it is: the two must understand each oth
 from __future__ import annotations
 
 from conformance.evidence.vocabulary import Role, Step
+from conformance.observe.pods import role_of
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.move.rollout import move
-from conformance.observe.stage import Stage, Stuck, role_of
+from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars.driver import Manifest, Upgrades
 
 

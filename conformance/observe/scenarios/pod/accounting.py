@@ -16,8 +16,9 @@ from kubernetes import client as k8s
 
 from conformance.evidence.pod_request import pod_request
 from conformance.evidence.vocabulary import File, Step
+from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck, condition
+from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest

@@ -11,9 +11,10 @@ import json
 
 from conformance.evidence.vocabulary import File, Step
 from conformance.machine import process
+from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.pod import naive
-from conformance.observe.stage import Stage, Stuck, condition
+from conformance.observe.stage import Stage, Stuck
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture

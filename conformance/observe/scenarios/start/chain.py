@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from conformance.cluster import cni as conflists
 from conformance.evidence.vocabulary import Step
-from conformance.observe.stage import ROLE_LABEL, Stage, Stuck
+from conformance.observe.pods import ROLE_LABEL
+from conformance.observe.stage import Stage, Stuck
 
 # A change is read within milliseconds: one herald is enough, and the others are patience.
 HERALDS = tuple(f"herald-{number}" for number in range(5))

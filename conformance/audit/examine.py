@@ -57,7 +57,7 @@ def manifests(documents: Sequence[Document], k8s: int | None) -> Audited:
     world = World(k8s, services, quotas, spaces)
     found = Audited()
     for document in documents:
-        found.look(document, world)
+        found.look(document, world, live.owner(document))
     found.end(world)
     return found
 

@@ -30,6 +30,7 @@ class Sidecar:
     flags: Sequence[str] = ()
     drain: float = 0.0
     args: Sequence[str] = ()
+    unless: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,14 @@ def tools() -> Sequence[Tool]:
 @lru_cache(_REMEMBERED)
 def sidecar(name: str, image: str, words: str) -> Sidecar | None:
     """The known sidecar that a container is. words: its command and arguments, in one string."""
-    repo = repository(image)
+    repo, said = repository(image), set(words.split())
     for one in sidecars().values():
+        if said & set(one.unless):
+            continue
         if any(fnmatchcase(name, pattern) for pattern in one.names):
             return one
         if any(_is_of(pattern, repo) for pattern in one.images) and (
-            not one.args or set(one.args) & set(words.split())
+            not one.args or said & set(one.args)
         ):
             return one
     return None

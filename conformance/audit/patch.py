@@ -58,9 +58,10 @@ def annotated(subject: Subject, annotations: Mapping[str, str]) -> Patch | None:
 
 
 def native(subject: Subject, container: Container) -> Patch | None:
-    """Make a classic sidecar native: by its injector's annotation, or by moving the container."""
+    """Make a classic sidecar native: by moving the container, or, where the pod alone shows it, by
+    the annotation that its injector heeds in the workload's template."""
     injector = subject.injector_of(container)
-    if injector is not None:
+    if injector is not None and subject.owner[0]:
         return annotated(subject, injector.native) if injector.native else None
     return owned(subject, to_init(subject, container))
 

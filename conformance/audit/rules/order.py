@@ -52,7 +52,7 @@ def unprobed(subject: Subject, world: World) -> Iterator[Hit]:
         injector = subject.injector_of(one)
         mended = patch.put_all(subject.document, one.path, given) if given else None
         mended = patch.owned(subject, mended) if mended else None
-        if injector is not None and injector.id == "linkerd":
+        if injector is not None and injector.id == "linkerd" and subject.owner[0]:
             mended = patch.annotated(subject, {"config.linkerd.io/proxy-await": "enabled"})
         yield Hit(
             one.path,
@@ -172,7 +172,7 @@ def unredirected(subject: Subject, world: World) -> Iterator[Hit]:
     for one in (*subject.natives, *subject.classics):
         if one.known is None or one.known.id not in _MESHES_OF_RULES or one.stub:
             continue
-        if subject.marks.get("sidecar.istio.io/interceptionMode") == "NONE":
+        if _proxyless(subject):
             continue
         if not any(other.name in one.known.before for other in subject.inits):
             yield Hit(
@@ -181,6 +181,13 @@ def unredirected(subject: Subject, world: World) -> Iterator[Hit]:
                 "CNI plugin that is late leaves the app without redirection, and nobody notices.",
                 one.name,
             )
+
+
+def _proxyless(subject: Subject) -> bool:
+    """Whether no redirection is wanted: none is asked for, or gRPC talks to the agent itself."""
+    templates = subject.marks.get("inject.istio.io/templates", "")
+    mode = subject.marks.get("sidecar.istio.io/interceptionMode")
+    return mode == "NONE" or templates.startswith("grpc-")
 
 
 def _talks(container: Container, *, database: bool) -> bool:

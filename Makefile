@@ -11,7 +11,8 @@
 # Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL= (values separated by
 # commas, and globs such as BEHAVIOUR='stop.*'); RESULTS= names another
 # folder for results, SIDECAR=./mine.yaml is one of your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n, NODES=n,
-# STRICT=1, ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
+# STRICT=1, KUBECONFIG_FILE= CONTEXT= AGENT=auto|none WITH_CONTROLS=1 (a cluster of your own: see
+# docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
 .PHONY: help conformance test test-user bench reproduce lint list clean clean-all .venv-ready .python-ready
@@ -39,6 +40,8 @@ CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
 	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) $(call option,nodes,NODES) \
 	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION)
 OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
+	$(call option,kubeconfig,KUBECONFIG_FILE) $(call option,context,CONTEXT) \
+	$(call option,agent,AGENT) $(call flag,with-controls,WITH_CONTROLS) \
 	$(call flag,keep,KEEP) $(call flag,strict-promises,STRICT)
 
 # Every variable of the command line: an unknown one would be ignored, and the wrong thing run.

@@ -23,7 +23,7 @@ from conformance.plan.options import OPTIONS, Options
 from conformance.plan.sidecars import REGISTRY
 from conformance.report import commands, document, listing, pack, story, table
 from conformance.report.decision import summary
-from conformance.run import offline, rejudge
+from conformance.run import offline, own_images, rejudge
 from conformance.verdicts import expectations
 
 SUITES = Path(__file__).parent / "suites"
@@ -68,6 +68,10 @@ OF_IMAGES = (
 
 def _image_options(command: Any) -> Any:
     return _options(command, OF_IMAGES)
+
+
+def _cluster_options(command: Any) -> Any:
+    return _options(command, ("kubeconfig", "context"))
 
 
 def _options(command: Any, names: Sequence[str] = ()) -> Any:
@@ -190,12 +194,23 @@ def reproduce(failure: str | None, **given: Any) -> None:
 @click.option("--list", "list_", is_flag=True, help="name every image, with its digest if known")
 @click.option("--save", type=click.Path(path_type=Path), help="make them, and write them to FILE")
 @click.option("--load", "load_", type=click.Path(path_type=Path), help="load what was saved")
+@click.option("--build", is_flag=True, help="make the suite's own, for a cluster of yours")
+@click.option("--push", is_flag=True, help="the same, and push them to --image-prefix")
 @_image_options
-def images(list_: bool, save: Path | None, load_: Path | None, **given: Any) -> None:
-    """List, save or load the images of a selection, for machines without a network."""
-    if [list_, save is not None, load_ is not None].count(True) != 1:
-        raise UsageProblem("Say one of --list, --save FILE and --load FILE.")
+def images(
+    list_: bool, save: Path | None, load_: Path | None, build: bool, push: bool, **given: Any
+) -> None:
+    """List, save, load, build or push the images of a selection.
+
+    For machines without a network, and for clusters that the suite did not make.
+    """
+    if [list_, save is not None, load_ is not None, build, push].count(True) != 1:
+        raise UsageProblem("Say one of --list, --save FILE, --load FILE, --build and --push.")
     options = Options.check(given)
+    if build or push:
+        for made in own_images.make(options, push=push):
+            click.echo(f"{made.reference}\t{made.archive}")
+        return
     if save is not None:
         for sentence in offline.save(options, save.resolve()):
             click.echo(sentence, err=True)
@@ -206,6 +221,24 @@ def images(list_: bool, save: Path | None, load_: Path | None, **given: Any) -> 
     else:
         for one in offline.listed(options):
             click.echo("\t".join((one.name, one.digest or "-", one.use)))
+
+
+@main.command()
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.option("--all", "everything", is_flag=True, help="what every run has there")
+@_cluster_options
+def cleanup(run_id: str | None, everything: bool, **given: Any) -> None:
+    """Remove what a run left on a cluster that the suite did not make, after a SIGKILL too.
+
+    RUN is the run's id, which is its folder's name below results. Without RUN or --all, list them.
+    """
+    from conformance.run import existing
+
+    there = Options.check(given).existing
+    if there is None:
+        raise UsageProblem("Name the cluster: --kubeconfig FILE, and --context NAME.")
+    for sentence in existing.cleanup(there, run_id or "", everything=everything):
+        click.echo(sentence)
 
 
 @main.command("list")

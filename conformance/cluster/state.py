@@ -6,6 +6,7 @@ A worker of pytest-xdist is another process and begins before any cluster is rea
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,9 +15,12 @@ from typing import Any
 
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.machine import files, waiting
-from conformance.machine.runs import Run
+from conformance.machine.runs import Run, short
 
 EVIDENCE_IN_NODE = "/evidence"
+RUN_LABEL = "sidecar-conformance/run"
+"""On every namespace that a run makes on a cluster of others; its value is the run's id."""
+_LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class ClusterHandle:
     minor: name of the kind config ("1.33"). name: kind's name. node: the control plane's container.
     workers: those of its other nodes, in the order of the kind config.
     evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
+
+    Of a cluster that the suite did not make only: label: the run's id, which all that the run makes
+    there carries. node: the node's own name. lacks: JSON: what it does not give (abilities.Ground)
+    → why, where it is known. agent: the pod on the node that collects evidence, "" for none.
+    clock_ns: what the node's clock is ahead of this machine's, as text.
     """
 
     minor: str
@@ -35,6 +44,21 @@ class ClusterHandle:
     evidence: Path
     host: str = ""
     workers: tuple[str, ...] = ()
+    label: str = ""
+    lacks: str = ""
+    agent: str = ""
+    unseen: str = ""
+    clock_ns: str = "0"
+
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """What the cluster does not give → why, or ""."""
+        found: Mapping[str, str] = json.loads(self.lacks or "{}")
+        return found
+
+    def namespace(self, slug: str) -> str:
+        """The namespace of a cell: its slug, after the run's id where others may have the same."""
+        return run_name(self.label, slug) if self.label else slug
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -51,6 +75,16 @@ class ClusterHandle:
         """The reverse of ``to_json``."""
         paths = {key: Path(data[key]) for key in ("kubeconfig", "evidence")}
         return cls(**{**data, **paths, "workers": tuple(data.get("workers", ()))})
+
+
+def run_name(run_id: str, name: str) -> str:
+    """The name of something of a run's on a cluster that others use too: a DNS label, at most 63
+    characters (RFC 1123)."""
+    whole = f"sc-{short(run_id)}-{name}"
+    if len(whole) <= _LONGEST_LABEL:
+        return whole
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{whole[: _LONGEST_LABEL - 7]}-{digest}"
 
 
 def publish(run: Run, handle: ClusterHandle, sidecars: Mapping[str, str]) -> None:

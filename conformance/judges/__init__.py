@@ -14,6 +14,7 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import unseen
 from conformance.judges.peer import require_peer_lived
 from conformance.judges.premise import require_premise
 from conformance.judges.ruling import SHOWN, Judge
@@ -36,6 +37,7 @@ def judge(behaviour: str, bundle: Bundle, *, trusting: bool = False) -> Finding:
     against = () if trusting else [one for one in contradictions(bundle) if one.concerns(read)]
     if against and not _stands(finding, bundle, against):
         finding = _struck(finding, against)
+    finding = unseen.told(finding, bundle, read)
     return replace(finding, evidence=tuple(finding.evidence[:SHOWN]))
 
 

@@ -9,12 +9,12 @@ import hashlib
 import importlib
 import json
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kubernetes import client as k8s
 from kubernetes import config as k8s_config
 
 from conformance.cluster.context import Context
@@ -38,8 +38,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
 
     A scenario that got stuck still gives a bundle, with what it was stuck on in steps.jsonl.
     """
-    namespace = cell.slug if attempt == 1 else f"{cell.slug}-{attempt}"
-    bundle = handle.evidence / namespace
+    slug = cell.slug if attempt == 1 else f"{cell.slug}-{attempt}"
+    namespace, bundle = handle.namespace(slug), handle.evidence / slug
     bundle.mkdir(parents=True)
     client = k8s_config.new_client_from_config(str(handle.kubeconfig))
     driver = load(cell.sidecar, context.versions)
@@ -55,7 +55,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         images=context.image_names,
         context=context,
     )
-    started = time.time_ns()
+    started = stage.place.now_ns()
     begins = node.sizes(handle.evidence)
     name = scenarios()[cell.scenario].plays
     scenario = importlib.import_module(f"conformance.observe.scenarios.{name}")
@@ -69,11 +69,17 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         if isinstance(driver, KeepsRecords):
             driver.keep_records(handle, client, namespace, started, bundle)
         stage.strike()
+        stage.place.collect(namespace, bundle)
         index = _index(stage, subject)
     if isinstance(driver, TellsRequests):  # the logs have come to their end
         driver.write_requests(bundle)
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
-    index["trouble"] = [*stage.watch.trouble, *_extract(stage, index, begins)]
+    if handle.label:
+        index["unseen"] = handle.unseen
+    if handle.label and not handle.agent:
+        index["trouble"] = list(stage.watch.trouble)
+    else:
+        index["trouble"] = [*stage.watch.trouble, *_extract(stage, index, begins)]
     index["images"] = {name: asdict(record) for name, record in context.images.items()}
     _write(bundle, index)
     return bundle
@@ -191,8 +197,13 @@ def _services(stage: Stage) -> dict[str, list[str]]:
         service.metadata.name: list(service.spec.cluster_ips or ())
         for service in stage.core.list_namespaced_service(stage.namespace).items
     }
-    dns = stage.core.read_namespaced_service("kube-dns", "kube-system")
-    return {**found, "kube-dns": list(dns.spec.cluster_ips)}
+    try:
+        dns = stage.core.read_namespaced_service("kube-dns", "kube-system").spec.cluster_ips
+    except k8s.ApiException as error:  # by another name, or not to be looked at
+        if not stage.handle.label or error.status not in (403, 404):
+            raise
+        dns = []
+    return {**found, "kube-dns": list(dns)}
 
 
 def _gateways(handle: ClusterHandle) -> list[str]:
@@ -222,7 +233,7 @@ def _extract(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
     pods = index["pods"].values()
     return node.extract(
         stage.handle.evidence,
-        stage.namespace,
+        stage.bundle.name,
         container_ids={i for pod in pods for c in pod["containers"].values() for i in c["ids"]},
         sandbox_ids={pod["sandbox"] for pod in pods if pod["sandbox"]},
         pod_uids={pod["uid"] for pod in pods},

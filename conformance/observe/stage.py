@@ -9,7 +9,6 @@ import contextlib
 import json
 import shlex
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,13 +22,13 @@ from kubernetes.utils import create_from_dict
 from conformance.cluster.context import Context
 from conformance.cluster.kind import FAR
 from conformance.cluster.state import ClusterHandle
-from conformance.engine import client
 from conformance.evidence.vocabulary import File
 from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.model import Cell
 from conformance.observe import workloads
 from conformance.observe.node import wires
+from conformance.observe.place import Place, place_of
 from conformance.observe.pods import condition, role_of, running_id, summary
 from conformance.observe.watch import Json, NamespaceWatch
 from conformance.sidecars import manifests
@@ -65,6 +64,7 @@ class Stage:
     bundle: Path
     images: Mapping[str, str]
     context: Context
+    place: Place = field(init=False)
     watch: NamespaceWatch = field(init=False)
     afterwards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     # What was read of a file of stamps: the bytes, and the lines.
@@ -73,8 +73,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.core = k8s.CoreV1Api(self.client)
         self.batch = k8s.BatchV1Api(self.client)
+        self.place = place_of(self.handle, self.context)
         self.watch = NamespaceWatch(
-            self.client, self.namespace, self.bundle, role_of, self.facts.undated
+            self.client, self.namespace, self.bundle, role_of, self.facts.undated, self.place
         )
 
     @property
@@ -97,7 +98,7 @@ class Stage:
             wires.start(self.context.engine, self.handle.nodes, self.namespace)
             self.afterwards.callback(self._unwatch_wires)
         self.core.create_namespace(
-            {"metadata": {"name": self.namespace, "labels": {"sidecar-conformance": "cell"}}}
+            {"metadata": {"name": self.namespace, "labels": dict(self.place.labels)}}
         )
         plane = contextlib.ExitStack()
         try:
@@ -151,7 +152,7 @@ class Stage:
 
     def step(self, name: str, **more: Any) -> int:
         """Write a line into the diary; returns its time in ns."""
-        now = time.time_ns()
+        now = self.place.now_ns()
         with (self.bundle / File.STEPS).open("a") as diary:
             diary.write(json.dumps({"ns": now, "step": name, **more}) + "\n")
         return now
@@ -187,13 +188,17 @@ class Stage:
                 document = manifests.with_sidecar(document, self.driver, self.cell, role)
             if alter and not naked:
                 alter(document)
-            document = manifests.place_images(document, self.images)
-            create_from_dict(self.client, document, namespace=self.namespace)
+            create_from_dict(self.client, self.fitted(document), namespace=self.namespace)
+
+    def fitted(self, document: Manifest) -> Manifest:
+        """A document with its images, as it is sent to this cluster."""
+        return self.place.fitted(manifests.place_images(document, self.images))
 
     def create_pod(self, pod: Manifest, *, dry_run: bool = False) -> Json:
         """Create a pod, or ask what would become of it; the pod as it was admitted. Not through the
         client's own types: they would drop a field that they do not know."""
         how = {"dry_run": "All"} if dry_run else {}
+        pod = self.place.fitted(pod)
         answer = self.core.create_namespaced_pod(self.namespace, pod, **how, _preload_content=False)
         found: Json = json.loads(answer.data)
         return found
@@ -287,13 +292,13 @@ class Stage:
 
     def kubectl(self, *arguments: str, seconds: float = 60) -> str:
         """Run kubectl in the cell's namespace; its output, which commands.jsonl keeps too."""
-        began = time.time_ns()
+        began = self.place.now_ns()
         child = process.start(
             self.kubectl_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         out, err = (text.decode(errors="replace") for text in child.communicate(timeout=seconds))
         record = {
-            "ns": time.time_ns(),
+            "ns": self.place.now_ns(),
             "began_ns": began,
             "command": f"kubectl {shlex.join(arguments)}",
             "code": process.finish(child),
@@ -311,20 +316,12 @@ class Stage:
 
     def capture_ended(self, pod: str) -> bool:
         """Whether the capture agent of a pod has written its last line, or never was there."""
-        diary = self.bundle / "capture" / pod / "agent.jsonl"
-        return not diary.exists() or '"ended"' in diary.read_text()
-
-    def kill_capture(self, pod: str) -> None:
-        """End a pod's tcpdump in the middle (TAKE_AWAY=capture): the judges must notice."""
-        mine = f"tcpdump .*{self.namespace}/capture/{pod}/eth0.pcap"
-        what = "ending the capture on purpose"
-        self.on_node("pkill", "-KILL", "-f", mine, what=what, node=self.node_of(pod))
+        return self.place.capture_ended(self.bundle, pod)
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:
         """Run a command in a node, the cluster's first unless another one is named; its output.
         Raises EnvironmentProblem."""
-        where = node or self.handle.node
-        return client.in_node(self.context.engine, where, *command, what=what, timeout=60)
+        return self.place.on_node(*command, what=what, node=node)
 
     def signal(self, pod: str, container: str, name: str, program: str = "") -> str:
         """Send a signal ("KILL") to a running container from the node, because its first process

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from kubernetes import client as k8s
 from urllib3.exceptions import HTTPError
@@ -22,15 +22,27 @@ from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
 
 Json = dict[str, Any]
+MARK = b"SC-STAMP "
+"""What a stamp in a container's output begins with (fixtures/app/stamps.py)."""
 # Where a pod's status tells of its containers.
 STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
+
+class Receiving(Protocol):
+    """What a watch must know of the cluster (place.Place)."""
+
+    @property
+    def stamps_in_output(self) -> bool: ...
+
+    def now_ns(self) -> int: ...
 
 
 class NamespaceWatch:
     """Watches the Pods, Jobs and Events of one namespace from now on, and follows container output.
 
     role_of: the role under which a pod's output is filed. undated: the containers whose output
-    does not say when; the kubelet does, at the beginning of each line.
+    does not say when; the kubelet does, at the beginning of each line. place: whose clock it is,
+    and whether containers write their stamps among their output: they are filed as stamps then.
     """
 
     def __init__(
@@ -40,7 +52,10 @@ class NamespaceWatch:
         bundle: Path,
         role_of: Callable[[Json], str],
         undated: Sequence[str] = (),
+        place: Receiving | None = None,
     ) -> None:
+        self._now = place.now_ns if place else time.time_ns
+        self._stamps = bundle / "stamps" if place and place.stamps_in_output else None
         self._core = k8s.CoreV1Api(client)
         self._batch = k8s.BatchV1Api(client)
         self._namespace = namespace
@@ -121,7 +136,7 @@ class NamespaceWatch:
                 self._stopping.wait(0.2)
 
     def _received(self, kind: str, event: Json) -> str:
-        now = time.time_ns()
+        now = self._now()
         if event["type"] == "ERROR":
             raise ValueError(str(event["object"].get("message")))
         event_object: Json = event["object"]
@@ -167,11 +182,21 @@ class NamespaceWatch:
                 for line in waiting.until(
                     "the stream", opened, seconds=5, every=0.1, forgive=k8s.ApiException
                 ):
-                    sink.write(line)
-                    sink.flush()
+                    if self._stamps is None or not line.startswith(MARK):
+                        sink.write(line)
+                        sink.flush()
+                    elif line.endswith(b"\n"):
+                        self._file_stamp(self._stamps, line)
         except (HTTPError, OSError, waiting.NotInTime, k8s.ApiException) as error:
             if not self._stopping.is_set():
                 self.trouble.append(f"the output of {target.stem} could not be followed: {error}")
+
+    @staticmethod
+    def _file_stamp(folder: Path, line: bytes) -> None:
+        """A stamp goes to the file that it names: one write, so that readers see whole lines."""
+        name, _, stamp = line.removeprefix(MARK).partition(b" ")
+        with (folder / Path(name.decode()).name).open("ab", buffering=0) as file:
+            file.write(stamp)
 
     def _lines(self, call: Callable[..., Any], *args: Any, **named: Any) -> Iterator[bytes]:
         response = call(*args, **named, _preload_content=False)

@@ -1,4 +1,4 @@
-"""What sidecars give, and what scenarios and behaviours need: the same words for both.
+"""What sidecars and clusters give, and what scenarios and behaviours need: the same words for both.
 
 Standard library only (see sidecars).
 """
@@ -43,3 +43,28 @@ class Ability(StrEnum):
     AILS = "ails", "It can be made to fail its liveness probe."
     PLAIN = "plain", "It carries nothing, costs little, and fails in any way it is asked to."
     LOGS = "logs", "It ships what the app writes to a file to a sink."
+
+
+class Ground(StrEnum):
+    """A word of a scenario's ``ground`` in the catalogue: what its cluster must give.
+
+    A cluster that a run makes gives all of it. sentence: what one that does not give it lacks.
+    """
+
+    sentence: str
+
+    def __new__(cls, word: str, sentence: str = "") -> Ground:
+        """A member with its sentence."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.sentence = sentence
+        return member
+
+    NODE = "node", "nothing can be done on its node"
+    FILES = "files", "its pods share no folder with the run"
+    CONTROLS = (
+        "controls",
+        "nodes, their services and cluster-wide objects are left alone (--with-controls)",
+    )
+    PLANE = "plane", "the mesh that is installed there stays as it is"
+    MADE = "made", "it takes a cluster that the run makes for it"

@@ -37,6 +37,7 @@ class Scenario:
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     alone: no other cell of its cluster is observed meanwhile, for the whole node feels it.
     nodes: how many its cluster must have.
+    ground: what its cluster must give (abilities.Ground, words).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scenario:
     k8s: str = ""
     alone: bool = False
     nodes: int = 1
+    ground: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from conformance.plan.options import OPTIONS, Options
 from conformance.plan.spelling import did_you_mean
 
 # make's own name for an option, where it is another one.
-OTHER_NAMES = {"strict-promises": "STRICT"}
+OTHER_NAMES = {"strict-promises": "STRICT", "kubeconfig": "KUBECONFIG_FILE"}
 OWN = ("FAILURE", "PYTHON", "PYTEST_ARGS")
 # What make passes on to programs below it, which may well want it.
 OTHERS = re.compile(

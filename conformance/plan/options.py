@@ -10,8 +10,8 @@ from pathlib import Path
 
 from conformance.errors import UsageProblem
 from conformance.machine.paths import results_dir
+from conformance.plan import elsewhere, size
 from conformance.plan import selection as choices
-from conformance.plan import size
 from conformance.plan.sidecars import REGISTRY
 
 MOST_WORKERS = 64
@@ -54,6 +54,18 @@ OPTIONS = (
         if one.version_option
     ),
     Option("workers", "how many cells are observed at once"),
+    Option(
+        "kubeconfig", "a cluster that is there already, by its kubeconfig file (KUBECONFIG_FILE)"
+    ),
+    Option("context", "a context of that file (default: its current one)"),
+    Option(
+        "agent", "on that cluster: auto (a privileged pod on the node, where it may be) or none"
+    ),
+    Option(
+        "with-controls",
+        "there: control arms, restarts of node services and cluster-wide objects too",
+        flag=True,
+    ),
     Option("take-away", "self-test: take away the beacon, the capture or the sidecar"),
     Option("keep", "leave the clusters up and say how to reach and remove them", flag=True),
     Option("strict-promises", "judge every native cell against the promise alone", flag=True),
@@ -69,8 +81,19 @@ _PREFIX = re.compile(
 
 
 @dataclass(frozen=True)
+class Existing:
+    """A cluster that the suite did not make. context: "" for the file's current one. agent: auto
+    or none. controls: control arms, restarts and cluster-wide objects are allowed, too."""
+
+    kubeconfig: Path
+    context: str = ""
+    agent: str = "auto"
+    controls: bool = False
+
+
+@dataclass(frozen=True)
 class Options:
-    """Every option, checked."""
+    """Every option, checked. existing: None for clusters that the run makes."""
 
     selection: choices.Selection
     results: Path
@@ -80,12 +103,16 @@ class Options:
     take_away: str = ""
     keep: bool = False
     strict_promises: bool = False
+    existing: Existing | None = None
 
     @classmethod
     def check(cls, given: Mapping[str, str | bool | None]) -> Options:
         """Raises UsageProblem, before anything is created."""
         text = {name: value if isinstance(value, str) else None for name, value in given.items()}
         taken, images = text.get("take_away"), text.get("images")
+        existing = _existing(text, controls=bool(given.get("with_controls")))
+        if existing:
+            text |= elsewhere.defaults(text, controls=existing.controls)
         selection = choices.select(text)
         size.check(selection)
         return cls(
@@ -98,7 +125,9 @@ class Options:
             if taken is None
             else choices.one_of("TAKE_AWAY", taken, choices.TAKE_AWAY),
             keep=bool(given.get("keep")),
-            strict_promises=bool(given.get("strict_promises")),
+            # Whoever looks at a mesh of their own asks what is promised, not what is known.
+            strict_promises=bool(given.get("strict_promises")) or existing is not None,
+            existing=existing,
         )
 
 
@@ -111,6 +140,30 @@ def _prefix(given: str | None) -> str:
             "scheme; write it as registry.internal:5000/mirror."
         )
     return prefix
+
+
+def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | None:
+    """The cluster that is there already; None where the run makes its own. Raises UsageProblem."""
+    given = text.get("kubeconfig")
+    if given is None:
+        alone = [name for name in ("context", "agent") if text.get(name) is not None]
+        alone += ["with_controls"] * controls
+        if alone:
+            raise UsageProblem(
+                f"{alone[0].upper()} means something for a cluster that is there already; name its "
+                "kubeconfig file too (KUBECONFIG_FILE)."
+            )
+        return None
+    file = Path(given).expanduser().resolve()
+    if not given.strip() or not file.is_file():
+        raise UsageProblem(
+            f"KUBECONFIG_FILE={given} is no file; name the kubeconfig file of the cluster."
+        )
+    if text.get("take_away") is not None:
+        raise UsageProblem("TAKE_AWAY is a self-test on the suite's own clusters; leave it out.")
+    agent = text.get("agent")
+    agent = "auto" if agent is None else choices.one_of("AGENT", agent, elsewhere.AGENTS)
+    return Existing(file, (text.get("context") or "").strip(), agent, controls)
 
 
 def _folder(given: str | None) -> Path:

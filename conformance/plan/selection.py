@@ -79,6 +79,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
+    if given.get("kubeconfig") and (there := given.get("k8s")):
+        known = (there,)  # what the cluster has, with a kind config or without
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
     named = own.sidecars(given.get("sidecar"), given.get("sidecar_file"))
     for name in (part.strip() for part in (named or "").split(",")):
@@ -91,7 +93,11 @@ def select(given: Mapping[str, str | None]) -> Selection:
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
     patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
-    modes = _choose("MODE", given.get("mode"), all_modes)
+    controls = {mode for name in sidecars for mode in REGISTRY[name].controls}
+    left = controls if given.get("without_controls") else set()  # see elsewhere
+    modes = _choose(
+        "MODE", given.get("mode"), all_modes, default=[one for one in all_modes if one not in left]
+    )
     usual = LEVELS if any(given.get(name) is not None for name in ABOUT) else (DEFAULT_LEVEL,)
     levels = _choose("LEVEL", given.get("level"), LEVELS, default=usual, extra="all")
     asked = _choose("BEHAVIOUR", given.get("behaviour"), behaviours())

@@ -18,6 +18,7 @@ from conformance.machine.capacity import capacity
 from conformance.model import Cell, Finding
 from conformance.observe import cell as cell_observer
 from conformance.plan import cells as plan
+from conformance.plan.elsewhere import lacking
 
 # Cold, a node image is built from source first; on two cores several minors take long. The
 # controlling process reports a cluster that cannot come much earlier than this.
@@ -62,6 +63,8 @@ class Cells:
             context = Context.read(self._results)
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
+            if why := lacking(cell.scenario, handle.lacking):
+                return Observed({}, missing=why, not_verified=True)
             return self._with_attempts(cell, behaviours, handle, context)
         except Unobtainable as problem:
             return Observed({}, missing=str(problem), not_verified=True)

@@ -21,6 +21,7 @@ from conformance.verdicts import store as verdicts
 
 if TYPE_CHECKING:
     from conformance.run.cells import Cells
+    from conformance.run.existing import ExistingPreparation
     from conformance.run.preparation import Preparation
 
 
@@ -35,7 +36,7 @@ class Session:
         self.options = options
         self.items = plan.items(options.selection)
         self.results: Path | None = None
-        self.preparation: Preparation | None = None
+        self.preparation: Preparation | ExistingPreparation | None = None
         self.cells: Cells | None = None
         self._to_come: Counter[str] | None = None
 

@@ -118,6 +118,19 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class Adopts(Protocol):
+    """What a driver has besides when it can use what is installed on a cluster of others."""
+
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """See what is there, and leave it as it is; versions for the report. "release" among them
+        is the version that the driver is then loaded with.
+
+        Raises EnvironmentProblem where there is none that the suite's pods can have.
+        """
+        ...
+
+
+@runtime_checkable
 class BringsImages(Protocol):
     """What a driver has besides when it uses images that are not a fixture's."""
 

@@ -55,10 +55,16 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     try:
-        config.stash[_SESSION] = session = Session(Options.check(_given(config)))
+        options = Options.check(_given(config))
+        if options.existing:  # the version is the cluster's to say; the workers are told
+            config.option.sc_k8s = _version_there(options, config.option.sc_k8s)
+            options = Options.check(_given(config))
+        config.stash[_SESSION] = session = Session(options)
         expectations.table()  # a row that is wrong is found before anything is created
     except UsageProblem as problem:
         raise pytest.UsageError(str(problem)) from None
+    except Problem as problem:
+        pytest.exit(f"sidecar-conformance: {problem}", returncode=problem.exit_code)
     cells = len({item.cell for item in session.items})
     if config.option.numprocesses is None and not config.option.collectonly:
         # As xdist's own hook would set them; it may have run before this one.
@@ -74,6 +80,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
         config.option.loadscopereorder = False
     config.option.maxworkerrestart = 2
+
+
+def _version_there(options: Options, asked: str | None) -> str:
+    from conformance.run.existing import minor_of
+
+    return minor_of(options, asked)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -151,14 +163,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _begin(config: pytest.Config, state: Session) -> None:
     """In the controlling process: settle the engine, begin to bring clusters up."""
     from conformance.report.live import Reporter
+    from conformance.run.existing import ExistingPreparation
     from conformance.run.preparation import Preparation
 
+    options = state.options
+    preparation: Preparation | ExistingPreparation = (
+        ExistingPreparation(options) if options.existing else Preparation(options)
+    )
     stack = ExitStack()
     config.add_cleanup(stack.close)
     try:
-        preparation = stack.enter_context(Preparation(state.options))
+        stack.enter_context(preparation)
     except Problem as problem:
-        _say_what_is_not_green()
+        if not options.existing:  # else it is not about this machine
+            _say_what_is_not_green()
         pytest.exit(f"sidecar-conformance: {problem}", returncode=problem.exit_code)
     state.preparation = preparation
     _observe_into(state, preparation.run.results)

@@ -59,6 +59,10 @@ class Driver:
         """Nothing to install; the version is the pinned one."""
         return {"envoy": envoy_version()}
 
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """It comes with its pod, on any cluster."""
+        return self.install(cluster, client)
+
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """An authority for this cell alone, and a secret with a certificate for each role."""
         core = k8s.CoreV1Api(client)

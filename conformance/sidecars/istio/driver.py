@@ -113,6 +113,12 @@ class Driver(Injected):
 
         return install(cluster, client)
 
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """The release of the istiod that is there, and that its injector takes the suite's pods."""
+        from conformance.sidecars.istio.adopted import adopt
+
+        return adopt(cluster, client)
+
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Service accounts, STRICT mutual TLS, and TLS to the witness' mesh port."""
         from conformance.sidecars.istio.control_plane import prepare

@@ -56,6 +56,10 @@ class Shipper:
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:  # noqa: ARG002
         return {self.name: self.image.rpartition(":")[2]}
 
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """It comes with its pod, on any cluster."""
+        return self.install(cluster, client)
+
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Its configuration."""
         text = yaml.safe_dump(self.settings(cell.mode), sort_keys=False)

@@ -44,7 +44,7 @@ def observe(stage: Stage) -> str:
 
 def _attach(stage: Stage) -> None:
     """Add the ephemeral container, and wait until the mesh carries what it sends. Raises Stuck."""
-    (patch,) = stage.documents(Container.VISITOR)
+    (patch,) = map(stage.fitted, stage.documents(Container.VISITOR))
     stage.core.patch_namespaced_pod_ephemeralcontainers(SUBJECT, stage.namespace, patch)
     stage.step(Step.VISITOR_ATTACHED)
 

@@ -49,7 +49,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
     await_steady(stage, _steady(Role.FORMER), since=Step.FORMER_READY)
 
     stage.step(Step.ROLLOUT_BEGIN)
-    moved = manifests.place_images(after(), stage.images)
+    moved = stage.fitted(after())
     apps.replace_namespaced_deployment(DEPLOYMENT, stage.namespace, moved)
     subject = _await_ready(stage, SUBJECT)
     stage.step(Step.SUBJECT_READY, pod=subject)
@@ -69,7 +69,7 @@ def move(stage: Stage, before: Manifest, after: Callable[[], Manifest]) -> str:
 
 def _as_former(stage: Stage, document: Manifest) -> Manifest:
     """The Deployment whose pods go; what they write goes by the name of the former."""
-    made = manifests.place_images(document, stage.images)
+    made = stage.fitted(document)
     template = workloads.as_role(made["spec"]["template"], Role.FORMER)
     return {**made, "spec": {**made["spec"], "template": template}}
 

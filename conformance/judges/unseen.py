@@ -1,0 +1,52 @@
+"""What becomes of a finding where not all of the node was seen: a cluster of others that lets no
+privileged pod run, or whose runtime has no hook for one.
+
+What a judge cannot do without is then not verified, and says why; what it finds all the same says
+on what it stands. Nothing that was not seen is a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.vocabulary import File
+from conformance.model import Finding
+
+# What the node alone can tell; and what is below capture/.
+_OF_THE_NODE = {
+    File.RUNTIME, File.CONTAINERD, File.KUBELET, File.CLOCK, File.GAPS, File.SUPPRESSED,
+}  # fmt: skip
+_STANDS_ON = " Seen by the programs' own stamps and the API alone."
+
+
+def told(finding: Finding, bundle: Bundle, read: Set[str]) -> Finding:
+    """The finding as it is meant where the index says that the node was not seen.
+
+    read: the files that the judge asked for.
+    """
+    try:
+        why = bundle.index.unseen
+    except Unjudgeable:
+        return finding
+    if not why or finding.observed == "not-verified":
+        return finding
+    if finding.observed != "inconclusive":
+        alone = "" if bundle.has(File.RUNTIME) else _STANDS_ON
+        return replace(finding, reason=f"{finding.reason}{alone}")
+    wanted = sorted(name for name in read if _of_the_node(name) and not bundle.has(name))
+    gateways = "cell.json does not say where probes" in finding.reason
+    if not wanted and not gateways:
+        return finding
+    lacks = f"{', '.join(wanted)}" or "the node's addresses"
+    return replace(
+        finding,
+        observed="not-verified",
+        reason=f"Not verified on this cluster: {why}, and the judge needs {lacks}.",
+    )
+
+
+def _of_the_node(name: str) -> bool:
+    return name in _OF_THE_NODE or name.startswith("capture/")

@@ -1,0 +1,196 @@
+"""Where a cell is played: what a cluster of the run's own and one of others do not have in common.
+
+On the suite's own clusters the node is a container of this machine's engine, and pods write their
+stamps into a folder that it shares with the run. A cluster of others shares nothing: stamps come in
+the containers' output, times are held to the node's clock, and the pods stand on one node.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from conformance.cluster.context import Context
+from conformance.cluster.state import RUN_LABEL, ClusterHandle
+from conformance.engine import client
+from conformance.errors import Unobtainable
+from conformance.machine import process
+from conformance.observe.node.agent import HOST, exec_command
+from conformance.sidecars import manifests
+from conformance.sidecars.driver import Manifest
+
+CELL_LABEL = {"sidecar-conformance": "cell"}
+IN_OUTPUT = {"name": "SC_STAMPS_IN_OUTPUT", "value": "1"}
+_SHARED = "/evidence"
+_BRING_WITHIN = 300  # seconds, for the captures of one cell
+# A line of a hook's shell that writes a stamp (scenarios/stop/departing.py), and what it is where
+# stamps go to the output: a hook has none, but the container's first process has.
+_TO_FILE = '>>"$SC_STAMPS"'
+_TO_OUTPUT = '| sed "s|^|SC-STAMP ${SC_STAMPS##*/} |" >/proc/1/fd/1'
+
+
+class Place(Protocol):
+    """A cluster, as a stage uses it."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Those of every namespace."""
+        ...
+
+    @property
+    def stamps_in_output(self) -> bool:
+        """Whether programs write their stamps to their containers' output."""
+        ...
+
+    def fitted(self, document: Manifest) -> Manifest:
+        """A document as it is sent to this cluster."""
+        ...
+
+    def on_node(self, *command: str, what: str, node: str = "") -> str:
+        """Run a command in a node, the first unless another is named; its output. Raises
+        EnvironmentProblem."""
+        ...
+
+    def now_ns(self) -> int:
+        """The time on the node's clock."""
+        ...
+
+    def capture_ended(self, bundle: Path, pod: str) -> bool:
+        """Whether the capture agent of a pod has written its last line, or never was there."""
+        ...
+
+    def collect(self, namespace: str, bundle: Path) -> None:
+        """Bring into the bundle what was collected elsewhere, when all of its pods have gone."""
+        ...
+
+
+class OwnCluster:
+    """A cluster of the run's own."""
+
+    labels: Mapping[str, str] = CELL_LABEL
+    stamps_in_output = False
+
+    def __init__(self, handle: ClusterHandle, context: Context) -> None:
+        self._handle = handle
+        self._context = context
+
+    def fitted(self, document: Manifest) -> Manifest:
+        return document
+
+    def on_node(self, *command: str, what: str, node: str = "") -> str:
+        engine = self._context.engine
+        where = node or self._handle.node
+        return client.in_node(engine, where, *command, what=what, timeout=60)
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def capture_ended(self, bundle: Path, pod: str) -> bool:
+        diary = bundle / "capture" / pod / "agent.jsonl"
+        return not diary.exists() or '"ended"' in diary.read_text()
+
+    def collect(self, namespace: str, bundle: Path) -> None:
+        """It is there: the node writes into the same folder."""
+
+
+class Elsewhere:
+    """A cluster that the suite did not make, without anything of the suite's on its node."""
+
+    stamps_in_output = True
+
+    def __init__(self, handle: ClusterHandle) -> None:
+        self._handle = handle
+        self._ahead_ns = int(handle.clock_ns)
+        self.labels: Mapping[str, str] = {**CELL_LABEL, RUN_LABEL: handle.label}
+
+    def fitted(self, document: Manifest) -> Manifest:
+        """No folder of the node's, stamps to the output, and every pod on the one node."""
+        document = copy.deepcopy(document)
+        spec = manifests.pod_of(document).get("spec") if "kind" in document else document["spec"]
+        if not isinstance(spec, dict) or not _holds_containers(spec):
+            return document
+        for volume in spec.get("volumes") or ():
+            if str(volume.get("hostPath", {}).get("path", "")).startswith(_SHARED):
+                del volume["hostPath"]
+                volume["emptyDir"] = {}
+        for container in _containers(spec):
+            environment = container.get("env") or []
+            if any(one["name"] == "SC_STAMPS" for one in environment):
+                container["env"] = [*environment, dict(IN_OUTPUT)]
+            hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {})
+            if "command" in hook:
+                hook["command"] = [word.replace(_TO_FILE, _TO_OUTPUT) for word in hook["command"]]
+        if "ephemeralContainers" not in spec:  # which are put into a pod that has its place
+            spec.setdefault("nodeSelector", {})["kubernetes.io/hostname"] = self._handle.node
+        return document
+
+    def on_node(self, *command: str, what: str, node: str = "") -> str:  # noqa: ARG002
+        why = self._handle.lacking.get("node") or "nothing can be done on its node"
+        raise Unobtainable(f"{what} needs the node: {why}.")
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self._ahead_ns
+
+    def capture_ended(self, bundle: Path, pod: str) -> bool:  # noqa: ARG002
+        return True
+
+    def collect(self, namespace: str, bundle: Path) -> None:
+        """Nothing was collected."""
+
+
+class BesideAgent(Elsewhere):
+    """The same, with the node agent of the suite's on its node."""
+
+    def on_node(self, *command: str, what: str, node: str = "") -> str:  # noqa: ARG002 - there is one
+        return self._run(*HOST, *command, what=what)
+
+    def capture_ended(self, bundle: Path, pod: str) -> bool:
+        diary = f"{self._handle.namespace(bundle.name)}/capture/{pod}/agent.jsonl"
+        asked = '[ ! -e "$1" ] || ! grep -q \'"added"\' "$1" || grep -c \'"ended"\' "$1"'
+        said = self._run(
+            "sh", "-c", f"cd /evidence; {asked} || true", "sh", diary, what="asking for a capture"
+        )
+        return said.strip() != "0"
+
+    def collect(self, namespace: str, bundle: Path) -> None:
+        """The captures of the cell's pods come as an archive, and are removed there."""
+        script = 'cd "/evidence/$1" 2>/dev/null || exit 0; tar -cf - capture; rm -rf "/evidence/$1"'
+        with tempfile.TemporaryFile() as archive:
+            child = process.start(
+                [*self._exec, "sh", "-c", script, "sh", namespace], stdout=archive
+            )
+            process.finish(child, timeout=_BRING_WITHIN)
+            if not os.fstat(archive.fileno()).st_size:
+                return  # no pod of it was captured
+            archive.seek(0)
+            with tarfile.open(fileobj=archive) as captures:
+                captures.extractall(bundle, filter="data")
+
+    @property
+    def _exec(self) -> list[str | Path]:
+        return exec_command(self._handle, self._handle.agent)
+
+    def _run(self, *command: str, what: str) -> str:
+        return process.run([*self._exec, *command], what=what, timeout=60)
+
+
+def place_of(handle: ClusterHandle, context: Context) -> Place:
+    """The place that a handle leads to."""
+    if handle.agent:
+        return BesideAgent(handle)
+    return Elsewhere(handle) if handle.label else OwnCluster(handle, context)
+
+
+def _containers(spec: Manifest) -> Iterator[dict[str, Any]]:
+    for group in ("initContainers", "containers", "ephemeralContainers"):
+        yield from spec.get(group) or ()
+
+
+def _holds_containers(spec: Manifest) -> bool:
+    return "containers" in spec or "ephemeralContainers" in spec

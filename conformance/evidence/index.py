@@ -54,6 +54,7 @@ class Index:
     proxy_answers: what an answer of a proxy's own means → patterns, one of which is found in a
     sender's detail of it (see attempts.Attempt.answer).
     nodes: of a cluster that has several → their addresses; their own interfaces were watched.
+    folder: the bundle's: the namespace, without the run's id on a cluster that others use too.
     unseen: why nothing of the node was seen, on a cluster that gives no access to it; "" else.
     server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
@@ -76,6 +77,7 @@ class Index:
     sidecar_drain_seconds: float
     job_bound_seconds: float
     proxy_answers: Mapping[str, re.Pattern[str]]
+    folder: str
     unseen: str
     server: str
     ended_ns: int
@@ -147,6 +149,7 @@ def read(raw: Mapping[str, Any]) -> Index:
             for meaning, patterns in raw.get("proxy_answers", _FORMERLY).items()
             if patterns
         },
+        folder=str(raw.get("folder") or raw["namespace"]),
         unseen=str(raw.get("unseen", "")),
         server=str(raw.get("versions", {}).get("server", "")),
         ended_ns=int(raw.get("ended_ns", 0)),

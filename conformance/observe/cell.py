@@ -75,7 +75,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
         driver.write_requests(bundle)
     index |= {"run": context.run_id, "attempt": attempt, "started_ns": started, "ended_ns": ended}
     if handle.label:
-        index["unseen"] = handle.unseen
+        index |= {"folder": slug, "unseen": handle.unseen}
     if handle.label and not handle.agent:
         index["trouble"] = list(stage.watch.trouble)
     else:

@@ -15,6 +15,7 @@ from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.packets.tokens import parse
 from conformance.model import Evidence
 
+_ELSEWHERE = re.compile(r"sc-\d{6}-[0-9a-f]{4}-")  # cluster.state.run_name
 _MINOR = re.compile(r"v?(\d+\.\d+)")
 
 
@@ -33,19 +34,22 @@ def _refused(reason: str, *evidence: Evidence) -> Contradiction:
 
 
 def _named(bundle: Bundle) -> Iterator[Contradiction]:
-    """A namespace is a cell's slug, with the attempt's number after the first one. A run keeps a
-    bundle in evidence/<version>/<namespace>; elsewhere a folder may be called anything."""
+    """A namespace is a cell's slug, with the attempt's number after the first one; on a cluster of
+    others the run's id stands before it. A run keeps a bundle in evidence/<version>/<slug>;
+    elsewhere a folder may be called anything."""
     index = bundle.index
     slug = index.cell.slug
-    if not re.fullmatch(re.escape(slug) + r"(-\d+)?", index.namespace):
+    if not re.fullmatch(re.escape(slug) + r"(-\d+)?", index.folder):
         turned = replace(index.cell, turn=1).slug
-        again = re.fullmatch(re.escape(turned) + r"-t\d+(-\d+)?", index.namespace)
+        again = re.fullmatch(re.escape(turned) + r"-t\d+(-\d+)?", index.folder)
         if index.cell.turn != 1 or not again:
-            yield _refused(f"cell.json is of {slug}, and of the namespace {index.namespace}")
+            yield _refused(f"cell.json is of {slug}, and of the namespace {index.folder}")
+    if index.folder != index.namespace and not _ELSEWHERE.match(index.namespace):
+        yield _refused(f"cell.json is of {index.folder}, and of the namespace {index.namespace}")
     root = bundle.root.resolve()
     kept = len(root.parts) > 3 and root.parents[1].name == "evidence"
-    if kept and root.name != index.namespace:
-        yield _refused(f"the folder is {root.name}, and cell.json is of {index.namespace}")
+    if kept and root.name != index.folder:
+        yield _refused(f"the folder is {root.name}, and cell.json is of {index.folder}")
     if kept and _MINOR.match(root.parent.name) and root.parent.name != index.cell.k8s:
         yield _refused(
             f"the folder is one of {root.parent.name}, and cell.json is of {index.cell.k8s}"

@@ -1,0 +1,52 @@
+"""Nothing that was not seen is a pass: verdicts on a cluster that shows nothing of its node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conformance.evidence.bundle import Bundle
+from conformance.judges import judge
+from conformance.plan.catalogue import behaviours
+from tests.judges.test_judge import world_of
+
+WHY = "a privileged pod is refused"
+OF_THE_NODE = ("runtime.log", "containerd.log", "kubelet.log", "clock.jsonl")
+
+
+def blinded(bundle: Path) -> Bundle:
+    """The bundle as it would be without anything on the node."""
+    index = json.loads((bundle / "cell.json").read_text())
+    for name in OF_THE_NODE:
+        (bundle / name).unlink(missing_ok=True)
+    shutil.rmtree(bundle / "capture", ignore_errors=True)
+    index["files"] = {
+        name: mark
+        for name, mark in index.get("files", {}).items()
+        if name not in OF_THE_NODE and not name.startswith("capture/")
+    }
+    for pod in index["pods"].values():
+        pod["sandbox"] = ""
+    index["addresses"]["gateway"] = []
+    index["unseen"] = WHY
+    (bundle / "cell.json").write_text(json.dumps(index))
+    return Bundle.open(bundle)
+
+
+@pytest.mark.parametrize("behaviour", behaviours())
+def test_a_verdict_says_on_what_it_stands_or_is_none(tmp_path: Path, behaviour: str) -> None:
+    bundle = blinded(world_of(behaviour).complete().write(tmp_path / "bundle"))
+    found = judge(behaviour, bundle)
+    if found.observed in ("holds", "measured"):
+        assert found.reason.endswith("Seen by the programs' own stamps and the API alone.")
+    else:
+        assert found.observed == "not-verified"
+        assert found.reason.startswith(f"Not verified on this cluster: {WHY}")
+
+
+def test_a_node_that_was_seen_has_nothing_to_say(tmp_path: Path) -> None:
+    world = world_of("start.order")
+    assert "alone" not in judge("start.order", Bundle.open(world.write(tmp_path / "a"))).reason

@@ -1,0 +1,100 @@
+"""What becomes of a manifest on a cluster of others, and of stamps in a container's output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.cluster.state import RUN_LABEL, ClusterHandle, run_name
+from conformance.errors import Unobtainable
+from conformance.machine.paths import FIXTURES
+from conformance.model import Cell
+from conformance.observe import workloads
+from conformance.observe.place import Elsewhere
+from conformance.observe.scenarios.stop.departing import stamped
+from conformance.observe.watch import NamespaceWatch
+from conformance.sidecars import manifests
+from conformance.sidecars.driver import load
+
+RUN = "20261130-122630-ab12"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Elsewhere:
+    lacks = json.dumps({"node": "a privileged pod is refused"})
+    handle = ClusterHandle("1.33", "theirs", tmp_path / "k", "node-7", tmp_path, label=RUN)
+    return Elsewhere(ClusterHandle(**{**handle.__dict__, "lacks": lacks, "clock_ns": "5000000000"}))
+
+
+@pytest.mark.parametrize("sidecar", ["fixture", "envoy"])
+def test_a_pod_has_no_folder_of_the_node_and_stands_on_the_one_node(
+    place: Elsewhere, sidecar: str
+) -> None:
+    cell = Cell("1.33", sidecar, "native", "init-rules", "lifecycle")
+    (document,) = workloads.load("lifecycle", "subject", namespace="n", nonce="0", images={})
+    document = manifests.with_sidecar(document, load(sidecar), cell, "subject")
+    fitted = place.fitted(document)
+    spec = fitted["spec"]
+    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    assert not any("hostPath" in one for one in spec["volumes"])
+    assert {"name": "evidence", "emptyDir": {}} in spec["volumes"]
+    for container in (*spec["containers"], *spec["initContainers"]):
+        assert {"name": "SC_STAMPS_IN_OUTPUT", "value": "1"} in container["env"]
+    assert any("hostPath" in one for one in document["spec"]["volumes"])  # it is a copy
+
+
+def test_what_has_no_pod_goes_as_it_is(place: Elsewhere) -> None:
+    service = {"kind": "Service", "spec": {"ports": []}}
+    assert place.fitted(service) == service
+
+
+def test_a_hooks_stamp_goes_to_the_containers_output(place: Elsewhere) -> None:
+    hook = {"exec": {"command": ["sh", "-c", stamped("hook.begin")]}}
+    pod = {"spec": {"containers": [{"name": "app", "lifecycle": {"preStop": hook}}]}}
+    (container,) = place.fitted(pod)["spec"]["containers"]
+    script = container["lifecycle"]["preStop"]["exec"]["command"][2]
+    said = subprocess.run(
+        ["sh", "-c", script.replace("/proc/1/fd/1", "/dev/stdout")],
+        env={**os.environ, "SC_STAMPS": "/evidence/stamps/subject.app.jsonl"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    mark, name, stamp = said.split(" ", 2)
+    assert (mark, name) == ("SC-STAMP", "subject.app.jsonl")
+    assert json.loads(stamp)["event"] == "hook.begin"
+
+
+def test_the_node_is_not_to_be_had(place: Elsewhere) -> None:
+    with pytest.raises(Unobtainable, match="a privileged pod is refused"):
+        place.on_node("kill", "1", what="sending SIGKILL")
+    assert place.labels[RUN_LABEL] == RUN
+
+
+@pytest.mark.parametrize("folder", ["app", "envoy"])
+def test_stamps_in_the_output_are_filed_as_stamps(tmp_path: Path, folder: str) -> None:
+    code = "import stamps; stamps.Stamps('/evidence/stamps/subject.app.jsonl').write('app.last')"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=FIXTURES / folder,
+        env={**os.environ, "SC_STAMPS_IN_OUTPUT": "1"},
+        capture_output=True,
+        check=True,
+    ).stdout
+    (tmp_path / "stamps").mkdir()
+    NamespaceWatch._file_stamp(tmp_path / "stamps", said)
+    (line,) = (tmp_path / "stamps" / "subject.app.jsonl").read_text().splitlines()
+    assert json.loads(line)["event"] == "app.last"
+
+
+def test_two_runs_do_not_meet_and_a_name_is_never_too_long() -> None:
+    long = "envoy-native-sidecar-rules-" + "x" * 60
+    assert run_name(RUN, "run") == "sc-122630-ab12-run"
+    assert len(run_name(RUN, long)) == 63
+    assert run_name(RUN, long) != run_name(RUN, f"{long}y")
+    assert run_name(RUN, "run") != run_name("20261130-122630-ab13", "run")

@@ -3,6 +3,7 @@
 # make test-user     as root: a run of a user's without root, on an engine that pulls from a mirror
 # make bench         how long a run takes, and where its time goes: two real runs
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
+# make upgrade-check  what an upgrade of a mesh would lose: FROM=1.29.2 TO=1.30.0 VALUES=my-values.yaml
 # make reproduce     one failure mode of the article: FAILURE=startup-race; without it, their names
 # make list          the behaviours
 # make clean         remove kept clusters, what killed runs left, and the suite's own engine
@@ -12,10 +13,10 @@
 # commas, and globs such as BEHAVIOUR='stop.*'); RESULTS= names another
 # folder for results, SIDECAR=./mine.yaml is one of your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n, NODES=n,
 # STRICT=1, KUBECONFIG_FILE= CONTEXT= AGENT=auto|none WITH_CONTROLS=1 (a cluster of your own: see
-# docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
+# docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, ISTIO_VALUES=, LINKERD_VALUES=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test test-user bench reproduce lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance upgrade-check test test-user bench reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -38,7 +39,8 @@ CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
 	$(call option,images,IMAGES) $(call option,image-prefix,IMAGE_PREFIX) \
 	$(call option,take-away,TAKE_AWAY) \
 	$(call option,workers,WORKERS) $(call option,repeat,REPEAT) $(call option,nodes,NODES) \
-	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION)
+	$(call option,istio-version,ISTIO_VERSION) $(call option,linkerd-version,LINKERD_VERSION) \
+	$(call option,istio-values,ISTIO_VALUES) $(call option,linkerd-values,LINKERD_VALUES)
 OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
 	$(call option,kubeconfig,KUBECONFIG_FILE) $(call option,context,CONTEXT) \
 	$(call option,agent,AGENT) $(call flag,with-controls,WITH_CONTROLS) \
@@ -59,6 +61,13 @@ conformance: .python-ready
 	@$(CHECK) $(OPTIONS) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@exec $(VENV)/sidecar-conformance run $(OPTIONS)
+
+# Two runs, and what the second has lost.
+upgrade-check: .python-ready
+	@$(CHECK) $(OPTIONS) || $(call say_code,wrong use)
+	@$(MAKE) --no-print-directory .venv-ready
+	@exec $(VENV)/sidecar-conformance upgrade-check $(call option,from,FROM) $(call option,to,TO) \
+		$(call option,values,VALUES) $(OPTIONS)
 
 test: .venv-ready
 	@exec $(VENV)/python -m pytest $(PYTEST_ARGS)

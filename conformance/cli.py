@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from conformance import __version__
+from conformance import __version__, upgrade
 from conformance.audit import command as auditing
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
@@ -90,8 +90,10 @@ def _options(command: Any, names: Sequence[str] = ()) -> Any:
 @_options
 def run(**given: Any) -> None:
     """Bring clusters up, observe, judge and report."""
-    Options.check(given)
+    options = Options.check(given)
     expectations.table()  # a row that is wrong is found before anything is created
+    if (two := upgrade.of_versions(options)) is not None:
+        _compare_versions({**given, "sidecar": two[0]}, two[1], two[2], None)
     import pytest
 
     arguments = ["-c", str(SUITES / "pytest.ini"), "-qq", "-s", "--no-header", "--no-summary"]
@@ -105,6 +107,31 @@ def run(**given: Any) -> None:
     code = int(pytest.main([*arguments, str(SUITES)]))
     # Interrupted before there was anything to report on: pytest says 2, which means wrong use here.
     end(130 if code == pytest.ExitCode.INTERRUPTED else code)
+
+
+@main.command("upgrade-check")
+@click.option("--from", "before", metavar="VERSION", help="the version that is there")
+@click.option("--to", "after", metavar="VERSION", help="the version that is to come")
+@click.option("--values", metavar="FILE", help="your settings, for both runs, or BEFORE,AFTER")
+@_options
+def upgrade_check(before: str | None, after: str | None, values: str | None, **given: Any) -> None:
+    """Say what a mesh's upgrade, or a change of its settings, would lose: two runs, compared.
+
+    SIDECAR names the mesh (istio by default). The exit code is compare's; a run that comes to no
+    verdicts ends it with its own.
+    """
+    _compare_versions(given, before, after, values)
+
+
+def _compare_versions(
+    given: dict[str, Any], before: str | None, after: str | None, values: str | None
+) -> NoReturn:
+    asked = upgrade.ask(given, before, after, values)
+    code, runs = upgrade.play(asked, given, lambda text: click.echo(text, err=True))
+    if runs is None:
+        end(code)
+    commands.compare.main([*map(str, runs), "--html", str(runs[0].parents[1] / "diff")])
+    raise AssertionError("compare ends by itself")
 
 
 @main.command()

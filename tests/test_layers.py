@@ -43,7 +43,8 @@ MAY_IMPORT = {
     "plugin": "suites",
     "clean": "errors machine engine cluster",
     "bench": "errors machine report",
-    "cli": "__init__ audit errors model plan verdicts report doctor run",
+    "upgrade": "errors plan",
+    "cli": "__init__ audit errors model plan verdicts report doctor run upgrade",
     "__main__": "cli",
 }
 

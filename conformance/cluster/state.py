@@ -61,6 +61,11 @@ class ClusterHandle:
         return run_name(self.label, slug) if self.label else slug
 
     @property
+    def results(self) -> Path:
+        """The folder of the run that the cluster belongs to (clusters/<minor>/kubeconfig in it)."""
+        return self.kubeconfig.parents[2]
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """Every node, the first one first."""
         return (self.node, *self.workers)

@@ -53,6 +53,11 @@ OPTIONS = (
         for one in REGISTRY.values()
         if one.version_option
     ),
+    *(
+        Option(one.values_option, f"a file of your own settings of {one.name} (docs/own.md)")
+        for one in REGISTRY.values()
+        if one.values_option
+    ),
     Option("workers", "how many cells are observed at once"),
     Option(
         "kubeconfig", "a cluster that is there already, by its kubeconfig file (KUBECONFIG_FILE)"

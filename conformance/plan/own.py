@@ -1,6 +1,7 @@
-"""Sidecars of the user's own among the names of sidecars: SIDECAR=./mine.yaml, SIDECAR_FILE=.
+"""What users bring in files: sidecars (SIDECAR=./mine.yaml, SIDECAR_FILE=), settings of a mesh
+(ISTIO_VALUES=).
 
-The files are read by conformance.sidecars.own, which needs packages; make's check comes before
+The files are read by conformance.sidecars, which needs packages; make's check comes before
 there are any, and looks only whether the file is there: the run checks the rest, before anything
 is created. Standard library only.
 """
@@ -9,12 +10,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from conformance.errors import UsageProblem
 from conformance.plan.sidecars import REGISTRY, Registration
 
 _READER = "conformance.sidecars.own.registering"
+_SETTINGS = "conformance.sidecars.settings.files"
 _NEEDS = ("yaml", "pydantic", "kubernetes")
 _UNREAD = "own-file"  # the name that stands for a file which cannot be read yet
 
@@ -45,8 +50,41 @@ def admit(called: str) -> str:
             f"SIDECAR={called} cannot be read: there is no such file; name a YAML file as in "
             "docs/own.md, or a sidecar."
         )
-    if any(importlib.util.find_spec(name) is None for name in _NEEDS):
+    if not _readable():
         REGISTRY[_UNREAD] = Registration(_UNREAD, "", path.parent, ("default",), file=path)
         return _UNREAD
     name: str = importlib.import_module(_READER).register(path, called)
     return name
+
+
+def settings(sidecar: str, given: Mapping[str, str | None], *, chosen: bool) -> None:
+    """Admit the settings of a mesh that an option or the environment names, and forget those of
+    before. chosen: whether the mesh is part of the run. Raises UsageProblem."""
+    driver = REGISTRY[sidecar]
+    if not driver.values_option:
+        return
+    REGISTRY[sidecar] = replace(driver, values=None, rows=())
+    asked = given.get(driver.values_option.replace("-", "_"))
+    if asked is not None and not asked.strip():
+        raise UsageProblem(f"{driver.values_variable} is empty; leave it out, or name a YAML file.")
+    if asked is not None and not chosen:
+        raise UsageProblem(
+            f"{driver.values_variable}={asked} is for {sidecar}, which is not part of this run; "
+            f"add it (SIDECAR={sidecar}), or leave the file out."
+        )
+    called = asked or (os.environ.get(driver.values_variable, "") if chosen else "")
+    if not called:
+        return
+    path = Path(called).expanduser()
+    if not path.is_file():
+        raise UsageProblem(
+            f"{driver.values_variable}={called} cannot be read: there is no such file; name a YAML "
+            "file with your settings."
+        )
+    if _readable():
+        importlib.import_module(_SETTINGS).admit(path, sidecar, called)
+
+
+def _readable() -> bool:
+    """Whether the packages are there that read such files."""
+    return all(importlib.util.find_spec(name) is not None for name in _NEEDS)

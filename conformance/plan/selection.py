@@ -88,6 +88,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")
     sidecars = _choose("SIDECAR", named, REGISTRY, default=DEFAULT_SIDECARS)
     versions = {name: tag for name in sidecars if (tag := _version(REGISTRY[name], given))}
+    for name in REGISTRY:
+        own.settings(name, given, chosen=name in sidecars)
     whatever = named is None
     for name in sidecars if not whatever and given.get("k8s") not in (None, "all") else ():
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
@@ -145,14 +147,22 @@ def _version(driver: Registration, given: Mapping[str, str | None]) -> str:
     if not option:
         return ""
     asked = given.get(option.replace("-", "_")) or os.environ.get(driver.version_variable, "")
-    if driver.check:
-        _function(driver.check)(asked.strip())
-    return asked.strip()
+    parts = [one.strip() for one in asked.split(",")]
+    if len(parts) > 2 or (len(parts) == 2 and not all(parts)):
+        raise UsageProblem(
+            f"{driver.version_variable}={asked} is not valid; name one version, or two to compare."
+        )
+    for one in parts if driver.check else ():
+        _function(driver.check)(one)
+    return ",".join(parts)
 
 
 def runs_on(driver: Registration, version: str, k8s: str) -> bool:
     """Whether a version of a sidecar ("" for its default) can run on a version of Kubernetes."""
-    return not driver.oldest or _function(driver.oldest)(version) <= minor_number(k8s)
+    return all(
+        not driver.oldest or _function(driver.oldest)(one) <= minor_number(k8s)
+        for one in version.split(",")
+    )
 
 
 def _require_runs(driver: Registration, version: str, named: Sequence[str]) -> None:
@@ -160,10 +170,11 @@ def _require_runs(driver: Registration, version: str, named: Sequence[str]) -> N
     version does not run on."""
     old = [k8s for k8s in named if not runs_on(driver, version, k8s)]
     if old:
+        needed = max(_function(driver.oldest)(one) for one in version.split(","))
         raise UsageProblem(
             f"K8S={','.join(old)} is too old for {driver.name} {version}".rstrip()
-            + f", which needs 1.{_function(driver.oldest)(version)} or newer; choose that, or an "
-            f"older {driver.name} ({driver.version_variable})."
+            + f", which needs 1.{needed} or newer; choose that, or an older {driver.name} "
+            f"({driver.version_variable})."
         )
 
 

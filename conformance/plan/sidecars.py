@@ -44,8 +44,10 @@ class Registration:
     alone: scenarios and modes that need its one control plane to be set otherwise, or down, which
     every other cell of the cluster would feel.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
-    Of a sidecar that a file of the user's describes alone (own): file: that one; rows: the tables
-    of what is expected of its kind; without: behaviour → why it is not asked of it.
+    values_option: the option, and in capitals the variable of the environment, by which the user
+    gives a file of settings; "" where there is none. values: that file, once it was given.
+    Of a sidecar that a file of the user's describes alone (own): file: that one; without: behaviour
+    → why it is not asked of it. rows: further tables of what is expected, by what the user gave.
     """
 
     name: str
@@ -56,11 +58,13 @@ class Registration:
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     version_option: str = ""
+    values_option: str = ""
     check: str = ""
     oldest: str = ""
     alone: tuple[str, ...] = ()
     gives: tuple[Ability, ...] = ()
     wants: tuple[Ability, ...] = ()
+    values: Path | None = None
     file: Path | None = None
     rows: tuple[Path, ...] = ()
     without: Mapping[str, str] = field(default_factory=dict)
@@ -85,12 +89,17 @@ class Registration:
         if self.file is not None:
             return self.rows
         files = (self.folder / REGISTRATION, self.folder / EXPECTATIONS)
-        return tuple(file for file in files if file.is_file())
+        return (*(file for file in files if file.is_file()), *self.rows)
 
     @property
     def version_variable(self) -> str:
         """The variable of the environment that stands for the option of its version."""
         return self.version_option.replace("-", "_").upper()
+
+    @property
+    def values_variable(self) -> str:
+        """The variable of the environment that stands for the option of its settings."""
+        return self.values_option.replace("-", "_").upper()
 
     def can(self, needs: str) -> bool:
         """Whether it gives all that is needed (words)."""
@@ -106,7 +115,7 @@ class Registration:
 
 
 # What is known without the registration, or has none.
-_GIVEN = {"name", "package", "folder", "file", "rows", "without"}
+_GIVEN = {"name", "package", "folder", "values", "file", "rows", "without"}
 _KEYS = [one.name for one in fields(Registration) if one.name not in _GIVEN]
 
 

@@ -59,6 +59,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         if options.existing:  # the version is the cluster's to say; the workers are told
             config.option.sc_k8s = _version_there(options, config.option.sc_k8s)
             options = Options.check(_given(config))
+        if any("," in version for version in options.selection.versions.values()):
+            raise UsageProblem("Two versions are two runs: use sidecar-conformance run.")
         config.stash[_SESSION] = session = Session(options)
         expectations.table()  # a row that is wrong is found before anything is created
     except UsageProblem as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +18,11 @@ from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
 from conformance.sidecars import manifests
-from conformance.sidecars.driver import Manifest
+from conformance.sidecars.driver import Manifest, read_pattern
 from conformance.sidecars.istio import images as image_istio
 from conformance.sidecars.istio.release import Release
+from conformance.sidecars.istio.values import overlay, suites
+from conformance.sidecars.settings import files as settings_files
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
@@ -71,9 +74,27 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         "pattern_without_annotation": "native"
         if release.native_by_default(minor_number(cluster.minor))
         else "classic",
+        **_own_settings(cluster, client, release),
         "install_seconds": f"{took:.1f}",
         "istiod_memory_mib": f"{memory:.0f}",
         "warning": warning,
+    }
+
+
+def _own_settings(cluster: ClusterHandle, client: Any, release: Release) -> Mapping[str, str]:
+    """What became of the user's settings, by a pod as the injector would make it, without a word of
+    its own about its pattern; nothing where the user has none."""
+    found = settings_files.of(cluster, "istio")
+    if found is None:
+        return {}
+    revision = _revisions(release)[0]
+    pod = try_pod(client, revision)
+    cluster.kubeconfig.with_name("istio-admitted.json").write_text(json.dumps(pod, indent=1))
+    values = [word for word in _settings(release, revision) if word != "--set"]
+    its = read_pattern(pod, "istio-proxy")
+    return {
+        **settings_files.told(found, suites(values), pod),
+        "pattern_without_annotation": its.pattern,
     }
 
 
@@ -84,7 +105,7 @@ def install_revision(
 
     One at a time on each cluster: every revision brings the same cluster-wide objects.
     """
-    settings = ["-f", str(MANIFESTS / "install.yaml"), *_settings(release, revision)]
+    settings = ["-f", str(overlay(cluster, "istio")), *_settings(release, revision)]
     settings += [word for one in extra for word in ("--set", one)]
     istioctl = image_istio.istioctl(release.tag)
     with locks.exclusive(cluster.kubeconfig.with_name("istio-install.lock")):
@@ -176,19 +197,26 @@ def await_webhooks(client: Any, revision: str = "") -> None:
 
 def _injects(client: Any, revision: str) -> bool:
     """Whether a pod that asks for a sidecar would be made: its webhook fails it otherwise."""
+    try:
+        try_pod(client, revision)
+    except k8s.ApiException as error:
+        if error.status != 500:  # "failed calling webhook" is an internal error
+            raise
+        return False
+    return True
+
+
+def try_pod(client: Any, revision: str = "") -> Manifest:
+    """A pod that asks for a sidecar and says nothing else, as it would be made: a dry run."""
     labels = {"sidecar.istio.io/inject": "true"} | ({"istio.io/rev": revision} if revision else {})
     pod = {
         "metadata": {"name": "injected", "labels": labels},
         "spec": {"containers": [{"name": "app", "image": "app"}]},
     }
     core = k8s.CoreV1Api(client)
-    try:
-        core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
-    except k8s.ApiException as error:
-        if error.status != 500:  # "failed calling webhook" is an internal error
-            raise
-        return False
-    return True
+    said = core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
+    found: Manifest = json.loads(said.data)
+    return found
 
 
 def _memory_mib(client: Any) -> float:

@@ -5,11 +5,13 @@ There is one to a cluster: its webhook's name is fixed, and it knows no revision
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
@@ -20,11 +22,14 @@ from conformance.machine import locks, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
-from conformance.sidecars.driver import Manifest
+from conformance.sidecars.driver import Manifest, read_pattern
 from conformance.sidecars.linkerd import images as image_linkerd
+from conformance.sidecars.linkerd import values
 from conformance.sidecars.linkerd.names import CREATED_BY, NAMESPACE
 from conformance.sidecars.linkerd.release import Release
 from conformance.sidecars.manifests import read
+from conformance.sidecars.settings import files as settings_files
+from conformance.sidecars.settings import tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,15 +60,39 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
     with board.phase(f"installing Linkerd {release.tag} on Kubernetes {cluster.minor}"):
         # Without the Gateway API's own kinds the control plane refuses to be installed.
         _apply(cluster, release, "crds", "install", "--crds", "--set", "installGatewayAPI=true")
-        values = ("--values", str(MANIFESTS / "install.yaml"))
-        _apply(cluster, release, "control-plane", "install", *values)
+        _apply(cluster, release, "control-plane", "install", *_values(cluster))
         checked = check(cluster, release)
         await_injector(client)
     return {
         "linkerd": release.tag,
         "pattern_without_annotation": "native" if release.native_by_default else "classic",
+        **_own_settings(cluster, client),
         "check": checked,
         "install_seconds": f"{time.monotonic() - began:.1f}",
+    }
+
+
+def _values(cluster: ClusterHandle) -> Sequence[str]:
+    """The user's settings, and the suite's own above them."""
+    found = settings_files.of(cluster, "linkerd")
+    if found is None:
+        return ("--values", str(MANIFESTS / "install.yaml"))
+    file = cluster.kubeconfig.with_name("linkerd-values.yaml")
+    file.write_text(yaml.safe_dump(tree.merged(found.settings, values.suites()), sort_keys=False))
+    return ("--values", str(file))
+
+
+def _own_settings(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+    """What became of the user's settings, by a pod as the injector would make it, without a word of
+    its own about its pattern; nothing where the user has none."""
+    found = settings_files.of(cluster, "linkerd")
+    if found is None:
+        return {}
+    pod = try_pod(client)
+    cluster.kubeconfig.with_name("linkerd-admitted.json").write_text(json.dumps(pod, indent=1))
+    return {
+        **settings_files.told(found, values.suites(), pod),
+        "pattern_without_annotation": read_pattern(pod, "linkerd-proxy").pattern,
     }
 
 
@@ -134,18 +163,25 @@ def await_injector(client: Any) -> None:
 
 def injected(client: Any) -> bool:
     """Whether a pod would be injected now; it is only tried."""
+    try:
+        found = try_pod(client)
+    except k8s.ApiException as error:
+        if error.status != 500:  # "failed calling webhook" is an internal error
+            raise
+        return False
+    return CREATED_BY in (found["metadata"].get("annotations") or {})
+
+
+def try_pod(client: Any) -> Manifest:
+    """A pod that asks for a proxy and says nothing else, as it would be made: a dry run."""
     pod = {
         "metadata": {"name": "injected", "annotations": {"linkerd.io/inject": "enabled"}},
         "spec": {"containers": [{"name": "app", "image": "app"}]},
     }
     core = k8s.CoreV1Api(client)
-    try:
-        found = core.create_namespaced_pod("default", pod, dry_run="All")
-    except k8s.ApiException as error:
-        if error.status != 500:  # "failed calling webhook" is an internal error
-            raise
-        return False
-    return CREATED_BY in (found.metadata.annotations or {})
+    said = core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
+    found: Manifest = json.loads(said.data)
+    return found
 
 
 def pods(client: Any) -> Sequence[str]:

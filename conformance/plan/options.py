@@ -178,8 +178,12 @@ def _folder(given: str | None) -> Path:
     try:
         folder = Path(given or results_dir()).expanduser().resolve()
         there = next(place for place in (folder, *folder.parents) if place.exists())
+        # exists() tells of a name that is too long up to Python 3.12 alone.
+        longest = max(map(len, map(os.fsencode, folder.relative_to(there).parts)), default=0)
         if not there.is_dir():
             reason = f"{there} is no folder"
+        elif longest > os.pathconf(there, "PC_NAME_MAX"):
+            reason = f"a name in it has {longest} bytes, which is too long here"
         elif not os.access(there, os.W_OK | os.X_OK):
             reason = f"{there} cannot be written to"
         else:

@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 from conformance import __version__, upgrade
-from conformance.audit import command as auditing
+from conformance.audit.command import audit
+from conformance.audit.preflight.command import preflight
 from conformance.doctor import examine, gather
 from conformance.doctor import line as lines
 from conformance.errors import Problem, UsageProblem
@@ -297,7 +298,8 @@ def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json
 
 
 commands.add_to(main)
-main.add_command(auditing.audit)
+for reading in (audit, preflight):
+    main.add_command(reading)
 
 if __name__ == "__main__":
     main()

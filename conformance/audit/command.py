@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from conformance.audit import examine, live, manifests, rule, sarif, say
+from conformance.audit import api, examine, live, manifests, rule, sarif, say
 from conformance.audit.examine import Audited
 from conformance.errors import UsageProblem
 
@@ -85,5 +85,5 @@ def _of_files(paths: Sequence[str], k8s: int | None) -> Audited:
 
 
 def _of_cluster(kubeconfig: str, context: str, namespace: str, k8s: int | None) -> Audited:
-    source = live.Cluster(live.connect(kubeconfig, context), namespace)
+    source = live.Cluster(api.connect(kubeconfig, context), namespace)
     return examine.cluster(source, k8s)

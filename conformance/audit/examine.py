@@ -64,14 +64,7 @@ def manifests(documents: Sequence[Document], k8s: int | None) -> Audited:
 
 def cluster(source: live.Cluster, k8s: int | None) -> Audited:
     """Audit a cluster, page by page."""
-    spaces = source.space()
-    world = World(
-        k8s if k8s is not None else source.version(),
-        _by_namespace(source.objects(live.SERVICES)),
-        _by_namespace(source.objects(live.QUOTAS)),
-        spaces,
-        live=True,
-    )
+    world = surroundings(source, k8s)
     found = Audited(unread=source.unread)
     for resource in (*live.OBJECTS, *live.WORKLOADS):
         for document in source.objects(resource):
@@ -82,6 +75,18 @@ def cluster(source: live.Cluster, k8s: int | None) -> Audited:
             found.look(document, world, live.owner(document))
     found.end(world)
     return found
+
+
+def surroundings(source: live.Cluster, k8s: int | None, *, every_space: bool = False) -> World:
+    """What surrounds the workloads of a cluster. every_space: all namespaces, not the one alone."""
+    spaces = source.spaces() if every_space else source.space()
+    return World(
+        k8s if k8s is not None else source.version(),
+        _by_namespace(source.objects(live.SERVICES)),
+        _by_namespace(source.objects(live.QUOTAS)),
+        spaces,
+        live=True,
+    )
 
 
 def _by_namespace(documents: Iterable[Document]) -> dict[str, list[Document]]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from kubernetes import client as k8s
-from kubernetes import config
-from urllib3.exceptions import HTTPError
-
+from conformance.audit.api import Api, why
 from conformance.audit.document import Document, mapping, mappings, strings
 from conformance.errors import EnvironmentProblem, UsageProblem
 
 PAGE = 500  # objects: what kubectl asks for
-PATIENCE = 60  # seconds for a page
 _GONE = 410  # the list that is paged through is too old; the answer says where to go on
-_REFUSED = (401, 403, 404, 405)
 _MOST_ANEW = 10  # times that one list is gone on with after it grew too old
 
 
@@ -62,7 +54,7 @@ PODS = Resource("Pod", "/api/v1", "pods", needed=True)
 class Cluster:
     """A cluster to read. namespace: the only one; "" for all. unread: what could not be read."""
 
-    client: Any
+    api: Api
     namespace: str = ""
     unread: list[str] = field(default_factory=list)
     pages: int = 0
@@ -76,7 +68,7 @@ class Cluster:
         after, anew = "", 0
         while True:
             query = [("limit", PAGE), *([("continue", after)] if after else [])]
-            status, page = self._get(path, query)
+            status, page = self.api.get(path, query)
             if status == _GONE and anew < _MOST_ANEW:
                 # The rest of an older list, as the answer offers it: what came meanwhile is missed.
                 after, anew = str(mapping(page.get("metadata")).get("continue") or ""), anew + 1
@@ -85,7 +77,7 @@ class Cluster:
                     return
                 continue
             if status != 200:
-                self._refused(resource, f"{status} {page.get('message') or page.get('reason')}")
+                self._refused(resource, why(status, page))
                 return
             self.pages += 1
             for _, item in mappings(page.get("items")):
@@ -96,7 +88,7 @@ class Cluster:
 
     def version(self) -> int | None:
         """The minor of the API server, or of the oldest kubelet, where nodes can be listed."""
-        status, told = self._get("/version")
+        status, told = self.api.get("/version")
         found = [_minor(f"v1.{told.get('minor', '')}")] if status == 200 else []
         for node in self.objects(NODES):
             info = mapping(mapping(node.content.get("status")).get("nodeInfo"))
@@ -104,15 +96,19 @@ class Cluster:
         known = [one for one in found if one is not None]
         return min(known) if known else None
 
+    def spaces(self) -> Mapping[str, Mapping[str, str]]:
+        """Labels and annotations of all namespaces, by name."""
+        return {one.name: marks(one) for one in self.objects(NAMESPACES)}
+
     def space(self) -> Mapping[str, Mapping[str, str]]:
-        """Labels and annotations of the namespaces, by name."""
+        """Labels and annotations of the namespaces that are read, by name."""
         if not self.namespace:
-            return {one.name: marks(one) for one in self.objects(NAMESPACES)}
-        status, told = self._get(f"/api/v1/namespaces/{self.namespace}")
+            return self.spaces()
+        status, told = self.api.get(f"/api/v1/namespaces/{self.namespace}")
         if status == 404:
             raise UsageProblem(f"There is no namespace {self.namespace} in this cluster.")
         if status != 200:
-            self._refused(NAMESPACES, f"{status} {told.get('message')}")
+            self._refused(NAMESPACES, why(status, told))
             return {}
         return {self.namespace: marks(Document(told))}
 
@@ -124,53 +120,6 @@ class Cluster:
                 f"{sentence} Audit needs get and list on what it reads, and nothing else."
             )
         self.unread.append(sentence)
-
-    def _get(
-        self, path: str, query: Sequence[tuple[str, object]] = ()
-    ) -> tuple[int, Mapping[str, Any]]:
-        asked = self.client.param_serialize(
-            "GET",
-            path,
-            query_params=list(query),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        try:
-            answer = self.client.call_api(*asked, _request_timeout=PATIENCE)
-            body = answer.read()
-        except k8s.ApiException as error:
-            return int(error.status or 0), {"message": error.reason}
-        except (HTTPError, OSError) as error:
-            raise EnvironmentProblem(
-                f"The cluster at {self.client.configuration.host} does not answer "
-                f"({type(error).__name__}: {error}); see that kubectl reaches it."
-            ) from error
-        try:
-            return int(answer.status), mapping(json.loads(body))
-        except ValueError as error:
-            raise EnvironmentProblem(
-                f"{self.client.configuration.host} does not answer as an API server does "
-                f"({path}: {error})."
-            ) from error
-
-
-def connect(kubeconfig: str, context: str) -> Any:
-    """A client of the cluster that these name; "" for kubectl's own defaults, or the pod's own
-    service account inside a cluster. Raises UsageProblem."""
-    try:
-        if not (kubeconfig or context):
-            try:
-                config.load_incluster_config()
-                return k8s.ApiClient()
-            except config.ConfigException:
-                pass
-        if kubeconfig and not Path(kubeconfig).is_file():
-            raise UsageProblem(f"--kubeconfig={kubeconfig}: there is no such file.")
-        return config.new_client_from_config(kubeconfig or None, context or None)
-    except config.ConfigException as error:
-        raise UsageProblem(
-            f"No cluster can be told from --kubeconfig={kubeconfig} --context={context}: {error}"
-        ) from error
 
 
 def marks(document: Document) -> Mapping[str, str]:

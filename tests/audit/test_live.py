@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from conformance.audit import examine, live
+from conformance.audit import api, examine, live
 from conformance.audit.document import Document
 from conformance.audit.finding import Finding
 from conformance.cli import main
@@ -23,7 +23,7 @@ def audited(
     server: ApiServer, folder: Path, namespace: str = ""
 ) -> tuple[list[Finding], list[str]]:
     with serving(server, folder) as kubeconfig:
-        source = live.Cluster(live.connect(str(kubeconfig), ""), namespace)
+        source = live.Cluster(api.connect(str(kubeconfig), ""), namespace)
         found = examine.cluster(source, None)
     assert {method for method, _, _ in server.asked} == {"GET"}
     return list(found.findings.ordered()), list(found.unread)

@@ -9,8 +9,8 @@ import yaml
 
 from conformance.audit import known, patch
 from conformance.audit.document import Document, Path, mapping, mappings
-from conformance.audit.rule import Hit, Rule, object_rule
-from conformance.audit.subject import at
+from conformance.audit.rule import Hit, Rule, object_rule, rule
+from conformance.audit.subject import Container, Subject, at
 from conformance.audit.world import World
 
 # Istio's own templates (manifests/charts/istio-control/istio-discovery/files): no user's.
@@ -87,6 +87,45 @@ def template(document: Document, world: World) -> Iterator[Hit]:
                 f"Template {name} has {_PROXY} under containers: an injector that makes it native "
                 "has it twice.",
             )
+
+
+@rule(
+    Rule(
+        id="rewritten-probe-without-target",
+        title="A probe was turned to Istio's agent, and the agent was not told what to ask",
+        level="error",
+        behaviour="start.unready-sidecar",
+        source="istio/istio#56102",
+        see="kubectl describe pod POD says that a probe failed with 404, for ever, and the pod "
+        "stays in Init or unready.",
+        repair="Order the webhooks so that Istio's comes last (reinvocationPolicy: Never on the "
+        'other), or annotate the pod with sidecar.istio.io/rewriteAppHTTPProbers: "false".',
+    )
+)
+def untold(subject: Subject, world: World) -> Iterator[Hit]:
+    """The agent answers /app-health/CONTAINER/PROBE from ISTIO_KUBE_APP_PROBERS: what another
+    webhook adds later is rewritten when Istio's is invoked again, and is not in that table."""
+    del world
+    everyone = (*subject.inits, *subject.regular)
+    tables = [one.env.get("ISTIO_KUBE_APP_PROBERS", "") for one in everyone if _is_proxy(one)]
+    if not tables:
+        return
+    for one in everyone:
+        for key in ("startupProbe", "readinessProbe", "livenessProbe"):
+            asked = mapping(mapping(one.spec.get(key)).get("httpGet"))
+            path = str(asked.get("path") or "")
+            if path.startswith("/app-health/") and not any(
+                f'"{path}"' in table for table in tables
+            ):
+                yield Hit(
+                    (*one.path, key),
+                    f"{one.name}'s {key} asks the agent for {path}, which it does not know.",
+                    one.name,
+                )
+
+
+def _is_proxy(container: Container) -> bool:
+    return container.known is not None and container.known.id == "istio"
 
 
 def _templates(config: str) -> dict[str, object]:

@@ -1,0 +1,96 @@
+"""Asks an API server: lists and objects, and what it would admit. Nothing is ever created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client as k8s
+from kubernetes import config
+from urllib3.exceptions import HTTPError
+
+from conformance.audit.document import mapping
+from conformance.errors import EnvironmentProblem, UsageProblem
+
+PATIENCE = 60  # seconds for an answer; an API server gives webhooks up to 30
+Answer = tuple[int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Api:
+    """An API server. client: of the kubernetes package."""
+
+    client: Any
+
+    def get(self, path: str, query: Sequence[tuple[str, object]] = ()) -> Answer:
+        """Status and content of an object, or of a page of a list."""
+        return self._ask("GET", path, query, None)
+
+    def would_admit(self, path: str, content: Mapping[str, Any]) -> Answer:
+        """What would come of creating this object: it goes through admission, and is dropped."""
+        return self._ask("POST", path, [("dryRun", "All")], content)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, object]],
+        body: Mapping[str, Any] | None,
+    ) -> Answer:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        asked = self.client.param_serialize(
+            method,
+            path,
+            query_params=list(query),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        host = self.client.configuration.host
+        try:
+            answer = self.client.call_api(*asked, _request_timeout=PATIENCE)
+            status, content = int(answer.status), answer.read()
+        except k8s.ApiException as error:
+            status, content = int(error.status or 0), error.body or b"{}"
+        except (HTTPError, OSError) as error:
+            raise EnvironmentProblem(
+                f"The cluster at {host} does not answer ({type(error).__name__}: {error}); see "
+                "that kubectl reaches it."
+            ) from error
+        try:
+            return status, mapping(json.loads(content))
+        except ValueError as error:
+            if status != 200:
+                return status, {"message": str(content)[:200]}
+            raise EnvironmentProblem(
+                f"{host} does not answer as an API server does ({path}: {error})."
+            ) from error
+
+
+def why(status: int, told: Mapping[str, Any]) -> str:
+    """An API server's refusal in its own words."""
+    return f"{status} {told.get('message') or told.get('reason') or ''}".strip()
+
+
+def connect(kubeconfig: str, context: str) -> Api:
+    """The cluster that these name; "" for kubectl's own defaults, or the pod's own service account
+    inside a cluster. Raises UsageProblem."""
+    try:
+        if not (kubeconfig or context):
+            try:
+                config.load_incluster_config()
+                return Api(k8s.ApiClient())
+            except config.ConfigException:
+                pass
+        if kubeconfig and not Path(kubeconfig).is_file():
+            raise UsageProblem(f"--kubeconfig={kubeconfig}: there is no such file.")
+        return Api(config.new_client_from_config(kubeconfig or None, context or None))
+    except config.ConfigException as error:
+        raise UsageProblem(
+            f"No cluster can be told from --kubeconfig={kubeconfig} --context={context}: {error}"
+        ) from error

@@ -17,9 +17,11 @@ from typing import TypeVar
 
 from conformance.evidence import index as index_format
 from conformance.evidence import parse as records
+from conformance.evidence import statuses
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, Pod
 from conformance.evidence.parse import Line, RuntimeEvent, StopLine
+from conformance.evidence.statuses import Supposition
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
 
@@ -35,11 +37,13 @@ class Bundle:
     """The evidence of one cell.
 
     unread: why a line could not be read, by file and number. contradictions: what the bundle says
-    against itself; None until it was held against itself (consistency.contradictions).
+    against itself; None until it was held against itself (consistency.contradictions). supposed:
+    where within their bounds the moments lie that statuses tell; None where the runtime was seen.
     """
 
     def __init__(self, root: Path, role: str = "") -> None:
         self.root = root
+        self.supposed: Supposition | None = None
         self._role = role  # of the pod that is looked at, where it is not the one under test
         self.unread: dict[tuple[str, int], str] = {}
         self.contradictions: Sequence[Contradiction] | None = None
@@ -108,6 +112,7 @@ class Bundle:
         # What is read there is read for the same verdict.
         other.unread, other.contradictions = self.unread, self.contradictions
         other._intact, other._read = self._intact, self._read
+        other.supposed = self.supposed
         return other
 
     def path(self, name: str) -> Path:
@@ -245,11 +250,15 @@ class Bundle:
         return f"capture/{self.index.subject}/node.pcap"
 
     def runtime(self) -> Iterator[RuntimeEvent]:
-        """containerd's events."""
+        """containerd's events; where it was not seen, what statuses suppose of them."""
+        if self.supposed is not None:
+            return statuses.events(self, self.supposed)
         return self._parsed("runtime.log", records.read_runtime)
 
     def stops(self) -> Iterator[StopLine]:
-        """Announcements of signals in containerd's journal."""
+        """Announcements of signals in containerd's journal; see runtime."""
+        if self.supposed is not None:
+            return statuses.stops(self)
         return self._parsed("containerd.log", records.read_stop)
 
 

@@ -132,7 +132,8 @@ def lives(bundle: Bundle, pod: Pod | None = None) -> Mapping[str, list[Life]]:
 
 
 def _stops(bundle: Bundle) -> Iterable[StopLine]:
-    return bundle.stops() if bundle.has("containerd.log") else ()
+    known = bundle.supposed is not None or bundle.has("containerd.log")
+    return bundle.stops() if known else ()
 
 
 def stamp_events(

@@ -34,6 +34,8 @@ def judge(behaviour: str, bundle: Bundle, *, trusting: bool = False) -> Finding:
     """
     with bundle.noticed() as read:
         finding = _judged(behaviour, bundle)
+        if unseen.may_suppose(finding, bundle, read):
+            finding = unseen.supposing(finding, bundle, lambda: _judged(behaviour, bundle))
     against = () if trusting else [one for one in contradictions(bundle) if one.concerns(read)]
     if against and not _stands(finding, bundle, against):
         finding = _struck(finding, against)

@@ -41,7 +41,14 @@ def test_a_verdict_says_on_what_it_stands_or_is_none(tmp_path: Path, behaviour: 
     bundle = blinded(world_of(behaviour).complete().write(tmp_path / "bundle"))
     found = judge(behaviour, bundle)
     if found.observed in ("holds", "measured"):
-        assert found.reason.endswith("Seen by the programs' own stamps and the API alone.")
+        assert found.reason.endswith(
+            (
+                "Seen by the programs' own stamps and the API alone.",
+                "By the API's whole seconds: the same wherever in them each moment lies.",
+            )
+        )
+        for one in found.evidence:  # what is named can be looked up
+            assert (tmp_path / "bundle" / one.file).exists()
     else:
         assert found.observed == "not-verified"
         assert found.reason.startswith(f"Not verified on this cluster: {WHY}")

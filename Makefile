@@ -11,7 +11,7 @@
 #
 # Narrow a run with K8S= SIDECAR= PATTERN= MODE= SCENARIO= BEHAVIOUR= LEVEL= (values separated by
 # commas, and globs such as BEHAVIOUR='stop.*'); RESULTS= names another
-# folder for results, SIDECAR=./mine.yaml is one of your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n, NODES=n,
+# folder for results, SIDECAR=./mine.yaml PODS=./pods.yaml are your own (docs/own.md), KEEP=1 leaves the clusters up, IMAGES=auto|pull|build, WORKERS=n, REPEAT=n, NODES=n,
 # STRICT=1, KUBECONFIG_FILE= CONTEXT= AGENT=auto|none WITH_CONTROLS=1 (a cluster of your own: see
 # docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, ISTIO_VALUES=, LINKERD_VALUES=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
@@ -32,7 +32,7 @@ option = $(if $(strip $($(2)))$(call on_command_line,$(2)),--$(1)=$(call quoted,
 flag = $(if $(filter-out 0 no false,$(strip $($(2)))),--$(1))
 
 CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
-	$(call option,sidecar-file,SIDECAR_FILE) \
+	$(call option,sidecar-file,SIDECAR_FILE) $(call option,pods,PODS) \
 	$(call option,pattern,PATTERN) $(call option,mode,MODE) \
 	$(call option,scenario,SCENARIO) $(call option,behaviour,BEHAVIOUR) \
 	$(call option,level,LEVEL) \

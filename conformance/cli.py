@@ -272,13 +272,22 @@ def cleanup(run_id: str | None, everything: bool, **given: Any) -> None:
 @main.command("list")
 @click.argument("filters", nargs=-1, metavar="[ID|GLOB|BEGINNING]...")
 @click.option("--sidecar", metavar="NAME", help="what this sidecar is asked, and why not the rest")
+@click.option("--pods", metavar="FILE", help="the same of pods of your own")
 @click.option("--markdown", is_flag=True, help="as the page docs/behaviours.md")
 @click.option("--json", "as_json", is_flag=True, help="everything, for programs")
-def list_(filters: tuple[str, ...], sidecar: str | None, markdown: bool, as_json: bool) -> None:
+def list_(
+    filters: tuple[str, ...],
+    sidecar: str | None,
+    pods: str | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
     """List the behaviours, or tell all about one of them (list stop.order)."""
-    if sidecar is not None:
-        for line in listing.of_sidecar(own.admit(sidecar) if own.is_file(sidecar) else sidecar):
-            click.echo(line)
+    named = own.sidecars(sidecar, None, pods)
+    if named is not None:
+        for name in named.split(","):
+            for line in listing.of_sidecar(name):
+                click.echo(line)
         return
     listed = listing.chosen(filters)
     if as_json:

@@ -38,6 +38,7 @@ OPTIONS = (
         "that this machine can have",
     ),
     Option("sidecar-file", "a file with a sidecar of your own (docs/own.md)"),
+    Option("pods", "a file with pods of your own: a Pod, a Deployment or a Job (docs/own.md)"),
     Option("pattern", "classic, native"),
     Option("mode", "a sidecar's modes, comma-separated"),
     Option("scenario", "scenarios, comma-separated"),

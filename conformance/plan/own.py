@@ -1,5 +1,5 @@
-"""What users bring in files: sidecars (SIDECAR=./mine.yaml, SIDECAR_FILE=), settings of a mesh
-(ISTIO_VALUES=).
+"""What users bring in files: sidecars (SIDECAR=./mine.yaml, SIDECAR_FILE=), pods (PODS=), settings
+of a mesh (ISTIO_VALUES=).
 
 The files are read by conformance.sidecars, which needs packages; make's check comes before
 there are any, and looks only whether the file is there: the run checks the rest, before anything
@@ -19,6 +19,7 @@ from conformance.errors import UsageProblem
 from conformance.plan.sidecars import REGISTRY, Registration
 
 _READER = "conformance.sidecars.own.registering"
+_PODS = "conformance.sidecars.pods.registering"
 _SETTINGS = "conformance.sidecars.settings.files"
 _NEEDS = ("yaml", "pydantic", "kubernetes")
 _UNREAD = "own-file"  # the name that stands for a file which cannot be read yet
@@ -29,32 +30,39 @@ def is_file(word: str) -> bool:
     return word.endswith((".yaml", ".yml")) or "/" in word
 
 
-def sidecars(named: str | None, files: str | None) -> str | None:
-    """What the two options ask for, as names of the registry, separated by commas; None for
-    neither. The files' sidecars are registered. Raises UsageProblem."""
-    if files is not None and not files.strip():
-        raise UsageProblem("SIDECAR_FILE is empty; leave it out, or name a YAML file.")
-    if named is None and files is None:
+def sidecars(named: str | None, files: str | None, pods: str | None = None) -> str | None:
+    """What the three options ask for, as names of the registry, separated by commas; None for none
+    of them. The files' sidecars are registered. Raises UsageProblem."""
+    for variable, value in (("SIDECAR_FILE", files), ("PODS", pods)):
+        if value is not None and not value.strip():
+            raise UsageProblem(f"{variable} is empty; leave it out, or name a YAML file.")
+    if named is None and files is None and pods is None:
         return None
     words = [part.strip() for part in (named or "").split(",")]
-    found = [admit(word) if is_file(word) else word for word in words if word or files is None]
-    found += [admit(part.strip()) for part in (files or "").split(",") if part.strip()]
+    brought = files is not None or pods is not None
+    found = [admit(word) if is_file(word) else word for word in words if word or not brought]
+    found += [admit(one) for one in _parts(files)]
+    found += [admit(one, "PODS", _PODS) for one in _parts(pods)]
     return ",".join(found)
 
 
-def admit(called: str) -> str:
-    """Register the sidecar of a file; its name. Raises UsageProblem: file, line, field."""
+def admit(called: str, variable: str = "SIDECAR", reader: str = _READER) -> str:
+    """Register what a file describes; its name. Raises UsageProblem: file, line, field."""
     path = Path(called).expanduser()
     if not path.is_file():
         raise UsageProblem(
-            f"SIDECAR={called} cannot be read: there is no such file; name a YAML file as in "
-            "docs/own.md, or a sidecar."
+            f"{variable}={called} cannot be read: there is no such file; name a YAML file as in "
+            "docs/own.md."
         )
     if not _readable():
         REGISTRY[_UNREAD] = Registration(_UNREAD, "", path.parent, ("default",), file=path)
         return _UNREAD
-    name: str = importlib.import_module(_READER).register(path, called)
+    name: str = importlib.import_module(reader).register(path, called)
     return name
+
+
+def _parts(files: str | None) -> list[str]:
+    return [part.strip() for part in (files or "").split(",") if part.strip()]
 
 
 def settings(sidecar: str, given: Mapping[str, str | None], *, chosen: bool) -> None:

@@ -26,7 +26,14 @@ PATTERNS = ("classic", "native")
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
 DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about
-ABOUT = ("sidecar", "sidecar_file", "mode", "scenario", "behaviour")  # options that name that
+ABOUT = (
+    "sidecar",
+    "sidecar_file",
+    "pods",
+    "mode",
+    "scenario",
+    "behaviour",
+)  # options that name that
 TAKE_AWAY = ("beacon", "capture", "sidecar")
 MOST_TURNS = 1000
 MOST_NODES = 4
@@ -75,14 +82,14 @@ def select(given: Mapping[str, str | None]) -> Selection:
     """The selection that the options ask for; an absent option (None) means its default.
 
     given: option name (k8s, sidecar, pattern, mode, scenario, behaviour, level) → comma-separated
-    values or globs; sidecar_file → files; repeat, nodes → a number.
+    values or globs; sidecar_file, pods → files; repeat, nodes → a number.
     Raises UsageProblem, naming the valid values.
     """
     known = known_k8s()
     if given.get("kubeconfig") and (there := given.get("k8s")):
         known = (there,)  # what the cluster has, with a kind config or without
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
-    named = own.sidecars(given.get("sidecar"), given.get("sidecar_file"))
+    named = own.sidecars(given.get("sidecar"), given.get("sidecar_file"), given.get("pods"))
     for name in (part.strip() for part in (named or "").split(",")):
         if name in REFUSED:
             raise UsageProblem(f"SIDECAR={name} cannot be used: {REFUSED[name]}.")

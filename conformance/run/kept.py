@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance.sidecars.own import registering
+from conformance.machine import files
+from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars.own import registering as sidecars
+from conformance.sidecars.pods import registering as pods
 from conformance.sidecars.settings import files as settings
+
+# Folder of a run → what registers the files in it.
+_FOLDERS = {"sidecars": sidecars, "pods": pods}
 
 
 def keep(results: Path) -> None:
     """Copy the user's files into the run's folder."""
-    registering.keep(results)
+    for folder, registering in _FOLDERS.items():
+        for one in REGISTRY.values():
+            if one.file is not None and one.package == registering.PACKAGE:
+                target = results / folder / f"{one.name}.yaml"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                files.write_text(target, one.file.read_text())
     settings.keep(results)
 
 
 def restore(results: Path) -> None:
     """Use what the run has kept, as it was then. Raises UsageProblem when it is damaged."""
-    registering.restore(results)
+    for folder, registering in _FOLDERS.items():
+        for file in sorted((results / folder).glob("*.yaml")):
+            have = REGISTRY.get(file.stem)
+            if have is not None and have.file is not None:
+                del REGISTRY[file.stem]
+            registering.register(file)
     settings.restore(results)
 
 

@@ -30,7 +30,7 @@ _PRESET: Literal[6] = 6
 # A pack of eight versions is some 4 GB unpacked; more than this is no pack of ours.
 _MOST_BYTES = 32 << 30
 _INDEX = "cell.json"
-_KEPT = ("verdicts/", "evidence/", "clusters/", "sidecars/", "values/")
+_KEPT = ("verdicts/", "evidence/", "clusters/", "sidecars/", "pods/", "values/")
 _TOP = ("report.json", "context.json", "timing.jsonl", "junit.xml", "summary.md")
 
 

@@ -7,15 +7,12 @@ Service to which the file says that it delivers leads there.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 from kubernetes.utils import create_from_dict
 
-from conformance.errors import EnvironmentProblem
-from conformance.machine import waiting
 from conformance.model import Cell
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars import manifests
@@ -25,6 +22,7 @@ from conformance.sidecars.envoy.driver import secret_name, secrets
 from conformance.sidecars.own import file as own_file
 from conformance.sidecars.own.images import obtain
 from conformance.sidecars.own.redirection import rules_container
+from conformance.sidecars.own.trial import require_taken
 from conformance.sidecars.shippers.shipper import LOGS
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 PORTS = {"app": 8080, "probe": 8081, "witness_mesh": 9000, "control": 9001}
 SINK_PORTS = {"sink": 8080, "probe": 8081}
-_ACCOUNT_SECONDS = 60.0
 _CERTIFICATES = "sidecar-conformance-certificates"  # the volume
 
 
@@ -175,35 +172,7 @@ class Driver:
             },
         }
         pod = manifests.place_images(self.inject(app, cell, "subject"), {})
-        refused = ""
-
-        def taken() -> bool:
-            nonlocal refused
-            try:
-                k8s.CoreV1Api(client).create_namespaced_pod(
-                    "default", pod, dry_run="All", _preload_content=False
-                )
-            except k8s.ApiException as error:
-                refused = said_by(error)
-                # A young cluster makes the account a moment after the namespace.
-                return "serviceaccount" not in refused.lower()
-            refused = ""
-            return True
-
-        waiting.within(_ACCOUNT_SECONDS, taken)
-        if refused:
-            raise EnvironmentProblem(
-                f"The API server refuses a {cell.pattern} pod with {self.name}: {refused}; correct "
-                f"{REGISTRY[self.name].file}."
-            )
-
-
-def said_by(error: k8s.ApiException) -> str:
-    """The API server's own words for a refusal."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return " ".join(str(error.body).split())[:300]
+        require_taken(client, pod, cell)
 
 
 # Names of fixture images: a file may name one in place of an image ("app", "envoy").

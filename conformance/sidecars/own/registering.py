@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.errors import UsageProblem
-from conformance.machine import files
 from conformance.plan.abilities import Ability
 from conformance.plan.sidecars import REGISTRY, Registration
 from conformance.sidecars.own import file as own_file
@@ -19,8 +18,6 @@ from conformance.sidecars.own.file import OwnSidecar
 
 PACKAGE = "conformance.sidecars.own"
 ROWS = Path(__file__).with_name("rows")
-KEPT = "sidecars"
-"""The folder of a run that keeps the files, so that it can be judged again without the user's."""
 
 _NO_RECORDS = (
     "It needs the proxy's own records of its requests, and a file does not say how they read."
@@ -31,16 +28,7 @@ _OF_ITS_OWN = "It changes a setting of the shipper that a file does not name."
 def register(path: Path, called: str = "") -> str:
     """Read a file and register its sidecar; its name. Raises UsageProblem: file, line, field."""
     own = own_file.read(path, called)
-    have = REGISTRY.get(own.name)
-    if have is not None and have.file is None:
-        raise UsageProblem(
-            f"{called or path}: name is {own.name}, which is a sidecar of the suite's own; choose "
-            "another name."
-        )
-    if have is not None and have.file is not None and not _same(have.file, path):
-        raise UsageProblem(
-            f"{called or path}: name is {own.name}, as in {have.file}; give each file its own."
-        )
+    require_free(own.name, path, called)
     REGISTRY[own.name] = Registration(
         name=own.name,
         package=PACKAGE,
@@ -55,22 +43,18 @@ def register(path: Path, called: str = "") -> str:
     return own.name
 
 
-def keep(results: Path) -> None:
-    """Copy the files of all registered sidecars into a run's folder."""
-    for one in REGISTRY.values():
-        if one.file is not None:
-            target = results / KEPT / f"{one.name}.yaml"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.write_text(target, one.file.read_text())
-
-
-def restore(results: Path) -> None:
-    """Register the sidecars whose files a run has kept, in the place of those of the same name."""
-    for file in sorted((results / KEPT).glob("*.yaml")):
-        have = REGISTRY.get(file.stem)
-        if have is not None and have.file is not None:
-            del REGISTRY[file.stem]
-        register(file)
+def require_free(name: str, path: Path, called: str) -> None:
+    """Raises UsageProblem when the name is the suite's own, or another file's."""
+    have = REGISTRY.get(name)
+    if have is not None and have.file is None:
+        raise UsageProblem(
+            f"{called or path}: name is {name}, which is a sidecar of the suite's own; choose "
+            "another name."
+        )
+    if have is not None and have.file is not None and not _same(have.file, path):
+        raise UsageProblem(
+            f"{called or path}: name is {name}, as in {have.file}; give each file its own."
+        )
 
 
 def _same(one: Path, other: Path) -> bool:

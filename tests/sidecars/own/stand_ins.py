@@ -107,6 +107,28 @@ def write(example: str, folder: Path) -> Path:
     return target
 
 
+# Pods → container → what stands in for the sidecar's program.
+IN_PODS: dict[str, dict[str, str]] = {
+    "web": {"token-writer": "token-writer"},
+    "report": {"metrics": "metrics-exporter"},
+}
+
+
+def write_pods(example: str, folder: Path) -> Path:
+    """Pods with the stand-ins of their sidecars, as a file in the folder."""
+    documents = list(yaml.safe_load_all((EXAMPLES / "pods" / f"{example}.yaml").read_text()))
+    spec = documents[0]["spec"]["template"]["spec"]
+    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
+        if container["name"] in IN_PODS[example]:
+            container.pop("args", None)
+            container |= PROGRAMS[IN_PODS[example][container["name"]]]
+    target = folder / f"pods-{example}.yaml"
+    target.write_text(yaml.safe_dump_all(documents, sort_keys=False))
+    return target
+
+
 if __name__ == "__main__":
     for name in PROGRAMS:
         print(write(name, Path(sys.argv[1])))
+    for name in IN_PODS:
+        print(write_pods(name, Path(sys.argv[1])))

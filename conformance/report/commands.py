@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -13,6 +13,8 @@ from rich.console import Console
 from conformance.errors import UsageProblem
 from conformance.report import bug, pack, remake, table
 from conformance.report.compare import page, pairs, say, sizes
+from conformance.report.fleet import merge as fleets
+from conformance.report.fleet import say as fleet_say
 
 _PATH = click.Path(path_type=Path)
 
@@ -24,16 +26,16 @@ def add_to(group: click.Group) -> None:
 
 
 @click.command()
-@click.argument("before", type=_PATH)
-@click.argument("after", type=_PATH)
+@click.argument("paths", type=_PATH, nargs=-1, required=True, metavar="BEFORE AFTER")
+@click.option("--merge", is_flag=True, help="merge any number of reports, of a fleet's nodes")
 @click.option("--threshold", default=sizes.THRESHOLD, show_default=True, help="times as large")
 @click.option("--share", default=sizes.SHARE, show_default=True, help="of attempts, more or fewer")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.option("--markdown", is_flag=True, help="print Markdown")
 @click.option("--html", "folder", type=_PATH, help="write compare.html and traces to this folder")
 def compare(
-    before: Path,
-    after: Path,
+    paths: tuple[Path, ...],
+    merge: bool,
     threshold: float,
     share: float,
     as_json: bool,
@@ -45,7 +47,15 @@ def compare(
     Both are folders of runs, or packs. The control arms are compared first. Exit code 1: a promise
     is lost, or something got worse; 5: a control arm, coverage or a decision is lost; 4: the runs
     have nothing in common; 0: nothing is lost.
+
+    With --merge the reports of any number of runs (folders of them, too) become one: what holds
+    everywhere, and where it does not. Its exit codes are those of a run.
     """
+    if merge:
+        _merge(paths, as_json)
+    if len(paths) != 2:
+        raise UsageProblem(f"compare takes two runs, and {len(paths)} are named; or say --merge.")
+    before, after = paths
     reports = pairs.read(before), pairs.read(after)
     try:
         found = pairs.compare(*reports, threshold=threshold, share=share)
@@ -67,6 +77,16 @@ def compare(
         console = Console()
         for text in table.compared(found):
             console.print(text, soft_wrap=True)
+    sys.exit(found.exit_code)
+
+
+def _merge(paths: tuple[Path, ...], as_json: bool) -> NoReturn:
+    found = fleets.merge(paths)
+    if as_json:
+        click.echo(json.dumps(fleet_say.data(found), indent=1))
+    else:
+        for line in fleet_say.lines(found):
+            click.echo(line)
     sys.exit(found.exit_code)
 
 

@@ -1,0 +1,1 @@
+"""Reports of many nodes as one: what holds everywhere, what breaks somewhere, and where."""

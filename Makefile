@@ -43,7 +43,7 @@ CHOICES = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) \
 	$(call option,istio-values,ISTIO_VALUES) $(call option,linkerd-values,LINKERD_VALUES)
 OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
 	$(call option,kubeconfig,KUBECONFIG_FILE) $(call option,context,CONTEXT) \
-	$(call option,agent,AGENT) $(call flag,with-controls,WITH_CONTROLS) \
+	$(call option,agent,AGENT) $(call option,on-node,ON_NODE) $(call flag,with-controls,WITH_CONTROLS) \
 	$(call flag,keep,KEEP) $(call flag,strict-promises,STRICT)
 
 # Every variable of the command line: an unknown one would be ignored, and the wrong thing run.

@@ -124,13 +124,17 @@ def minor(cluster: ExistingCluster) -> str:
     return found[1]
 
 
-def choose_node(cluster: ExistingCluster) -> Node:
+def choose_node(cluster: ExistingCluster, wanted: str = "") -> Node:
     """A node for all pods of the run: Ready, Linux, and open to any pod; no control plane where
-    there is another. One node, because the stamps of two have two clocks.
+    there is another. One node, because the stamps of two have two clocks. wanted: its name.
 
     Raises EnvironmentProblem when there is none.
     """
     nodes = cluster.kubectl(["get", "nodes"])["items"]
+    if wanted:
+        nodes = [node for node in nodes if node["metadata"]["name"] == wanted]
+        if not nodes:
+            raise EnvironmentProblem(f"{cluster.name} has no node {wanted} (ON_NODE).")
     open_ones = [node for node in nodes if _takes_pods(node)]
     if not open_ones:
         raise EnvironmentProblem(

@@ -64,6 +64,7 @@ OPTIONS = (
         "kubeconfig", "a cluster that is there already, by its kubeconfig file (KUBECONFIG_FILE)"
     ),
     Option("context", "a context of that file (default: its current one)"),
+    Option("on-node", "the node of that cluster for all pods (default: the first that takes any)"),
     Option(
         "agent", "on that cluster: auto (a privileged pod on the node, where it may be) or none"
     ),
@@ -89,12 +90,14 @@ _PREFIX = re.compile(
 @dataclass(frozen=True)
 class Existing:
     """A cluster that the suite did not make. context: "" for the file's current one. agent: auto
-    or none. controls: control arms, restarts and cluster-wide objects are allowed, too."""
+    or none. controls: control arms, restarts and cluster-wide objects are allowed, too. node: the
+    one for all pods; "" for any."""
 
     kubeconfig: Path
     context: str = ""
     agent: str = "auto"
     controls: bool = False
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | N
     """The cluster that is there already; None where the run makes its own. Raises UsageProblem."""
     given = text.get("kubeconfig")
     if given is None:
-        alone = [name for name in ("context", "agent") if text.get(name) is not None]
+        alone = [name for name in ("context", "agent", "on_node") if text.get(name) is not None]
         alone += ["with_controls"] * controls
         if alone:
             raise UsageProblem(
@@ -169,7 +172,11 @@ def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | N
         raise UsageProblem("TAKE_AWAY is a self-test on the suite's own clusters; leave it out.")
     agent = text.get("agent")
     agent = "auto" if agent is None else choices.one_of("AGENT", agent, elsewhere.AGENTS)
-    return Existing(file, (text.get("context") or "").strip(), agent, controls)
+    node = text.get("on_node")
+    if node is not None and not node.strip():
+        raise UsageProblem("ON_NODE is empty; leave it out, or name a node of the cluster.")
+    context = (text.get("context") or "").strip()
+    return Existing(file, context, agent, controls, (node or "").strip())
 
 
 def _folder(given: str | None) -> Path:

@@ -94,7 +94,7 @@ class ExistingPreparation:
         self._client = k8s_config.new_client_from_config(str(kubeconfig))
         images = named.read(own_images.folders(self.options), self.options.image_prefix)
         rights.require(self._client, self._roles())
-        node = existing.choose_node(cluster)
+        node = existing.choose_node(cluster, self._existing.node)
         evidence = self.run.results / "evidence" / minor
         evidence.mkdir(parents=True)
         self._handle = ClusterHandle(

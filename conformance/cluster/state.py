@@ -48,6 +48,7 @@ class ClusterHandle:
     lacks: str = ""
     agent: str = ""
     unseen: str = ""
+    gate: str = ""
     clock_ns: str = "0"
 
     @property

@@ -79,6 +79,8 @@ def told(finding: Finding, bundle: Bundle, read: Set[str]) -> Finding:
     if finding.observed != "inconclusive":
         supposed = finding.reason.endswith(_SUPPOSED)
         alone = "" if supposed or bundle.has(File.RUNTIME) else _STANDS_ON
+        if not alone and any(name.startswith("capture/") for name in read):
+            alone = f" Weaker at the start: {why}."
         return replace(finding, reason=f"{finding.reason}{alone}")
     wanted = sorted(name for name in read if _of_the_node(name) and not bundle.has(name))
     gateways = "cell.json does not say where probes" in finding.reason

@@ -27,6 +27,7 @@ from conformance.sidecars.driver import Manifest
 
 CELL_LABEL = {"sidecar-conformance": "cell"}
 IN_OUTPUT = {"name": "SC_STAMPS_IN_OUTPUT", "value": "1"}
+GATE = "capture-gate"
 _SHARED = "/evidence"
 _BRING_WITHIN = 300  # seconds, for the captures of one cell
 # A line of a hook's shell that writes a stamp (scenarios/stop/departing.py), and what it is where
@@ -146,6 +147,21 @@ class Elsewhere:
 
 class BesideAgent(Elsewhere):
     """The same, with the node agent of the suite's on its node."""
+
+    def fitted(self, document: Manifest) -> Manifest:
+        """With an init container before all others, where the runtime waits for no capture."""
+        document = super().fitted(document)
+        spec = manifests.pod_of(document).get("spec") if "kind" in document else document["spec"]
+        if self._handle.gate and isinstance(spec, dict) and "containers" in spec:
+            gate = {
+                "name": GATE,
+                "image": self._handle.gate,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["python3", "-I", "-S", "/app/gate.py"],
+                "securityContext": {"allowPrivilegeEscalation": False},
+            }
+            spec["initContainers"] = [gate, *(spec.get("initContainers") or ())]
+        return document
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:  # noqa: ARG002 - there is one
         return self._run(*HOST, *command, what=what)

@@ -119,19 +119,23 @@ class ExistingPreparation:
 
     def _bring_agent(self, images: Mapping[str, str], node: existing.Node) -> None:
         """Have the node agent, where it is wanted and admitted; note what lacks otherwise."""
-        why, agent = "AGENT=none asks for no agent on the node", ""
+        why, agent, gate = "AGENT=none asks for no agent on the node", "", ""
         if self._existing.agent != "none":
             found = NodeAgent(self._handle, self._client, node.subnets)
             lacking = rights.missing(self._client, f"{rights.BASE}-agent")
             why = (
-                f"may not {lacking[0]}"
+                f"the kubeconfig's user may not {lacking[0]}"
                 if lacking
                 else found.start(images["observer"], node.addresses)
             )
             if not why:
                 self._stack.callback(found.stop)
                 agent = f"{base_namespace(self.run.id)}/{found.pod}"
-                why = found.captures and f"no pod is captured, for {found.captures}"
+                if found.weaker:
+                    gate = images["app"]
+                    why = (
+                        f"{found.weaker}, so captures begin when an init container lets the pod on"
+                    )
         if why:
             board.say(f"The node is not seen, or not all of it: {why}.")
         lacks: dict[str, str] = {Ground.FILES: "", Ground.PLANE: "", Ground.MADE: ""}
@@ -139,7 +143,9 @@ class ExistingPreparation:
             lacks[Ground.NODE] = why
         if not self._existing.controls:
             lacks[Ground.CONTROLS] = ""
-        self._handle = replace(self._handle, agent=agent, unseen=why, lacks=json.dumps(lacks))
+        self._handle = replace(
+            self._handle, agent=agent, unseen=why, gate=gate, lacks=json.dumps(lacks)
+        )
 
     def _adopt(
         self,

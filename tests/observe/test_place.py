@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from conformance.errors import Unobtainable
 from conformance.machine.paths import FIXTURES
 from conformance.model import Cell
 from conformance.observe import workloads
-from conformance.observe.place import Elsewhere
+from conformance.observe.place import BesideAgent, Elsewhere
 from conformance.observe.scenarios.stop.departing import stamped
 from conformance.observe.watch import NamespaceWatch
 from conformance.sidecars import manifests
@@ -90,6 +91,27 @@ def test_stamps_in_the_output_are_filed_as_stamps(tmp_path: Path, folder: str) -
     NamespaceWatch._file_stamp(tmp_path / "stamps", said)
     (line,) = (tmp_path / "stamps" / "subject.app.jsonl").read_text().splitlines()
     assert json.loads(line)["event"] == "app.last"
+
+
+def test_where_no_runtime_waits_an_init_container_does(tmp_path: Path) -> None:
+    handle = ClusterHandle("1.33", "theirs", tmp_path / "k", "node-7", tmp_path, label=RUN)
+    beside = BesideAgent(ClusterHandle(**{**handle.__dict__, "agent": "n/a", "gate": "app:1"}))
+    (document,) = workloads.load("job", "job", namespace="n", nonce="0", images={})
+    init, *_ = beside.fitted(document)["spec"]["template"]["spec"]["initContainers"]
+    assert (init["name"], init["image"]) == ("capture-gate", "app:1")
+    open_one = BesideAgent(ClusterHandle(**{**handle.__dict__, "agent": "n/a"}))
+    assert "initContainers" not in open_one.fitted(document)["spec"]["template"]["spec"]
+
+
+def test_the_gate_opens_when_the_capture_listens() -> None:
+    gate = FIXTURES / "app" / "gate.py"
+    with socket.socket(socket.AF_UNIX) as capture:
+        capture.bind("\0sidecar-conformance-capture")
+        waits = subprocess.Popen([sys.executable, gate], env={**os.environ, "SC_PATIENCE": "60"})
+        with pytest.raises(subprocess.TimeoutExpired):
+            waits.wait(0.5)
+        capture.listen()
+        assert waits.wait(20) == 0
 
 
 def test_two_runs_do_not_meet_and_a_name_is_never_too_long() -> None:

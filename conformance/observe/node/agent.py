@@ -50,8 +50,8 @@ class _Stream:
 
 
 class NodeAgent:
-    """One run's agent. pod: its name, once it runs. captures: whether the runtime told it so; why
-    not, otherwise."""
+    """One run's agent. pod: its name, once it runs. weaker: why no capture is sure to begin before
+    its pod's first container; "" where the runtime waits for it."""
 
     def __init__(self, handle: ClusterHandle, client: Any, subnets: Sequence[str]) -> None:
         self._handle = handle
@@ -65,7 +65,7 @@ class NodeAgent:
         self._watching = threading.Thread(target=self._watch, name="agent", daemon=True)
         self._trouble: list[str] = []
         self.pod = ""
-        self.captures = ""
+        self.weaker = ""
 
     def start(self, image: str, addresses: Sequence[str]) -> str:
         """Bring it up; "" when it collects, else why the cluster does not let it."""
@@ -128,7 +128,7 @@ class NodeAgent:
             events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
             last = next((one for one in reversed(events) if one["event"] in _TOLD), None)
             if last is not None and last["event"] != "registered":
-                self.captures = str(last["why"])
+                self.weaker = str(last["why"])
             return last is not None
 
         waiting.until(
@@ -229,7 +229,7 @@ class NodeAgent:
         return " / ".join(text.strip().splitlines()[-2:])
 
 
-_TOLD = ("registered", "unregistered", "no-nri")
+_TOLD = ("registered", "unregistered", "follows", "unfollowed")
 
 
 def exec_command(handle: ClusterHandle, agent: str) -> list[str | Path]:

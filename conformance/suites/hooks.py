@@ -63,10 +63,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
             raise UsageProblem("Two versions are two runs: use sidecar-conformance run.")
         config.stash[_SESSION] = session = Session(options)
         expectations.table()  # a row that is wrong is found before anything is created
-    except UsageProblem as problem:
-        raise pytest.UsageError(str(problem)) from None
     except Problem as problem:
-        pytest.exit(f"sidecar-conformance: {problem}", returncode=problem.exit_code)
+        raise pytest.UsageError(str(problem)) from None
     cells = len({item.cell for item in session.items})
     if config.option.numprocesses is None and not config.option.collectonly:
         # As xdist's own hook would set them; it may have run before this one.

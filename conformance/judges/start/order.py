@@ -37,7 +37,8 @@ def order(bundle: Bundle) -> Finding:
         held = happens_before(probe, app)
         if held.answer == "yes":
             return holds(
-                f"The app was created {held.gap_ns / 1e6:.1f} ms after the startup probe's 200.",
+                f"The app was created {held.gap_ns / 1e6:.1f} ms after the startup probe's "
+                f"{'success' if bundle.index.gate == 'exec' else '200'}.",
                 {"smallest_ordered_gap_ms": held.gap_ns / 1e6, "sources": _SOURCES},
                 held.evidence,
             )

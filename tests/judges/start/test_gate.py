@@ -35,6 +35,7 @@ def test_the_app_after_the_command_that_ended_well(tmp_path: Path) -> None:
     found = world("native", (3.0, 1), (4.0, 1), (5.0, 0)).judged(ORDER, tmp_path)
     assert found.observed == "holds", found.reason
     assert found.measured["smallest_ordered_gap_ms"] == pytest.approx(296, abs=3)
+    assert found.reason.endswith("after the startup probe's success.")
     assert "runtime.log" in {one.file for one in found.evidence}
 
 

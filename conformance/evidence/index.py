@@ -58,7 +58,8 @@ class Index:
     unseen: why nothing of the node was seen, on a cluster that gives no access to it; "" else.
     server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
-    gate: by what the kubelet learned that the sidecar had started: "http", or "exec".
+    gate: by what the kubelet learned that the sidecar had started: "http", or "exec". stamped:
+    whether the app is one of the suite's programs, which write down what they do.
     """
 
     cell: Cell
@@ -82,6 +83,7 @@ class Index:
     server: str
     ended_ns: int
     gate: str
+    stamped: bool
     files: Mapping[str, FileMark]
     nodes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -154,6 +156,7 @@ def read(raw: Mapping[str, Any]) -> Index:
         server=str(raw.get("versions", {}).get("server", "")),
         ended_ns=int(raw.get("ended_ns", 0)),
         gate=str(raw.get("gate", "http")),
+        stamped=bool(raw.get("stamped", True)),
         files={
             name: FileMark(int(mark["bytes"]), str(mark["sha256"]))
             for name, mark in raw.get("files", {}).items()

@@ -78,6 +78,7 @@ class Life:
     name: str
     container_id: str
     created: RuntimeEvent | None = None
+    started: RuntimeEvent | None = None
     exited: RuntimeEvent | None = None
     stops: list[StopLine] = field(default_factory=list)
 
@@ -120,6 +121,8 @@ def lives(bundle: Bundle, pod: Pod | None = None) -> Mapping[str, list[Life]]:
             continue
         if event.topic == "/tasks/create" and life.created is None:
             life.created = event
+        elif event.topic == "/tasks/start" and life.started is None:
+            life.started = event
         elif event.topic == "/tasks/exit":
             life.exited = event
     for stop in _stops(bundle):

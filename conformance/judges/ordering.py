@@ -22,6 +22,9 @@ SENT_WITHIN_NS = 1 * NS
 # A proxy closes what it carries, and is reaped after that: some 30 ms later in the reference mesh,
 # and more on a crowded machine.
 ENDS_WITHIN_NS = 1 * NS
+# A container's end is noticed by its shim within milliseconds (SIGCHLD): a second is for a crowded
+# machine. It bounds the end of an app that keeps no stamps.
+NOTICED_WITHIN_NS = 1 * NS
 BESIDE = "lost-while-the-sidecar-lived"
 """The hazard: no control arm of a sidecar's end expects it, for there that end is what loses."""
 SOURCES = (
@@ -57,6 +60,8 @@ def ended(bundle: Bundle, life: Life, role: str = SUBJECT_ROLE) -> Event:
         file = stamps_file(role, life.name)
         evidence.append(Evidence(file, last.number, ns=last.ns, text=last.event))
     latest = life.exited_latest
+    if latest is not None and not bundle.index.stamped:
+        earliest = max(earliest, latest - NOTICED_WITHIN_NS)
     if life.exited is not None:
         evidence.append(life.exit_evidence())
     name = f"the exit of {life.name}"

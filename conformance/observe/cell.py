@@ -120,6 +120,7 @@ def _index(stage: Stage, subject: str) -> Json:
         },
         "ports": dict(facts.ports),
         "gate": facts.gate,
+        "stamped": facts.stamped,
         "identities": dict(facts.identities),
         "grace_seconds": spec.get("terminationGracePeriodSeconds", 30),
         "start_delay_seconds": facts.start_delay_seconds,

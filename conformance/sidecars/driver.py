@@ -53,8 +53,8 @@ class Facts:
     ready_path: what tells of the sidecar's readiness, on its health port. server_name: what a
     client must name in its TLS hello (SNI) to be shown the subject's certificate; "" for anything.
     undated: the containers whose output does not say when: it is kept with the kubelet's stamps.
-    gate: by what the kubelet learns that the sidecar has started: "http", or "exec". quit_signal:
-    what makes it end by itself where the driver has no command for that, without "SIG".
+    gate: how the kubelet learns that the sidecar has started: "http", or "exec". quit_signal: ends
+    it where the driver has no command for that. stamped: the app is the suite's program.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +71,7 @@ class Facts:
     undated: Sequence[str] = ()
     gate: str = "http"
     quit_signal: str = "TERM"
+    stamped: bool = True
 
 
 class Driver(Protocol):

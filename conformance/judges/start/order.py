@@ -10,15 +10,17 @@ from conformance.evidence.packets.tokens import parse
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
+from conformance.evidence.vocabulary import Container, File, Kind, Role, Stamp
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both
 from conformance.judges.ruling import broken, holds
-from conformance.model import Evidence, Finding, Measured, Window
+from conformance.model import NEVER, Evidence, Finding, Measured, Window
 
 # The first request is the app's first act: Python needs some 10 ms from its first instruction to
 # it, on a loaded machine some 100. What comes later than this says nothing about the start, which
 # a sidecar with a start delay of seconds must not have finished by then.
 FIRST_ACT_NS = 1_000_000_000
+# The runtime tells of a start when the process has been let go: its program begins right then.
+BEGUN_WITHIN_NS = 100_000_000
 BEHIND = "lost-behind-a-ready-sidecar"
 """The hazard: what is lost then is not lost to the start, and reproduces nothing of it."""
 _HAZARDS = {"refused": "refused", "reset": "reset", "timeout": TIMED_OUT}
@@ -99,6 +101,8 @@ def app_begins(bundle: Bundle, role: str = SUBJECT_ROLE) -> Event:
     created = [
         event for life in lives(bundle, bundle.pod(role))[name] if (event := life.created_event)
     ]
+    if not bundle.index.stamped:
+        return _by_the_runtime(bundle, role)
     started = stamp_events(bundle, name, Stamp.APP_STARTED, role=role)
     if not created:
         raise Unjudgeable(f"no /tasks/create of {name} is in runtime.log")
@@ -115,6 +119,24 @@ def app_begins(bundle: Bundle, role: str = SUBJECT_ROLE) -> Event:
         min(create.earliest, first.earliest),
         first.latest,
         create.evidence + first.evidence,
+    )
+
+
+def _by_the_runtime(bundle: Bundle, role: str) -> Event:
+    """The first instruction of an app that writes nothing down: between the creation of its first
+    task, and a little after its start was told of."""
+    name = bundle.index.app
+    its = [one for one in lives(bundle, bundle.pod(role))[name] if one.created and one.started]
+    if not its:
+        raise Unjudgeable(f"no /tasks/create and /tasks/start of {name} are in runtime.log")
+    life = min(its, key=lambda one: one.created.ns if one.created else NEVER)
+    assert life.created_event is not None and life.started is not None
+    told = Evidence(File.RUNTIME, life.started.number, ns=life.started.ns, text=f"{name} started")
+    return Event(
+        "the app's first instruction",
+        life.created_event.earliest,
+        life.started.ns + BEGUN_WITHIN_NS,
+        (*life.created_event.evidence, told),
     )
 
 

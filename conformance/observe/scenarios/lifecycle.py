@@ -35,8 +35,9 @@ def observe(stage: Stage) -> str:
         stage.step(Step.SUBJECT_READY)
         if stage.take_away == "capture":
             _kill_capture(stage)
-        await_steady(stage, STEADY, since=Step.SUBJECT_READY)
-        leak_on_purpose(stage)
+        if stage.facts.stamped:
+            await_steady(stage, STEADY, since=Step.SUBJECT_READY)
+            leak_on_purpose(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step(Step.STUCK, why=str(stuck))
     delete(stage)

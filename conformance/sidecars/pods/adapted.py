@@ -54,15 +54,15 @@ def adapted(pod: Manifest, workload: Workload, pattern: str) -> tuple[Manifest, 
         if spec.pop(name, None) is not None:
             changes.say(f"{name} left out")
     spec["initContainers"] = [
-        _sidecar(one, workload, changes)
-        if one["name"] in workload.sidecars
+        _as_written(one, workload, changes)
+        if one["name"] in workload.sidecars or workload.own_image
         else _nothing(one, changes)
         for one in spec.get("initContainers") or ()
     ]
     spec["containers"] = [
-        _app(one, ours, changes)
+        _app(one, ours, workload, changes)
         if one["name"] == workload.app
-        else _sidecar(one, workload, changes)
+        else _as_written(one, workload, changes)
         for one in spec["containers"]
     ]
     spec["volumes"] = [
@@ -112,8 +112,11 @@ def _metadata(pod: Manifest, workload: Workload) -> Manifest:
     return made
 
 
-def _app(theirs: Manifest, ours: Manifest, changes: Changes) -> Manifest:
+def _app(theirs: Manifest, ours: Manifest, workload: Workload, changes: Changes) -> Manifest:
     """The suite's program where the app was: hooks, probes' timing, resources, rights stay."""
+    if workload.own_image:
+        changes.say(f"{theirs['name']}: called {APP}")
+        return {**_as_written(theirs, workload, changes), "name": APP}
     changes.say(f"{theirs['name']}: the suite's program in the place of {theirs.get('image')}")
     kept: Manifest = {
         key: theirs[key]
@@ -142,8 +145,8 @@ def _asking_us(probe: Manifest, name: str, changes: Changes) -> Manifest:
     return {**timing, "httpGet": dict(READY)}
 
 
-def _sidecar(theirs: Manifest, workload: Workload, changes: Changes) -> Manifest:
-    """A sidecar as it is written; what it reads from objects beyond the file is optional."""
+def _as_written(theirs: Manifest, workload: Workload, changes: Changes) -> Manifest:
+    """A container as it is written; what it reads from objects beyond the file is optional."""
     made = {**copy.deepcopy(theirs), "imagePullPolicy": "IfNotPresent"}
     for source in made.get("envFrom") or ():
         _optional(source, ("configMapRef", "secretRef"), workload, theirs["name"], changes)

@@ -36,15 +36,15 @@ class Driver:
         self._workload = pods_file.read(source)
 
     def fixture_images(self) -> Sequence[str]:
-        """Those that the sidecars name."""
+        """Those that its containers name."""
         return tuple(dict.fromkeys(one for one in self._images() if one in FIXTURES))
 
     def official_images(self) -> Sequence[str]:
-        """The sidecars' images."""
+        """The sidecars' images, and the app's where that is to be played."""
         return tuple(dict.fromkeys(one for one in self._images() if one not in FIXTURES))
 
     def images(self, engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
-        """The sidecars', from the engine or by pulling. Raises Unobtainable."""
+        """The same, from the engine or by pulling. Raises Unobtainable."""
         return {one: obtain(engine, one, self.name) for one in self.official_images()}
 
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
@@ -91,11 +91,14 @@ class Driver:
     def facts(self, cell: Cell, namespace: str) -> Facts:
         gate, port = gate_of(self._workload)
         ports = PORTS | ({"health": port} if port else {})
-        return Facts(ports=ports, gate=gate or "http")
+        return Facts(ports=ports, gate=gate or "http", stamped=not self._workload.own_image)
 
     def quit_command(self) -> Sequence[str]:
         """None: SIGTERM from the node."""
         return ()
 
     def _images(self) -> list[str]:
-        return [str(one["image"]) for one in self._workload.sidecar_containers if "image" in one]
+        its = self._workload.sidecar_containers
+        if self._workload.own_image:
+            its = pods_file.containers(self._workload.pod)
+        return [str(one["image"]) for one in its if "image" in one]

@@ -28,6 +28,8 @@ BESIDE = {
     kind: model for kind, model in SETUP_KINDS.items() if kind not in (*WORKLOADS, "StatefulSet")
 }
 APP_ANNOTATION = "kubectl.kubernetes.io/default-container"
+OWN_IMAGE = "sidecar-conformance/app"
+"""An annotation of the workload: "own-image" has the app's own image played."""
 LONGEST = 20  # letters of a sidecar's name: see own/file.py, NAME
 APP = "app"  # what the suite calls the app's container
 
@@ -36,7 +38,8 @@ APP = "app"  # what the suite calls the app's container
 class Workload:
     """A checked file. kind: of the workload. pod: it, or its template. app: its container's name.
 
-    pattern: as it is written. sidecars: the names of its containers, in spec order.
+    pattern: as it is written. sidecars: the names of its containers, in spec order. own_image:
+    whether the app is played by its own image, and not by the suite's program.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Workload:
     pattern: Literal["classic", "native"]
     sidecars: tuple[str, ...]
     setup: Sequence[Manifest]
+    own_image: bool = False
 
     @property
     def sidecar_containers(self) -> list[Manifest]:
@@ -130,6 +134,7 @@ def _workload(document: Document, beside: Sequence[Manifest]) -> Workload:
         pattern="native" if native else "classic",
         sidecars=tuple(names),
         setup=tuple(beside),
+        own_image=_own_image(document),
     )
 
 
@@ -146,6 +151,17 @@ def _app(document: Document, pod: Manifest, at: tuple[str, ...]) -> str:
             f"is {asked!r}, and the containers are {', '.join(names)}",
         )
     return str(asked)
+
+
+def _own_image(document: Document) -> bool:
+    annotations = document.content["metadata"].get("annotations") or {}
+    asked = annotations.get(OWN_IMAGE)
+    if asked not in (None, "own-image"):
+        raise document.problem(
+            ("metadata", "annotations", OWN_IMAGE),
+            f"is {asked!r}, and may be own-image, or be left out for the suite's program",
+        )
+    return asked is not None
 
 
 def _name(given: str) -> str:

@@ -56,6 +56,9 @@ def _without(workload: Workload) -> Mapping[str, str]:
         for id_, one in behaviours().items()
         if not set(one.scenarios) & set(played)
     }
+    if workload.own_image:
+        for id_ in ("crash.window", "job.cronjob", "job.spillover"):
+            found[id_] = "It needs an app that says what it does, or Jobs of the suite's own."
     if not gate_of(workload)[0]:
         found["start.order"] = (
             "No startupProbe of its sidecars is one that the evidence can show (httpGet, or exec "

@@ -164,3 +164,26 @@ def test_a_run_keeps_the_file(tmp_path: Path) -> None:
     del REGISTRY[name]
     kept.restore(tmp_path)
     assert load(name).admitted(subject(), cell(name, "native")).pattern == "none"
+
+
+def test_the_apps_own_image_is_played_as_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "pods.yaml"
+    note = "metadata: {name: web, annotations: {sidecar-conformance/app: own-image}}"
+    file.write_text(WEB.read_text().replace("metadata: {name: web}", note, 1))
+    name = register(file)
+    driver = load(name)
+    pod = driver.inject(subject(), cell(name, "native"), "subject")
+    app = manifests.container_of(pod, "app")
+    assert app["image"] == "registry.internal/web:1.8"
+    assert app["readinessProbe"] == {"httpGet": {"path": "/healthz", "port": "http"},
+                                     "periodSeconds": 2}  # fmt: skip
+    assert app["envFrom"] == [{"secretRef": {"name": "web", "optional": True}}]
+    assert manifests.container_of(pod, "migrate")["command"] == ["/app/migrate"]
+    assert not driver.facts(cell(name, "native"), "here").stamped
+    images = driver.official_images()  # type: ignore[attr-defined]
+    assert sorted(images) == ["docker.io/hashicorp/vault:1.20", "registry.internal/web:1.8"]
+    selection = Options.check({"pods": str(file), "k8s": "1.33"}).selection
+    asked = {
+        id_ for one in cells.cells(selection) for id_ in cells.judged_in(one, selection.behaviours)
+    }
+    assert asked == {"start.order", "start.cost", "stop.order"}

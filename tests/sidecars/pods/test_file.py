@@ -50,6 +50,8 @@ WRONG = [
     ("apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a}]}\n", "metadata has no name"),
     (f"{POD}{TWO}".replace("name: p", f"name: p, annotations: {{{pods_file.APP_ANNOTATION}: z}}"),
      "is 'z', and the containers are a, b"),
+    (f"{POD}{TWO}".replace("name: p", "name: p, annotations: {sidecar-conformance/app: own}"),
+     "metadata.annotations.sidecar-conformance/app is 'own', and may be own-image"),
     ("[]", "no Kubernetes object"),
 ]  # fmt: skip
 

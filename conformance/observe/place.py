@@ -8,6 +8,7 @@ the containers' output, times are held to the node's clock, and the pods stand o
 from __future__ import annotations
 
 import copy
+import json
 import os
 import tarfile
 import tempfile
@@ -15,6 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from kubernetes.utils import FailToCreateError, create_from_dict
 
 from conformance.cluster.context import Context
 from conformance.cluster.state import RUN_LABEL, ClusterHandle
@@ -29,6 +32,7 @@ CELL_LABEL = {"sidecar-conformance": "cell"}
 IN_OUTPUT = {"name": "SC_STAMPS_IN_OUTPUT", "value": "1"}
 GATE = "capture-gate"
 _SHARED = "/evidence"
+_FORBIDDEN = 403
 _BRING_WITHIN = 300  # seconds, for the captures of one cell
 # A line of a hook's shell that writes a stamp (scenarios/stop/departing.py), and what it is where
 # stamps go to the output: a hook has none, but the container's first process has.
@@ -51,6 +55,10 @@ class Place(Protocol):
 
     def fitted(self, document: Manifest) -> Manifest:
         """A document as it is sent to this cluster."""
+        ...
+
+    def send(self, client: Any, document: Manifest, namespace: str) -> None:
+        """Create the object of a fitted document."""
         ...
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:
@@ -83,6 +91,9 @@ class OwnCluster:
 
     def fitted(self, document: Manifest) -> Manifest:
         return document
+
+    def send(self, client: Any, document: Manifest, namespace: str) -> None:
+        create_from_dict(client, document, namespace=namespace)
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:
         engine = self._context.engine
@@ -130,6 +141,19 @@ class Elsewhere:
         if "ephemeralContainers" not in spec:  # which are put into a pod that has its place
             spec.setdefault("nodeSelector", {})["kubernetes.io/hostname"] = self._handle.node
         return document
+
+    def send(self, client: Any, document: Manifest, namespace: str) -> None:
+        """Raises Unobtainable for a pod that the cluster's own rules keep out."""
+        try:
+            create_from_dict(client, document, namespace=namespace)
+        except FailToCreateError as failed:
+            for error in failed.api_exceptions:
+                said = json.loads(error.body or "{}").get("message") or str(error.reason)
+                if error.status == _FORBIDDEN:
+                    raise Unobtainable(
+                        f"not verified on this cluster: it refuses a pod of the cell ({said[:300]})"
+                    ) from failed
+            raise
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:  # noqa: ARG002
         why = self._handle.lacking.get("node") or "nothing can be done on its node"

@@ -17,7 +17,6 @@ from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes.stream import stream
-from kubernetes.utils import create_from_dict
 
 from conformance.cluster.context import Context
 from conformance.cluster.kind import FAR
@@ -188,7 +187,7 @@ class Stage:
                 document = manifests.with_sidecar(document, self.driver, self.cell, role)
             if alter and not naked:
                 alter(document)
-            create_from_dict(self.client, self.fitted(document), namespace=self.namespace)
+            self.place.send(self.client, self.fitted(document), self.namespace)
 
     def fitted(self, document: Manifest) -> Manifest:
         """A document with its images, as it is sent to this cluster."""

@@ -64,7 +64,7 @@ class Ground(StrEnum):
     FILES = "files", "its pods share no folder with the run"
     CONTROLS = (
         "controls",
-        "nodes, their services and cluster-wide objects are left alone (--with-controls)",
+        "nodes and cluster-wide objects are left alone (--with-controls)",
     )
     PLANE = "plane", "the mesh that is installed there stays as it is"
     MADE = "made", "it takes a cluster that the run makes for it"

@@ -70,7 +70,7 @@ OPTIONS = (
     ),
     Option(
         "with-controls",
-        "there: control arms, restarts of node services and cluster-wide objects too",
+        "there: control arms, a changed node status and cluster-wide objects too",
         flag=True,
     ),
     Option("take-away", "self-test: take away the beacon, the capture or the sidecar"),
@@ -90,7 +90,7 @@ _PREFIX = re.compile(
 @dataclass(frozen=True)
 class Existing:
     """A cluster that the suite did not make. context: "" for the file's current one. agent: auto
-    or none. controls: control arms, restarts and cluster-wide objects are allowed, too. node: the
+    or none. controls: control arms and cluster-wide objects are allowed, too. node: the
     one for all pods; "" for any."""
 
     kubeconfig: Path

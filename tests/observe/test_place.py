@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from kubernetes.client import ApiException
+from kubernetes.utils import FailToCreateError
 
 from conformance.cluster.state import RUN_LABEL, ClusterHandle, run_name
 from conformance.errors import Unobtainable
@@ -91,6 +93,19 @@ def test_stamps_in_the_output_are_filed_as_stamps(tmp_path: Path, folder: str) -
     NamespaceWatch._file_stamp(tmp_path / "stamps", said)
     (line,) = (tmp_path / "stamps" / "subject.app.jsonl").read_text().splitlines()
     assert json.loads(line)["event"] == "app.last"
+
+
+def test_a_pod_that_is_refused_is_nobodys_failure(
+    place: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        error = ApiException(status=403, reason="Forbidden")
+        error.body = json.dumps({"message": 'violates PodSecurity "baseline:latest"'})
+        raise FailToCreateError([error])
+
+    monkeypatch.setattr("conformance.observe.place.create_from_dict", refuse)
+    with pytest.raises(Unobtainable, match="refuses a pod of the cell"):
+        place.send(None, {}, "n")
 
 
 def test_where_no_runtime_waits_an_init_container_does(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance.plan import selection
+from conformance.plan.sidecars import REGISTRY, known
 from conformance.report.decision.decide import identifier
 
 Json = Mapping[str, Any]
@@ -57,16 +58,38 @@ def again(report: Json) -> str:
     given: dict[str, str] = {}
     for option, key in _SELECTED.items():
         asked = [str(one) for one in options.get(key) or ()]
-        if asked and asked != list(getattr(selection.select(given), key)):
+        if asked and asked != list(getattr(selection.select(_known(given)), key)):
             whole = given | {"level": "all"}
-            if option == "behaviour" and asked == list(selection.select(whole).behaviours):
+            if option == "behaviour" and asked == list(selection.select(_known(whole)).behaviours):
                 given = whole
                 continue
             # Named one by one, versions that a sidecar is too new for would be wrong use.
             every = option == "k8s" and asked == list(selection.known_k8s())
             given[option] = "all" if every else ",".join(asked)
-    words = [f"{option.upper()}={value}" for option, value in given.items()]
+    words = [f"{option.upper()}={value}" for option, value in _called(given).items()]
     turns = report["run"]["attempts"].get("turns", 1)
     words += [f"REPEAT={turns}"] * (turns > 1)
     words += ["STRICT=1"] * bool(options.get("strict_promises"))
     return " ".join(["make conformance", *words])
+
+
+def _known(given: Mapping[str, str]) -> Mapping[str, str]:
+    """The options without sidecars that are not known here, such as a file's that was not read."""
+    names = [name for name in given.get("sidecar", "").split(",") if name in REGISTRY]
+    rest = {option: value for option, value in given.items() if option != "sidecar"}
+    return rest | ({"sidecar": ",".join(names)} if names else {})
+
+
+def _called(given: Mapping[str, str]) -> Mapping[str, str]:
+    """The options as they are written: sidecars and pods of the user's own by their files."""
+    found: dict[str, list[str]] = {}
+    for option, value in given.items():
+        if option != "sidecar":
+            found.setdefault(option, []).append(value)
+            continue
+        for name in value.split(","):
+            file = known(name).file
+            pods = known(name).package.endswith(".pods")
+            called = str(file) if file else name if name in REGISTRY else f"{name}.yaml"
+            found.setdefault("pods" if pods else option, []).append(called)
+    return {option: ",".join(values) for option, values in found.items()}

@@ -20,6 +20,7 @@ HOW = "sidecar-conformance images --build, or images --push --image-prefix REGIS
 def write(names: Mapping[str, str]) -> None:
     """Note the names of images that were just made: fixture folder → its tag."""
     known = {**_known(), **{name: [_recipe(name), tag] for name, tag in names.items()}}
+    _file().parent.mkdir(parents=True, exist_ok=True)
     files.write_text(_file(), json.dumps(known, indent=1))
 
 

@@ -1,6 +1,6 @@
 """A bundle: the folder with the evidence of one cell (FORMAT.md), read line by line.
 
-Nothing that may be large is kept in memory. A file that is missing, or is not what it was when the
+What may be large is not kept in memory. A file that is missing, or is not what it was when the
 bundle was closed, raises Unjudgeable with its name. A line that cannot be read is left out and
 remembered: what the others say stands, and ``consistency`` names the line to those who lean on it.
 """
@@ -27,8 +27,8 @@ from conformance.model import Evidence
 
 T = TypeVar("T")
 CLOCK = "clock.jsonl"
-# Bytes of files whose lines are kept while several checks read them: six times what the largest
-# cell of a real run has. As objects they take some ten times as much.
+# Bytes of files whose lines are kept, for every judge and check reads the same ones: six times what
+# the largest cell of a real run has. As objects they take some ten times as much.
 _KEPT_BYTES = 16 << 20
 SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the pod's name
 
@@ -49,8 +49,9 @@ class Bundle:
         self.contradictions: Sequence[Contradiction] | None = None
         self._intact: set[str] = set()
         self._read: set[str] = set()
-        self._kept: dict[str, list[Line]] | None = None
-        self._room = 0
+        self._kept: dict[str, list[Line]] = {}
+        self._room = _KEPT_BYTES
+        self.reckoned: dict[str, int] = {}  # what was reckoned once for all who ask, by name
 
     @contextmanager
     def noticed(self) -> Iterator[set[str]]:
@@ -63,18 +64,9 @@ class Bundle:
 
     @contextmanager
     def unnoticed(self) -> Iterator[None]:
-        """What is read within is read for another's sake: a verdict does not lean on it.
-
-        The same files are read several times there, so their lines are kept as long, up to a bound.
-        """
-        before = self._kept
-        if before is None:
-            self._kept, self._room = {}, _KEPT_BYTES
-        try:
-            with self.noticed():
-                yield
-        finally:
-            self._kept = before
+        """What is read within is read for another's sake: a verdict does not lean on it."""
+        with self.noticed():
+            yield
 
     @classmethod
     def open(cls, path: Path | str) -> Bundle:
@@ -113,6 +105,7 @@ class Bundle:
         other.unread, other.contradictions = self.unread, self.contradictions
         other._intact, other._read = self._intact, self._read
         other.supposed = self.supposed
+        other._kept, other._room, other.reckoned = self._kept, self._room, self.reckoned
         return other
 
     def path(self, name: str) -> Path:
@@ -167,15 +160,15 @@ class Bundle:
 
     def records(self, name: str) -> Iterator[Line]:
         """The lines of a JSON file of whatever name, each with its time."""
-        parsed = self._parsed(name, partial(records.read_json, file=name))
-        if self._kept is None:
-            return parsed
         if name not in self._kept:
+            parsed = self._parsed(name, partial(records.read_json, file=name))
             path = self.root / name
-            self._room -= path.stat().st_size if path.is_file() else 0
-            if self._room < 0:
+            size = path.stat().st_size if path.is_file() else 0
+            if size > self._room:
                 return parsed
             self._kept[name] = list(parsed)
+            self._room -= size
+        self._read.add(name)
         return iter(self._kept[name])
 
     def _parsed(self, name: str, read: Callable[[int, str], T | None]) -> Iterator[T]:

@@ -160,8 +160,11 @@ def stamp_events(
 def clock_step_ns(bundle: Bundle) -> int:
     """How far the real-time clock was moved against CLOCK_MONOTONIC (ns), between any stamps, or
     between any of the node's own readings: a cell's programs may stamp too seldom to show it."""
-    with bundle.unnoticed():  # no verdict leans on what all these stamps tell
-        return max(_step_of_stamps(bundle), _step_of_readings(bundle))
+    if "clock_step_ns" not in bundle.reckoned:
+        with bundle.unnoticed():  # no verdict leans on what all these stamps tell
+            step = max(_step_of_stamps(bundle), _step_of_readings(bundle))
+        bundle.reckoned["clock_step_ns"] = step
+    return bundle.reckoned["clock_step_ns"]
 
 
 def _step_of_readings(bundle: Bundle) -> int:

@@ -39,8 +39,9 @@ KINDS: Sequence[tuple[str, str]] = (
     (r"^\S*containerd-shim", "shims"),
     (r"^\S*runc\b", "runc"),
     (r"^\S*containerd\b", "containerd"),
+    (r"^\S*kubeadm\b|^\S*ctr\b.* (?:import|export)", "cluster's creation"),
     (r"^\S*journal|^\S*systemd|^/sbin/init|^\S*dbus|^ctr .*events", "systemd, journal, events"),
-    (r"(?:cni|agent)\.py|sidecar-capture", "capture: plugin and agent"),
+    (r"import cni\b|sidecar-capture", "capture: plugin and agent"),
     (r"^\S*tcpdump\b", "capture: tcpdump"),
     (r"^\S*(?:ptp|portmap|host-local|loopback|iptables|ip6tables|xtables)\b", "CNI plugins"),
     (r"/app/(\w+)\.py", r"fixture \1"),
@@ -124,7 +125,7 @@ class Account:
         key = (*now.identity, now.name)
         if key not in self._kinds:
             kind = kind_of(self.command(now.pid) or now.name)
-            self._kinds[key] = OURS if kind == OTHER and "python" in now.name else kind
+            self._kinds[key] = OURS if kind == OTHER and _is_ours(now) else kind
         return self._kinds[key]
 
     def _heir(self, gone: Look, mine: Mapping[int, Look]) -> int:
@@ -216,6 +217,11 @@ def command_line(pid: int) -> str:
     except OSError:
         return ""
     return raw.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def _is_ours(look_at: Look) -> bool:
+    """xdist's workers say in their names what they do."""
+    return "python" in look_at.name or look_at.name.startswith("[pytest")
 
 
 def _is_shim(look_at: Look) -> bool:

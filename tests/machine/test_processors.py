@@ -41,7 +41,7 @@ def spent(*looks: Iterable[Look]) -> dict[str, int]:
         ("kube-apiserver --etcd-servers=x", "API server"),
         ("/usr/local/bin/containerd", "containerd"),
         (SHIM, "shims"),
-        ("/usr/bin/python3 -B -E -s -S /opt/observer/cni.py", "capture: plugin and agent"),
+        ("/usr/bin/python3 -B -E -s -S -c import sys; import cni", "capture: plugin and agent"),
         ("tcpdump -i eth0 -w a/capture/peer/eth0.pcap", "capture: tcpdump"),
         ("python3 -I -S /app/dialer.py", "fixture dialer"),
         ("python3 -I -S /sidecar/sidecar.py", "sidecars"),

@@ -56,18 +56,18 @@ def await_steady(stage: Stage, least: Mapping[tuple[str, str, str], int], since:
     }
     begin = [int(one["ns"]) for one in stage.diary() if one["step"] == since][-1]
 
+    found = dict.fromkeys(wanted, 0)
+    looked = dict.fromkeys((name for name, _, _ in wanted), 0)  # stamps of each file, so far
+
     def counts() -> dict[tuple[str, str, str], int]:
-        found = dict.fromkeys(wanted, 0)
-        stamps = {name: stage.stamps(name) for name in {name for name, _, _ in wanted}}
-        for name, kind, outcome in wanted:
-            found[name, kind, outcome] = sum(
-                1
-                for stamp in stamps[name]
-                if stamp["event"] == Stamp.REQUEST_END
-                and stamp["kind"] == kind
-                and outcome in ("", stamp["outcome"])
-                and stamp["ns"] > begin
-            )
+        for file in looked:
+            fresh = stage.stamps(file)[looked[file] :]
+            looked[file] += len(fresh)
+            for stamp in fresh:
+                if stamp["event"] == Stamp.REQUEST_END and stamp["ns"] > begin:
+                    for outcome in ("", stamp["outcome"]):
+                        if (key := (file, stamp["kind"], outcome)) in found:
+                            found[key] += 1
         return found
 
     stage.wait(

@@ -273,6 +273,7 @@ class Preparation:
             handle, collectors = self._handles.pop(k8s), self._collectors.pop(k8s, [])
         for one in collectors:
             one.stop()
+            one.discard()
         with (
             timing.span(self.run.results, "remove", k8s=k8s),
             suppress(EnvironmentProblem),  # the end of the run tries again, and says why not
@@ -291,6 +292,8 @@ class Preparation:
         process.resume()
         for one in [one for its in self._collectors.values() for one in its]:
             one.stop()
+            if not self.options.keep:
+                one.discard()
         if self.options.keep and self._handles:
             self._say_how_to_reach()
             return

@@ -151,6 +151,12 @@ class NodeCollectors:
             except subprocess.TimeoutExpired:
                 process.stop(child, sig=signal.SIGKILL)
 
+    def discard(self) -> None:
+        """Remove what is large, when every cell's part has been taken out of it: the packets of the
+        whole node, and its journal."""
+        for file in (*self._folder.glob("node.*.pcap"), self._folder / "journal.log"):
+            file.unlink(missing_ok=True)
+
     def _tell_node(self, *names: str) -> None:
         """SIGINT to the collectors' processes in the node: docker exec passes no signal on."""
         ending = client.start(self._engine, "exec", self._node, "sh", "-c", _END, "sh", *names)

@@ -40,9 +40,11 @@ def remove(client: Any, run_id: str) -> Sequence[str]:
     """
     core = k8s.CoreV1Api(client)
     seen: dict[str, None] = {}
+    seen_none = 0
 
     def gone() -> bool:
-        """Asked again and again: what a dying run still makes is deleted too."""
+        """None, twice in a row: what a dying run still makes is deleted too."""
+        nonlocal seen_none
         left = found(client, run_id).get(run_id, ())
         for name in left:
             if name not in seen:
@@ -51,7 +53,8 @@ def remove(client: Any, run_id: str) -> Sequence[str]:
                 with suppress(k8s.ApiException):
                     core.delete_namespace(name, grace_period_seconds=0)
             seen[name] = None
-        return not left
+        seen_none = 0 if left else seen_none + 1
+        return seen_none >= 2
 
     waiting.until(
         f"the end of run {run_id}'s namespaces",

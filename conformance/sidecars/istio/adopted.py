@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from kubernetes import client as k8s
 
 from conformance.errors import EnvironmentProblem
@@ -15,6 +17,9 @@ from conformance.sidecars.istio.release import OLDEST, Release
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
 
+_MESH = "istio"  # the ConfigMap
+_LONGEST = 1000  # characters of it in a report
+TRUST_DOMAIN = "cluster.local"  # meshConfig.trustDomain's default, and the driver's
 # What the injector of the default revision is called, and that of a tag that stands for it.
 _DEFAULT = ("istio-sidecar-injector", "istio-revision-tag-default")
 
@@ -56,8 +61,22 @@ def adopt(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
             "with istioctl tag set default"
         )
     native = release.native_by_default(minor_number(cluster.minor))
+    mesh = _mesh_config(core)
+    if (trusted := mesh.get("trustDomain", TRUST_DOMAIN)) != TRUST_DOMAIN:
+        raise EnvironmentProblem(
+            f"its trust domain is {trusted}, and identities are judged in {TRUST_DOMAIN} only"
+        )
     return {
         "istio": release.tag,
         "release": release.tag,
         "pattern_without_annotation": "native" if native else "classic",
+        "default_config": json.dumps(mesh.get("defaultConfig") or {}, sort_keys=True)[:_LONGEST],
     }
+
+
+def _mesh_config(core: k8s.CoreV1Api) -> Mapping[str, Any]:
+    """What the whole mesh is told (the ConfigMap that the default revision reads)."""
+    selector = f"metadata.name={_MESH}"
+    found = core.list_namespaced_config_map(NAMESPACE, field_selector=selector).items
+    told = yaml.safe_load((found[0].data or {}).get("mesh", "")) if found else None
+    return told if isinstance(told, dict) else {}

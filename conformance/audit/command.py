@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from conformance.audit import api, examine, live, manifests, rule, sarif, say
+from conformance.audit import api, examine, junit, live, manifests, rule, sarif, say
 from conformance.audit.examine import Audited
 from conformance.errors import UsageProblem
 
@@ -22,7 +22,7 @@ from conformance.errors import UsageProblem
 @click.option("--k8s", default="", metavar="1.33", help="the Kubernetes version to audit for")
 @click.option("--least", type=click.Choice(rule.LEVELS), default="note", help="leave lesser out")
 @click.option("--short", is_flag=True, help="a line for each finding")
-@click.option("--output", type=click.Choice(["text", "json", "sarif"]), default="text")
+@click.option("--output", type=click.Choice(["text", "json", "sarif", "junit"]), default="text")
 @click.option("--rules", "list_", is_flag=True, help="list the rules")
 def audit(
     paths: Sequence[str],
@@ -54,6 +54,8 @@ def audit(
     findings = audited.findings.ordered(cast(rule.Level, least))
     if output == "json":
         click.echo(say.as_json(say.data(audited, findings)))
+    elif output == "junit":
+        click.echo(junit.document(findings, audited.unread))
     elif output == "sarif":
         click.echo(say.as_json(sarif.log(audited, findings)))
     else:

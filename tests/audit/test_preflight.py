@@ -105,7 +105,7 @@ def test_a_flip_is_found_before_it_is_done(tmp_path: Path) -> None:
     one = only(found)
     assert (code, one["outcome"], one["through"]) == (1, "changed", "upgraded")
     changed = {(change["kind"], change["what"]): change for change in one["changes"]}
-    pattern = changed["pattern", "pattern"]
+    pattern = changed["pattern", ""]
     assert (pattern["before"], pattern["after"]) == ("classic", "native")
     assert "drain" in changed["hooks", "preStop"]["after"]
     assert changed["probes", "startupProbe"]["before"] == ""
@@ -254,6 +254,6 @@ def test_the_text_tells_what_to_look_at(tmp_path: Path) -> None:
         )
     lines = told.output.splitlines()
     assert lines[0] == "Deployment shop/web: changed  (asked in namespace upgraded)"
-    assert "    pattern: istio-proxy: pattern: classic → native" in lines
+    assert "    pattern: istio-proxy: classic → native" in lines
     assert "1 changed, 1 unmeshed; 1 flip their pattern; 3 dry runs, nothing was created" in lines
     assert lines[-1] == f"sidecar-conformance: exit code 1 ({say.EXIT[1]})"

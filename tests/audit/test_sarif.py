@@ -1,9 +1,10 @@
-"""The SARIF output holds what SARIF 2.1.0 asks for (OASIS, sections 3.13 to 3.49)."""
+"""SARIF holds what SARIF 2.1.0 asks for (OASIS, 3.13 to 3.49), and JUnit what CI reads."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -173,3 +174,21 @@ def test_the_essentials_refuse_what_is_wrong() -> None:
 def _file(result: dict[str, Any]) -> str:
     (place,) = result["locations"]
     return str(place["physicalLocation"]["artifactLocation"]["uri"])
+
+
+def test_junit_has_a_test_for_each_rule_and_one_for_what_was_read(tmp_path: Any) -> None:
+    (tmp_path / "a.yaml").write_text("a: [")
+    (tmp_path / "b.yaml").write_text((FOLDER / "hazards" / "mixed.yaml").read_text())
+    told = CliRunner().invoke(main, ["audit", "--output", "junit", str(tmp_path)])
+    suite = ElementTree.fromstring(told.stdout)
+    cases = {case.get("name"): [below.tag for below in case] for case in suite}
+    assert list(cases) == [*rules(), "everything-was-read"]
+    assert {name: tags for name, tags in cases.items() if tags} == {
+        "mixed-patterns": ["failure"],
+        "everything-was-read": ["error"],
+    }
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == (
+        str(len(cases)),
+        "1",
+        "1",
+    )

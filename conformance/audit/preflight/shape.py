@@ -28,7 +28,7 @@ class Change:
     after: str
 
     def __str__(self) -> str:
-        told = f"{self.container}: {self.what}" if self.container else self.what
+        told = ": ".join(filter(None, (self.container, self.what)))
         return f"{told}: {self.before or 'none'} → {self.after or 'none'}"
 
 
@@ -41,11 +41,11 @@ def changes(before: Subject, after: Subject) -> Iterator[Change]:
             yield Change("names", name, "container", _place(was), _place(now))
             continue
         if _place(was) != _place(now):
-            yield Change("pattern", name, "pattern", _place(was), _place(now))
+            yield Change("pattern", name, "", _place(was), _place(now))
         yield from _fields(name, was, now)
     orders = [_order(subject, set(one) & set(two)) for subject in (before, after)]
     if orders[0] != orders[1]:
-        yield Change("order", "", "order of init containers", *(", ".join(o) for o in orders))
+        yield Change("order", "", "init containers", *(", ".join(o) for o in orders))
 
 
 def _by_name(subject: Subject) -> Mapping[str, Container]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from conformance.audit.document import mapping
 from conformance.errors import EnvironmentProblem, UsageProblem
 
 PATIENCE = 60  # seconds for an answer; an API server gives webhooks up to 30
+_KUBECONFIGS = os.environ.get("KUBECONFIG") or "~/.kube/config"  # as kubectl looks for them
 Answer = tuple[int, Mapping[str, Any]]
 
 
@@ -81,7 +83,8 @@ def connect(kubeconfig: str, context: str) -> Api:
     """The cluster that these name; "" for kubectl's own defaults, or the pod's own service account
     inside a cluster. Raises UsageProblem."""
     try:
-        if not (kubeconfig or context):
+        there = any(Path(one).expanduser().is_file() for one in _KUBECONFIGS.split(os.pathsep))
+        if not (kubeconfig or context or there):
             try:
                 config.load_incluster_config()
                 return Api(k8s.ApiClient())

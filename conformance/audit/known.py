@@ -119,6 +119,12 @@ def sidecar(name: str, image: str, words: str) -> Sidecar | None:
 
 
 @lru_cache(_REMEMBERED)
+def misread_by(image: str) -> Sequence[Tool]:
+    """The tools that an image is, in a version that misreads native sidecars."""
+    return [one for one in tools() if one.misled(image)]
+
+
+@lru_cache(_REMEMBERED)
 def attends(name: str, image: str) -> bool:
     """Whether a container only attends to another one."""
     row = _table()["attendants"]

@@ -60,7 +60,10 @@ class Cluster:
     pages: int = 0
 
     def objects(self, resource: Resource) -> Iterator[Document]:
-        """Every object of a kind, page by page. Raises EnvironmentProblem for what is needed."""
+        """Every object of a kind, page by page. Raises EnvironmentProblem for what is needed.
+
+        Who looks at one namespace alone need not be able to read what is in none.
+        """
         path = f"{resource.base}/{resource.plural}"
         if resource.spaced and self.namespace:
             path = f"{resource.base}/namespaces/{self.namespace}/{resource.plural}"
@@ -115,6 +118,8 @@ class Cluster:
     def _refused(self, resource: Resource, why: str) -> None:
         where = f"namespace {self.namespace}" if self.namespace else "the cluster"
         sentence = f"The {resource.plural} of {where} could not be read ({why})."
+        if self.namespace and not resource.spaced and resource is not NAMESPACES:
+            return
         if resource.needed:
             raise EnvironmentProblem(
                 f"{sentence} Audit needs get and list on what it reads, and nothing else."

@@ -21,6 +21,7 @@ PODS: Mapping[str, Path] = {
     "DaemonSet": _TEMPLATE,
     "ReplicationController": _TEMPLATE,
     "Rollout": _TEMPLATE,
+    "DeploymentConfig": _TEMPLATE,
     "Job": _TEMPLATE,
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }

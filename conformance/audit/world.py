@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from conformance.audit import known
 from conformance.audit.account import RESOURCES, Request, effective, naive, pods
@@ -35,11 +36,24 @@ class World:
 
     def services_of(self, subject: Subject) -> Sequence[Document]:
         """The Services that lead to the workload's pods."""
+        space = namespace(subject.document)
         return [
             one
-            for one in self.services.get(namespace(subject.document), ())
+            for label in subject.labels.items()
+            for one in self._by_label.get((space, *label), ())
             if selects(one, subject.labels)
         ]
+
+    @cached_property
+    def _by_label(self) -> Mapping[tuple[str, str, str], Sequence[Document]]:
+        """Services by namespace and the first label of their selector: a namespace may have
+        thousands, and each of its pods asks."""
+        found: dict[tuple[str, str, str], list[Document]] = defaultdict(list)
+        for space, services in self.services.items():
+            for one in services:
+                for name, value in list(selector(one).items())[:1]:
+                    found[space, name, value].append(one)
+        return found
 
 
 @dataclass
@@ -68,7 +82,7 @@ class Tally:
         """Count a workload."""
         self.workloads += 1
         for one in (*subject.regular, *subject.inits):
-            if one.image not in self.images and any(t.misled(one.image) for t in known.tools()):
+            if one.image not in self.images and known.misread_by(one.image):
                 self.images.add(one.image)
                 self.tools.append(subject)
         self.natives = self.natives or bool(subject.natives)
@@ -94,5 +108,10 @@ def namespace(document: Document) -> str:
 
 def selects(service: Document, labels: Mapping[str, str]) -> bool:
     """Whether a Service selects pods with these labels; one without a selector selects none."""
-    wanted = strings(mapping(service.content.get("spec")).get("selector"))
+    wanted = selector(service)
     return bool(wanted) and wanted.items() <= labels.items()
+
+
+def selector(service: Document) -> Mapping[str, str]:
+    """A Service's selector; empty where it has none."""
+    return strings(mapping(service.content.get("spec")).get("selector"))

@@ -109,6 +109,45 @@ def test_one_namespace_alone_is_read(tmp_path: Path) -> None:
     assert PODS not in {asked for _, asked, _ in server.asked}
 
 
+def test_who_looks_at_one_namespace_need_not_read_what_is_in_none(tmp_path: Path) -> None:
+    server = ApiServer(
+        {"/api/v1/namespaces/shop/pods": []},
+        objects={"/api/v1/namespaces/shop": {"metadata": {"name": "shop"}}},
+        forbidden=frozenset(
+            {
+                "/api/v1/nodes",
+                "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+            }
+        ),
+    )
+    assert audited(server, tmp_path, "shop") == ([], [])
+
+
+def test_services_are_found_by_any_order_of_labels(tmp_path: Path) -> None:
+    """The first label of a selector finds it, and all of them decide."""
+    web = pods.pod(1, "web", native=True)
+    web["spec"]["initContainers"].append(
+        {
+            "name": "fluent-bit",
+            "image": "fluent-bit:4",
+            "restartPolicy": "Always",
+            "startupProbe": pods.PROBE,
+            "readinessProbe": pods.PROBE,
+        }
+    )
+    web["metadata"]["labels"] |= {"tier": "front"}
+    for selector, hit in (
+        ({"tier": "front", "app": "web"}, True),
+        ({"app": "web"}, True),
+        ({"app": "web", "tier": "back"}, False),
+        ({"zone": "a"}, False),
+        ({}, False),
+    ):
+        service = {"metadata": {"name": "s", "namespace": "shop"}, "spec": {"selector": selector}}
+        found, _ = audited(ApiServer({PODS: [web], "/api/v1/services": [service]}), tmp_path)
+        assert bool(found) is hit, selector
+
+
 def test_a_namespace_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="no namespace shop"):
         audited(ApiServer(), tmp_path, "shop")

@@ -11,6 +11,7 @@ from conformance.audit.subject import Container, Subject
 from conformance.audit.world import Need, Tally, World
 
 NEAR = 0.9  # of a quota
+_STORAGE = 37  # the minor from which a sidecar's limit counts (kubernetes#138462)
 ROOM = 0.75  # of a mended quota is used
 # The names that a quota may have for what is counted.
 _HARD: Mapping[str, str] = {
@@ -119,6 +120,31 @@ def quality(subject: Subject, world: World) -> Iterator[Hit]:
             one.name,
             patch.owned(subject, patch.put(subject.document, path, mended)),
         )
+
+
+@rule(
+    Rule(
+        id="storage-limit-of-a-sidecar",
+        title="A native sidecar's ephemeral-storage limit is not enforced",
+        level="note",
+        behaviour="",
+        source="kubernetes/kubernetes#138371",
+        see="A node under disk pressure, and no eviction that names the sidecar.",
+        repair="Upgrade to Kubernetes 1.37, or let it write to an emptyDir with a sizeLimit.",
+    )
+)
+def storage(subject: Subject, world: World) -> Iterator[Hit]:
+    """Before 1.37 the kubelet builds its limits from regular containers alone."""
+    if not world.older_than(_STORAGE):
+        return
+    for one in subject.natives:
+        limits = mapping(mapping(one.spec.get("resources")).get("limits"))
+        if "ephemeral-storage" in limits:
+            yield Hit(
+                (*one.path, "resources", "limits", "ephemeral-storage"),
+                f"{one.name} may write more than {limits['ephemeral-storage']} and is not evicted.",
+                one.name,
+            )
 
 
 def _guaranteed(container: Container) -> bool:

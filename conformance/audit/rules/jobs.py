@@ -39,7 +39,13 @@ def never_completes(subject: Subject, world: World) -> Iterator[Hit]:
     around = _WORKAROUND.search(main)
     forbids = mapping(subject.document.content.get("spec")).get("concurrencyPolicy") == "Forbid"
     for one in subject.classics:
-        if around:
+        undone = "livenessProbe" in one.spec and subject.spec.get("restartPolicy") != "Never"
+        if around and undone:
+            message = (
+                f"The main ends {one.name} ({around[0].strip()}), and its livenessProbe has it "
+                "started again: the Job stays active."
+            )
+        elif around:
             message = (
                 f"The main ends {one.name} itself ({around[0].strip()}): a main that crashes "
                 "before that leaves the Job active for ever."
@@ -56,7 +62,7 @@ def never_completes(subject: Subject, world: World) -> Iterator[Hit]:
             one.name,
             patch.native(subject, one),
             "job.workarounds" if around else "job.cronjob" if forbids else "",
-            "warning" if around else None,
+            "warning" if around and not undone else None,
         )
 
 

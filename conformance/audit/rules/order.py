@@ -27,6 +27,8 @@ _DATABASE = re.compile(
 _NETWORK_IMAGES = ("flyway", "liquibase", "wait-for*", "k8s-wait-for", "curl", "kubectl")
 _DATABASE_IMAGES = ("flyway", "liquibase")
 _LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1)\b")
+# Kinds of sidecars without which an app cannot even begin.
+_VITAL = ("mesh", "runtime", "database", "secrets")
 _MESHES_OF_RULES = ("istio", "linkerd")  # whose injectors say which init containers set rules
 
 
@@ -42,11 +44,16 @@ _MESHES_OF_RULES = ("istio", "linkerd")  # whose injectors say which init contai
     )
 )
 def unprobed(subject: Subject, world: World) -> Iterator[Hit]:
-    """A postStart hook holds the app back as well, and what only attends to something need not."""
+    """A postStart hook holds the app back as well, and what only attends to something need not.
+
+    A volume of FUSE is there before the sidecar that serves it, and what the app asks of it waits.
+    """
     del world
     for one in subject.natives:
         held = mapping(one.spec.get("lifecycle")).get("postStart")
         if one.spec.get("startupProbe") or held or one.stub or known.attends(one.name, one.image):
+            continue
+        if one.known is not None and one.known.kind == "storage":
             continue
         given = patch.probed(one)
         injector = subject.injector_of(one)
@@ -59,6 +66,7 @@ def unprobed(subject: Subject, world: World) -> Iterator[Hit]:
             f"{one.name} has no startupProbe, so the app starts as soon as its process runs.",
             one.name,
             mended,
+            level=None if one.known is not None and one.known.kind in _VITAL else "warning",
         )
 
 

@@ -26,12 +26,11 @@ def misread(tally: Tally, world: World) -> Iterator[Hit]:
     told: set[str] = set()
     for subject in tally.tools if tally.natives else ():
         for one in (*subject.regular, *subject.inits):
-            for tool in known.tools() if one.image not in told else ():
-                if tool.misled(one.image):
-                    told.add(one.image)
-                    yield Hit(
-                        (*one.path, "image"),
-                        f"{one.image} {tool.misreads} ({tool.source}).",
-                        one.name,
-                        document=subject.document,
-                    )
+            for tool in known.misread_by(one.image) if one.image not in told else ():
+                told.add(one.image)
+                yield Hit(
+                    (*one.path, "image"),
+                    f"{one.image} {tool.misreads} ({tool.source}).",
+                    one.name,
+                    document=subject.document,
+                )

@@ -146,7 +146,8 @@ class OwnSidecar:
     @property
     def images(self) -> Sequence[str]:
         """Every image that its pods and its set-up name, once each."""
-        return tuple(dict.fromkeys(_images([self.container, *self.init_containers, *self.setup])))
+        pods = [one for one in self.setup if one["kind"] in ("Pod", "Deployment", "StatefulSet")]
+        return tuple(dict.fromkeys(_images([self.container, *self.init_containers, *pods])))
 
 
 def read(path: Path, called: str = "") -> OwnSidecar:
@@ -269,7 +270,7 @@ def _check_kind(document: Document, content: Mapping[str, Any], kind: str) -> No
 
 def _check_setup(document: Document, thing: Manifest, place: tuple[str | int, ...]) -> None:
     kind = thing.get("kind")
-    if kind not in SETUP_KINDS:
+    if not isinstance(kind, str) or kind not in SETUP_KINDS:
         near = did_you_mean(str(kind), SETUP_KINDS).rstrip("?")
         raise document.problem(
             (*place, "kind"),

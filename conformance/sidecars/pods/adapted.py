@@ -69,7 +69,8 @@ def adapted(pod: Manifest, workload: Workload, pattern: str) -> tuple[Manifest, 
         *(_volume(one, workload, changes) for one in spec.get("volumes") or ()),
         *pod["spec"]["volumes"],
     ]
-    spec.setdefault("terminationGracePeriodSeconds", 30)
+    if spec.get("terminationGracePeriodSeconds") is None:
+        spec["terminationGracePeriodSeconds"] = 30  # Kubernetes' own default
     _shorten_drain(spec)
     for name in ("restartPolicy", "automountServiceAccountToken"):
         if name in pod["spec"]:

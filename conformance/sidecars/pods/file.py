@@ -86,7 +86,7 @@ def _check(document: Document) -> None:
         raise document.problem((), "is no Kubernetes object")
     kind = content.get("kind")
     known = {**WORKLOADS, **BESIDE}
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         near = did_you_mean(str(kind), known).rstrip("?")
         raise document.problem(
             ("kind",), f"is {kind!r}{near or ', and may be ' + ', '.join(known)}"
@@ -98,11 +98,13 @@ def _check(document: Document) -> None:
 
 def _workload(document: Document, beside: Sequence[Manifest]) -> Workload:
     content = document.content
-    pod = pod_of(content)
     at = () if content["kind"] == "Pod" else ("spec", "template")
-    spec = pod.get("spec") or {}
-    if not spec.get("containers"):
+    found = content
+    for key in (*at, "spec"):
+        found = found.get(key) or {}
+    if not found.get("containers"):
         raise document.problem((*at, "spec"), "has no containers")
+    pod, spec = pod_of(content), found
     for flag in ("hostNetwork", "hostPID"):
         if spec.get(flag):
             raise document.problem(

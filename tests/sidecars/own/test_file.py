@@ -110,3 +110,28 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         own.sidecars(f"{tmp_path}/nothing.yaml", None)
     with pytest.raises(UsageProblem, match="SIDECAR_FILE is empty"):
         own.sidecars(None, " ")
+
+
+def test_an_image_that_cannot_be_had_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from conformance.engine import client
+    from conformance.errors import Unobtainable
+    from conformance.images import official
+    from conformance.sidecars.own.images import obtain
+
+    monkeypatch.setattr(client, "inspect", lambda *_: None)
+    monkeypatch.setattr(official, "obtain", lambda *_: "no such host")
+    with pytest.raises(Unobtainable) as problem:
+        obtain(None, "registry.internal/x:1", "mine")  # type: ignore[arg-type]
+    assert str(problem.value) == (
+        "registry.internal/x:1, which mine needs, is not in the engine and could not be pulled: no "
+        "such host; pull it by hand, or load it into the engine."
+    )
+
+
+def test_what_is_no_image_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    setup = "  - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {image: none}}\n"
+    spec = "{containers: [{name: a, image: y}]}"
+    pod = f"  - {{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {spec}}}\n"
+    file.write_text(f"{BASE}setup:\n{setup}{pod}")
+    assert own_file.read(file).images == ("x", "y")

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from conformance.cli import main
+from conformance.errors import UsageProblem
 from conformance.sidecars.pods import file as pods_file
 from conformance.sidecars.pods.gates import gate_of
 
@@ -82,3 +83,11 @@ def test_several_sidecars_are_waited_for_to_the_last_probe(tmp_path: Path) -> No
     assert gate(("s", 1), ("t", 2)) == ("http", 2)
     assert gate(("s", 1), ("t", 0)) == ("http", 1)
     assert gate(("s", 0)) == ("", 0)
+
+
+@pytest.mark.parametrize("value", ["null", "{}", "{spec: null}", "{spec: {containers: []}}"])
+def test_an_empty_template_is_one_sentence(value: str, tmp_path: Path) -> None:
+    head = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: p}\n"
+    for text in ("", f"spec: {value}\n", f"spec: {{template: {value}}}\n"):
+        with pytest.raises(UsageProblem):
+            read(tmp_path, head + text)

@@ -135,6 +135,8 @@ def _compare_versions(
     code, runs = upgrade.play(asked, given, lambda text: click.echo(text, err=True))
     if runs is None:
         end(code)
+    for sentence in upgrade.flips(asked.driver.name, runs):
+        click.echo(sentence)
     commands.compare.main([*map(str, runs), "--html", str(runs[0].parents[1] / "diff")])
     raise AssertionError("compare ends by itself")
 

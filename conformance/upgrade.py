@@ -7,6 +7,7 @@ code is that of the comparison; where a run comes to no verdicts, it is that run
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -89,6 +90,27 @@ def play(
             return code or 4, None
         runs.append((results / "latest").resolve())
     return 0, (runs[0], runs[1])
+
+
+def flips(mesh: str, runs: tuple[Path, Path]) -> Sequence[str]:
+    """A sentence for each version of Kubernetes on which pods that name no pattern get another one
+    after the upgrade: the comparison holds like against like, and would not show it."""
+    found = []
+    for told in sorted((runs[0] / "clusters").glob("*/versions.json")):
+        k8s = told.parent.name
+        before, after = (_default_pattern(run, k8s, mesh) for run in runs)
+        if before and after and before != after:
+            found.append(
+                f"On Kubernetes {k8s} the default pattern of {mesh} flips from {before} to {after}"
+                ": pods that do not name theirs change with their next restart."
+            )
+    return found
+
+
+def _default_pattern(run: Path, k8s: str, mesh: str) -> str:
+    file = run / "clusters" / k8s / "versions.json"
+    told = json.loads(file.read_text()) if file.is_file() else {}
+    return str(((told.get("sidecars") or {}).get(mesh) or {}).get("pattern_without_annotation", ""))
 
 
 def options_of(asked: Question, given: Given, side: int, results: Path) -> Given:

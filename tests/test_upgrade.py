@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,23 @@ def test_a_signal_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "Popen", stand_in)
     assert upgrade._run([]) == 42
+
+
+def test_a_default_pattern_that_flips_is_told(tmp_path: Path) -> None:
+    for side, pattern in (("before", "classic"), ("after", "native")):
+        for k8s in ("1.29", "1.33"):
+            folder = tmp_path / side / "clusters" / k8s
+            folder.mkdir(parents=True)
+            its = pattern if k8s == "1.33" else "classic"
+            told = {"sidecars": {"istio": {"pattern_without_annotation": its}}}
+            (folder / "versions.json").write_text(json.dumps(told))
+    runs = tmp_path / "before", tmp_path / "after"
+    (said,) = upgrade.flips("istio", runs)
+    assert said.startswith(
+        "On Kubernetes 1.33 the default pattern of istio flips from classic to native"
+    )
+    assert not upgrade.flips("istio", (runs[0], runs[0]))
+    assert not upgrade.flips("linkerd", runs)
 
 
 def test_every_mesh_with_versions_and_settings_can_be_asked() -> None:

@@ -148,10 +148,12 @@ class Driver(Injected):
         return read_pattern(pod, CONTAINER)
 
     def facts(self, cell: Cell, namespace: str) -> Facts:
+        from conformance.sidecars.istio.values import drain
+
         return Facts(
             ports=PORTS,
             identities={role: identity(namespace, role) for role in ROLES},
-            sidecar_drain_seconds=DRAIN,
+            sidecar_drain_seconds=drain(DRAIN),
             egress_answered=cell.mode != "excluded-user",
             quit_url=f"http://127.0.0.1:{AGENT_PORT}/quitquitquit",
             certificate_seconds=CERTIFICATE if cell.scenario == ROTATED else 0,

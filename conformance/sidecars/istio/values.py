@@ -6,12 +6,14 @@ the suite's own above them.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from conformance.machine.paths import FIXTURES
+from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.settings import files, tree
 from conformance.sidecars.settings.tree import Tree
 from conformance.sidecars.written.document import Document
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
 
 INSTALL = FIXTURES / "istio" / "install.yaml"
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 # What the suite brings itself: images by the names under which the nodes have them, one control
 # plane in its namespace, no gateways (their traffic is none of a pod's), no CNI plugin's image.
 DROPPED = (
@@ -87,6 +91,16 @@ def overlay(cluster: ClusterHandle, sidecar: str) -> Path:
     target = cluster.kubeconfig.with_name("istio-install.yaml")
     target.write_text(yaml.safe_dump(whole, sort_keys=False))
     return target
+
+
+def drain(usual: float) -> float:
+    """How long the proxy drains (s): as the user's settings say, or as usual."""
+    file = REGISTRY["istio"].values
+    found = files.given(file, "istio").settings if file else {}
+    for key in ("meshConfig", "defaultConfig"):
+        found = found.get(key) or {}
+    said = _SECONDS.fullmatch(str(found.get("terminationDrainDuration", "")))
+    return float(said[1]) * _UNITS[said[2]] if said else usual
 
 
 SETTINGS = files.Settings(

@@ -153,3 +153,14 @@ def test_linkerds_images_and_identity_stay_the_suites(tmp_path: Path) -> None:
     assert told["overridden_by_the_suite"] == (
         "disableHeartBeat (false → true); proxy.image; identityTrustAnchorsPEM"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("30s", 30), ("1.5s", 1.5), ("500ms", 0.5), ("2m", 120), ("soon", 5)]
+)
+def test_istios_drain_is_the_users(said: str, seconds: float, tmp_path: Path) -> None:
+    text = f"meshConfig: {{defaultConfig: {{terminationDrainDuration: {said}}}}}\n"
+    chosen(istio_values=str(file(tmp_path, text)))
+    assert istio.drain(5.0) == seconds
+    chosen()
+    assert istio.drain(5.0) == 5.0

@@ -10,7 +10,11 @@ CREATED_BY = "linkerd.io/created-by"
 # The control plane's namespace, as the CLI sets it by itself.
 NAMESPACE = "linkerd"
 CERTIFICATE = 40  # seconds: identity.issuer.issuanceLifetime; the default is 24 hours
-# What a proxy says that cannot reach a component of its control plane.
-UNSERVED = re.compile(r"linkerd_reconnect: (?:Failed to connect|Service failed)|Failed to resolve")
+# What a proxy says that cannot reach a component of its control plane. It says the same of the
+# app's destinations, but without "controller" (linkerd2-proxy, linkerd/app/core/src/control.rs).
+UNSERVED = re.compile(
+    r"\bcontroller\{addr=.*"
+    r"(?:linkerd_reconnect: (?:Failed to connect|Service failed)|Failed to resolve)"
+)
 # What it says when it is told to end, by whomever (linkerd2-proxy, linkerd/signal/src/lib.rs).
 TOLD = re.compile(r"received SIGTERM, starting shutdown")

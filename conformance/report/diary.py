@@ -7,6 +7,7 @@ there, and the verdicts that lean on such a file say which line it was (evidence
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,19 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The file's objects, each with the number of its line, from 1."""
-    if not path.exists():
-        return
+    """The file's objects, each with the number of its line, from 1. They are not to be changed."""
+    if path.exists():
+        told = path.stat()
+        yield from _parsed(path, told.st_size, told.st_mtime_ns)
+
+
+# A page asks for the same stamps several times; the files of one cell, and hardly more, are kept.
+@lru_cache(maxsize=32)
+def _parsed(path: Path, _size: int, _mtime_ns: int) -> tuple[tuple[int, dict[str, Any]], ...]:
+    return tuple(_lines(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     name = f"stamps/{path.name}" if path.parent.name == "stamps" else path.name
     with path.open("rb") as source:
         for number, line in enumerate(source, 1):

@@ -51,8 +51,8 @@ class Reporter:
         left_out = plan.left_out(options.selection, known_k8s())
         cells = len({item.cell for item in items})
         board.say(
-            f"{cells} cells, {size.estimate(cells)} (an estimate); {len(items)} verdicts; "
-            "Ctrl-C to stop"
+            f"{cells} cell{'s' * (cells != 1)}, {size.estimate(cells)} (an estimate); "
+            f"{len(items)} verdicts; Ctrl-C to stop"
         )
         board.say(f"results in {results}")
         if left_out:
@@ -101,8 +101,8 @@ class Reporter:
         session.exitstatus = code
         with timing.span(self._results, "page"):
             junit.write(self._results, report)
-            html.write(self._results, report)
             markdown.publish(self._results, report)
+            html.write(self._results, report)
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
         options = self._options

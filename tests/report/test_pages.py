@@ -17,7 +17,7 @@ from conformance.plan.selection import known_k8s, select
 from conformance.plan.sidecars import REGISTRY
 from conformance.report import story
 from conformance.report.decision import answer
-from conformance.report.page import html, marks
+from conformance.report.page import cells, html, marks
 from conformance.report.trace import page
 from tests.forge.bundle import World, token
 from tests.report.decision.test_decide import entry
@@ -61,7 +61,7 @@ def test_a_trace_that_cannot_be_drawn_says_so_and_takes_no_other_page(
     def build(*_: object) -> None:
         raise ValueError("'<containerd>' is not an RFC 3339 time")
 
-    monkeypatch.setattr(html, "build", build)
+    monkeypatch.setattr(cells, "build", build)
     made = both(tmp_path, leaking)
     assert html.write(tmp_path, made).is_file() and (tmp_path / "article.html").is_file()
     said = (tmp_path / f"cells/{CELL}.html").read_text()

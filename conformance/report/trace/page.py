@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.evidence.packets.dissect import Dissection
+from conformance.plan.catalogue import scenarios
 from conformance.report import words
 from conformance.report.page.environment import environment
 from conformance.report.trace.model import Lane, Trace
@@ -30,6 +31,7 @@ _ROOM = 100_000  # of them for the packed data, in base64; the rest is markup, s
 _MANY, _DIALS = 100, "outsider dials"
 _LEAST = 0.02  # a smaller share of the logs tells nothing
 _TENTH_MS = 100_000  # ns: what pages count in
+_FIRST = {"broken": 0, "inconclusive": 1}  # of verdicts: what a reader came for
 _FOLDER = Path(__file__).parent
 
 
@@ -44,7 +46,8 @@ def render(
         .render(
             trace=trace,
             twin=twin,
-            entries=entries,
+            entries=sorted(entries, key=lambda one: _FIRST.get(one["observed"], len(_FIRST))),
+            condition=scenarios()[entries[0]["scenario"]].title,
             data=_fitted(trace, twin),
             script=(_FOLDER / "viewer.js").read_text(),
             dissect=words.dissect,

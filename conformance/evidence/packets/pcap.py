@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 from conformance.model import NS
 
 HEADER_BYTES = 24
-_RECORD_BYTES = 16
+RECORD_BYTES = 16
 # tcpdump's largest snapshot length is 262144; a larger record is not one.
 _LARGEST = 1 << 19
 
@@ -73,7 +73,7 @@ class Pcap:
             except EOFError:
                 self.truncated = self._file.tell() != whole
                 return
-            whole += _RECORD_BYTES + kept
+            whole += RECORD_BYTES + kept
             # scapy gives up on a record above 256 KiB in the middle, and then finds the next one.
             if len(frame) < kept and (kept > _LARGEST or self._file.tell() != whole):
                 self.truncated = True

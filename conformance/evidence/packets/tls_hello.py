@@ -28,7 +28,7 @@ _ENCRYPTING = frozenset({
     0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xCCAA,
 })  # fmt: skip
 # RFC 8446, 4.1.3: the "random" by which a server asks for another ClientHello.
-_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 _NAME, _PROTOCOLS, _VERSIONS = 0, 16, 43  # extensions
 _THIRTEEN = 0x0304
 # 24 readable bytes in a row come about by chance once in 10^10 places: far more than all hellos of
@@ -123,7 +123,7 @@ def _server(reader: _Reader) -> Hello:
         known=True,
         encrypts=encrypts,
         thirteen=thirteen,
-        retry=rest == _RETRY,
+        retry=rest == RETRY,
         clear=_clear(rest + b"\0" + session + hidden),
     )
 

@@ -1,9 +1,10 @@
 """Packs a run's folder into one archive, and reads it: a tar file, compressed with xz.
 
 What judges, reports and comparisons need is in it, and no more: no whole-node captures (bundles
-are cut from them), no pages (they are made again), no kubeconfig. Secrets are written over, and
-encrypted bytes are zeros (secrets.py, frames.py); a bundle that was changed so is sealed anew, and
-says in its index what each changed file was (cell.json: packed).
+are cut from them), no captures of the pods that only dial and listen (their stamps say what they
+did), no pages (they are made again), no kubeconfig. Secrets are written over, and encrypted bytes
+are zeros (secrets.py, frames.py); a bundle that was changed so is sealed anew, and says in its
+index what each changed file was, and which were left out (cell.json: packed, left_out).
 """
 
 from __future__ import annotations
@@ -12,26 +13,32 @@ import hashlib
 import io
 import json
 import lzma
+import re
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any
 
 from conformance.errors import UsageProblem
 from conformance.evidence.packets.pcap import UnreadableCapture
+from conformance.evidence.vocabulary import Role
 from conformance.report.pack import frames, secrets
 
 SUFFIX = ".pack.tar.xz"
-# Of xz: its window of 8 MiB holds a cell's capture beside the node's view of the same packets.
-_PRESET: Literal[6] = 6
+# Of xz. Its window holds the logs of all cells that ran side by side, whose lines are the same;
+# whoever unpacks needs as much memory.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
 # A pack of eight versions is some 4 GB unpacked; more than this is no pack of ours.
 _MOST_BYTES = 32 << 30
 _INDEX = "cell.json"
 _KEPT = ("verdicts/", "evidence/", "clusters/", "sidecars/", "pods/", "values/")
 _TOP = ("report.json", "context.json", "timing.jsonl", "junit.xml", "summary.md")
+# Pods whose packets no judge looks at: a dial that was answered stands in the captures of who was
+# dialed, and in the stamps.
+_UNREAD = re.compile(rf"capture/({Role.DIALER}|{Role.WITNESS})/eth0\.pcap")
 
 
 def pack(run: Path, target: Path | None = None) -> Path:
@@ -47,9 +54,11 @@ def pack(run: Path, target: Path | None = None) -> Path:
     target = target or run.with_name(run.name + SUFFIX)
     half = target.with_name(target.name + ".half")
     try:
-        with tarfile.open(half, "w:xz", preset=_PRESET) as archive:
-            for folder, files in groupby(sorted(_files(run)), key=lambda one: _bundle(run, one)):
-                _add_all(archive, run, folder, list(files))
+        with (
+            lzma.open(half, "wb", filters=_FILTERS) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            _write(archive, run)
         half.replace(target)
     finally:
         half.unlink(missing_ok=True)
@@ -116,48 +125,87 @@ def _files(run: Path) -> Iterator[Path]:
             yield file
 
 
-def _content(file: Path) -> bytes:
-    """A file as it is packed."""
-    if file.suffix == ".pcap":
-        cleared = io.BytesIO()
-        try:
-            frames.write(file, cleared)
-            return cleared.getvalue()
-        except UnreadableCapture:
-            pass  # a capture that never began; its judges say so
-    return secrets.without(file.read_bytes())
-
-
-def _bundle(run: Path, file: Path) -> Path | None:
-    """The bundle that a file belongs to; None for the run's own files."""
-    parts = file.relative_to(run).parts
-    return run.joinpath(*parts[:3]) if parts[0] == "evidence" and len(parts) > 3 else None
-
-
-def _add_all(
-    archive: tarfile.TarFile, run: Path, bundle: Path | None, files: Sequence[Path]
-) -> None:
-    """Add files of one bundle, its index last, with the seals of the files as they are packed.
-
-    A file that was not whole before it was packed keeps the seal that says so.
-    """
-    index = bundle / _INDEX if bundle else None
-    told = json.loads(secrets.without(index.read_bytes())) if index and index.is_file() else {}
-    was: dict[str, str] = {}
-    for file in files:
-        if file == index:
+def _write(archive: tarfile.TarFile, run: Path) -> None:
+    """Add every file, those together that are alike: what one reads, compare has at once; text of
+    one kind from all cells; the captures of each cell. Last come the indexes, with the seals of
+    the files as they are packed."""
+    found = {file.parent: Index.of(file) for file in _files(run) if file.name == _INDEX}
+    indexes = {bundle: index for bundle, index in found.items() if index is not None}
+    for file in sorted(_files(run), key=lambda one: _order(run, one)):
+        if file.name == _INDEX and file.parent in indexes:
+            continue
+        index = indexes.get(_bundle(run, file))
+        name = str(file.relative_to(_bundle(run, file)))
+        if index is not None and _UNREAD.fullmatch(name):
+            index.left_out.append(name)
             continue
         content = _content(file)
         _add(archive, f"{run.name}/{file.relative_to(run)}", content, file)
-        mark = told.get("files", {}).get(str(file.relative_to(bundle))) if bundle else None
-        if mark:
-            before, now = file.read_bytes()[: mark["bytes"]], content[: mark["bytes"]]
-            if before != now and hashlib.sha256(before).hexdigest() == mark["sha256"]:
-                was[str(file.relative_to(bundle or run))] = mark["sha256"]
-                mark["sha256"] = hashlib.sha256(now).hexdigest()
-    if index and told:
-        text = json.dumps(told | ({"packed": was} if was else {}), indent=1)
-        _add(archive, f"{run.name}/{index.relative_to(run)}", text.encode(), index)
+        if index is not None:
+            index.sealed(name, file, content)
+    for bundle, index in sorted(indexes.items()):
+        file = bundle / _INDEX
+        _add(archive, f"{run.name}/{file.relative_to(run)}", index.text(), file)
+
+
+def _order(run: Path, file: Path) -> tuple[Any, ...]:
+    name = file.relative_to(run)
+    if file.name in _TOP and len(name.parts) == 1:
+        return 0, _TOP.index(file.name)
+    if file.suffix == ".pcap":
+        return 2, name
+    kind = PurePosixPath(*name.parts[3:]) if name.parts[0] == "evidence" else name.parts[0]
+    return 1, str(kind), name
+
+
+def _bundle(run: Path, file: Path) -> Path:
+    """The bundle that a file belongs to; the run itself for its own files."""
+    parts = file.relative_to(run).parts
+    return run.joinpath(*parts[:3]) if parts[0] == "evidence" and len(parts) > 3 else run
+
+
+@dataclass
+class Index:
+    """A bundle's index as it is packed. was: of the changed files, their seals before."""
+
+    told: dict[str, Any]
+    was: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, file: Path) -> Index | None:
+        """None for a file that is no index: its run was killed while it wrote."""
+        try:
+            told = json.loads(secrets.without(file.read_bytes()))
+        except ValueError:
+            return None
+        return cls(told) if isinstance(told, dict) else None
+
+    def sealed(self, name: str, file: Path, content: bytes) -> None:
+        """Seal a file as it is packed. One that was not whole before keeps the seal that says so.
+
+        name: in the bundle.
+        """
+        mark = self.told.get("files", {}).get(name)
+        if not mark:
+            return
+        before, now = file.read_bytes()[: mark["bytes"]], content[: mark["bytes"]]
+        if before != now and hashlib.sha256(before).hexdigest() == mark["sha256"]:
+            self.was[name] = mark["sha256"]
+            mark["sha256"] = hashlib.sha256(now).hexdigest()
+
+    def text(self) -> bytes:
+        more: dict[str, Any] = {"packed": self.was} if self.was else {}
+        more |= {"left_out": self.left_out} if self.left_out else {}
+        return json.dumps(self.told | more, indent=1).encode()
+
+
+def _content(file: Path) -> bytes:
+    """A file as it is packed."""
+    if file.suffix == ".pcap":
+        with suppress(UnreadableCapture):  # a capture that never began; its judges say so
+            return frames.cleared(file)
+    return secrets.without(file.read_bytes())
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes, file: Path) -> None:

@@ -82,6 +82,7 @@ def contradictions(compared: Sequence[Json]) -> Iterator[Text]:
 
 
 _COMPARED: Mapping[str, str] = {
+    "answer": "bold",
     "version": "dim", "control lost": "bold red", "coverage lost": "bold yellow",
     "lost": "bold red", "other hazard": "bold red", "undecided": "yellow", "gone": "yellow",
     "won": "green", "new": "cyan", "pair": "bold", "sizes": "bold", "size worse": "red",
@@ -146,9 +147,16 @@ def _entry(entry: Json | None) -> Text:
 
 _ANSWERS = {
     "word": "bold", "broken": "default", "repair": "dim", "gap": "yellow", "bound": "dim",
-    "known": "dim", "outside": "dim",
+    "known": "dim", "outside": "dim", "trace": "dim",
 }  # fmt: skip
-_STEPS = {"repair": "    ", "broken": "  ", "gap": "  ", "part": "  ", "known": "  "}
+_STEPS = {
+    "repair": "    ",
+    "trace": "    ",
+    "broken": "  ",
+    "gap": "  ",
+    "part": "  ",
+    "known": "  ",
+}
 _WORDS = {
     decision.NOT_SAFE: "bold red",
     decision.NOT_PROVEN: "bold yellow",

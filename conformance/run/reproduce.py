@@ -274,7 +274,10 @@ class _Teller:
         command = look.command(pod, sidecar)
         self._say(f"            $ kubectl {command}    # {look.shows}")
         arguments = ["--kubeconfig", str(self._handle.kubeconfig), "-n", self._namespace]
-        for line in self._output([*arguments, *shlex.split(command)]).splitlines():
+        told = self._output([*arguments, *shlex.split(command)]).split("\n")
+        # The last line ends where --limit-bytes cuts it off; alone it is better than nothing.
+        cut = "--limit-bytes" in command and len(told) > 1
+        for line in told[:-1] if cut or not told[-1] else told:
             self._say(f"            {line}")
 
     def _names(self) -> tuple[str, str]:

@@ -97,7 +97,8 @@ def test_a_second_run_that_is_blind_is_said_first_and_wins_nothing(now: str | No
     found = comparison.compare(report(LOST, CONTROL), report(HOLDS, *after))
     assert sorted(pair.change for pair in found.pairs) == ["control lost", "undecided"]
     assert found.exit_code == 5
-    told = [one for one in say.lines(found) if one[0] != "version"]
+    answer, *told = [one for one in say.lines(found) if one[0] != "version"]
+    assert answer[1].startswith("Cannot be said: nothing is seen to be lost, but 1 control lost")
     assert told[0][1].startswith("control lost") and "not won" in " ".join(t for _, t in told)
     assert told[-1][1].startswith("exit code 5: ") and "1 control lost" in told[-1][1]
 
@@ -131,7 +132,11 @@ def test_a_job_ten_times_slower_is_named() -> None:
 
 def test_what_is_unchanged_is_not_told_and_what_is_told_is_data_too() -> None:
     found = comparison.compare(report(HOLDS, CONTROL), report(HOLDS, CONTROL))
-    assert [kind for kind, _ in say.lines(found)] == ["count", "exit"]
+    assert [kind for kind, _ in say.lines(found)] == ["answer", "count", "exit"]
+    assert say.answer(found) == (
+        "Nothing is lost, of 2 verdicts compared: envoy (init-rules); classic, native; "
+        "Kubernetes 1.33."
+    )
     assert say.data(found)["pairs"] == [] and say.data(found)["counts"]["same"] == 2
     lost = comparison.compare(report(HOLDS), report(LOST))
     assert say.data(lost)["pairs"][0]["after"]["observed"] == "broken"
@@ -175,3 +180,32 @@ def test_what_is_no_report_is_wrong_use(content: str | None, tmp_path: Path) -> 
         comparison.read(tmp_path)
     shown = CliRunner().invoke(cli.main, ["compare", str(tmp_path), str(tmp_path)])
     assert shown.exit_code == 2
+
+
+def test_the_first_line_answers_for_what_was_compared_and_says_what_was_changed() -> None:
+    lost = comparison.compare(report(entry("holds", k8s="1.29")), report(LOST))
+    assert say.answer(lost) == (
+        "Worse: 1 lost (stop.in-flight) of 1 verdict compared: envoy (init-rules); native; "
+        "Kubernetes 1.29 → 1.33."
+    )
+    other = {**HOLDS, "sidecar": "istio", "mode": "default"}
+    assert "envoy → istio (init-rules → default)" in say.answer(
+        comparison.compare(report(HOLDS), report(other))
+    )
+    slow = {**HOLDS, "measured": {"complete_after_seconds": 66.8}}
+    quick = {**HOLDS, "measured": {"complete_after_seconds": 6.8}}
+    said = say.answer(comparison.compare(report(quick), report(slow)))
+    assert said.startswith(
+        "Worse: no promise is lost, but stop.in-flight complete_after_seconds got worse"
+    )
+    assert say.answer(comparison.compare(report(BLIND), report(HOLDS))).startswith("Nothing to")
+
+
+@pytest.mark.parametrize("name", ["second_run_after_seconds", "sidecar_gone_after_seconds"])
+def test_when_a_schedule_ticks_and_how_soon_a_sidecar_goes_is_neither_better_nor_worse(
+    name: str,
+) -> None:
+    soon, late = ({**HOLDS, "measured": {name: seconds}} for seconds in (1.0, 50.0))
+    for before, after in ((soon, late), (late, soon)):
+        found = comparison.compare(report(before), report(after))
+        assert found.exit_code == 0 and [one.way for one in found.sized[0].sizes] == ["other"]

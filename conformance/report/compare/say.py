@@ -14,10 +14,15 @@ TOLD: Sequence[Change] = (
     "control lost", "coverage lost", "lost", "other hazard", "undecided", "gone", "won", "new",
 )  # fmt: skip
 _LONG = 260  # characters of a reason
+_NAMED = 4  # promises that the first line names
+_BLIND: Sequence[Change] = ("control lost", "coverage lost", "undecided", "gone")
+_COMPARED: Sequence[Change] = (*_BLIND, "lost", "other hazard", "won", "same", "measured")
 
 
 def lines(found: Comparison) -> Iterator[tuple[str, str]]:
-    """Line by line, each with what it is: version, title, pair, side, size, count, exit."""
+    """Line by line, each with what it is: answer, version, a change, pair, side, size, count,
+    exit."""
+    yield "answer", answer(found)
     for what, before, after in found.versions:
         yield "version", f"{what}: {before} → {after}"
     if found.across:
@@ -41,6 +46,63 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "exit", exit_line(found)
 
 
+def answer(found: Comparison) -> str:
+    """What the comparison says of the second run, and for what, in one line."""
+    compared = [pair for pair in found.pairs if pair.change in _COMPARED]
+    number = f"{len(compared)} verdict{'s' * (len(compared) != 1)}"
+    of = f"of {number} compared: {_scope(found, compared)}"
+    lost = [*found.of("lost"), *found.of("other hazard")]
+    if lost:
+        return f"Worse: {_named(lost)} {of}."
+    blind = [pair for change in _BLIND for pair in found.of(change)]
+    if blind:
+        return f"Cannot be said: nothing is seen to be lost, but {_named(blind)} {of}."
+    if found.worse:
+        names = dict.fromkeys(f"{_id(pair)} {size.name}" for pair, size in found.worse)
+        return f"Worse: no promise is lost, but {_some(list(names))} got worse, {of}."
+    if found.exit_code:
+        return "Nothing to compare: the runs have nothing decided in common."
+    won = f", and {_named(found.of('won'))}" if found.of("won") else ""
+    return f"Nothing is lost{won}, {of}."
+
+
+def _named(pairs: Sequence[Pair]) -> str:
+    """ "3 lost (stop.order, stop.in-flight, …)", one after the other."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        found.setdefault(pair.change, []).append(_id(pair))
+    return ", ".join(
+        f"{len(ids)} {change} ({_some(list(dict.fromkeys(ids)))})" for change, ids in found.items()
+    )
+
+
+def _id(pair: Pair) -> str:
+    return str((pair.after or pair.before or {})["behaviour"])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _scope(found: Comparison, compared: Sequence[Pair]) -> str:
+    """ "envoy (init-rules, fallback), classic and native, on Kubernetes 1.33": of the second run,
+    and of the first where that is what was changed."""
+    entries = [one for pair in compared for one in (pair.before, pair.after) if one]
+
+    def every(name: str, sidecar: str = "") -> str:
+        mine = [one for one in entries if not sidecar or one["sidecar"] == sidecar]
+        between = " → " if name in found.across else ", "
+        return between.join(dict.fromkeys(str(one[name]) for one in mine))
+
+    if "sidecar" in found.across:
+        who = f"{every('sidecar')} ({every('mode')})"
+    else:
+        names = dict.fromkeys(one["sidecar"] for one in entries)
+        who = ", ".join(f"{name} ({every('mode', name)})" for name in names)
+    return f"{who}; {every('pattern')}; Kubernetes {every('k8s')}"
+
+
 def exit_line(found: Comparison) -> str:
     """The exit code, and what it says here."""
     code = found.exit_code
@@ -56,8 +118,15 @@ def exit_line(found: Comparison) -> str:
 
 def markdown(found: Comparison) -> str:
     """The comparison as a page of Markdown."""
-    marks = {"version": "- ", "pair": "- **", "side": "  - ", "count": "\n", "exit": "\n**"}
-    ends = {"pair": "**", "exit": "**"}
+    marks = {
+        "answer": "**",
+        "version": "- ",
+        "pair": "- **",
+        "side": "  - ",
+        "count": "\n",
+        "exit": "\n**",
+    }
+    ends = {"answer": "**\n", "pair": "**", "exit": "**"}
     text = ["## Two runs compared", ""]
     for kind, line in lines(found):
         plain = line.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

@@ -50,9 +50,10 @@ _UNITS: Mapping[str, tuple[Kind, str, float]] = {
 _NO_SIZE = re.compile(
     r"(bound|grace|period|watched|outage|held|limit)_|_watched$|tls_bytes|payload"
 )
-# Of these less is better; of gaps, windows and leads neither is.
+# Of these less is better; of gaps, windows and leads neither is. When a schedule ticks next is
+# chance, and a sidecar that goes early may be a worse one.
 _COSTS = re.compile(
-    r"complete|gone|last_exit|to_app_|sidecar_start|away_|second_run|ready_after|pod_after|"
+    r"complete|(?<!sidecar_)gone|last_exit|to_app_|sidecar_start|away_|ready_after|pod_after|"
     r"restarted_after|in_use_again|back_after|took_|delay|memory|cpu|leaked_bytes|ended_after"
 )
 

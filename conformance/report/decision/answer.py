@@ -80,7 +80,9 @@ def headline(decision: Json) -> str:
             f"break: {_hazards(new)}. Tried: {tried}.{known}"
         )
     if decision["rest"] == decisions.NOT_PROVEN:
-        named = dict.fromkeys(f"{one.behaviour} ({one.kind})".strip() for one in gaps(decision))
+        named = dict.fromkeys(
+            f"{one.behaviour} ({one.kind})" if one.behaviour else one.kind for one in gaps(decision)
+        )
         other = "nothing else" if limits(decision) else "nothing"
         why = f"{other} of {pattern} was seen broken, and this is open: {_some(list(named))}"
     else:
@@ -140,7 +142,7 @@ def exit_line(report: Json) -> str:
 
 def lines(report: Json) -> Iterator[tuple[str, str]]:
     """The whole answer, line by line, each with what it is: word, instrument, exit, part, broken,
-    repair, limits, known, gap, bound, outside."""
+    trace, repair, limits, known, gap, bound, outside."""
     decision = report["decision"]
     yield "word", decision["sentence"]
     yield "instrument", decision["instrument_sentence"]
@@ -154,8 +156,10 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
                 "broken",
                 f"{one.behaviour} ({one.hazard}, NOT KNOWN BEFORE), {one.where}: {one.reason}",
             )
+            if page := _page(report, one):
+                yield "trace", page
             if one.repair:
-                yield "repair", one.repair
+                yield "repair", f"In general: {one.repair}"
     if known := by_condition(decision):
         yield "limits", f"{limits(decision)}, and where each is met:"
         for condition, alike in known:
@@ -163,13 +167,24 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
             yield "known", f"{condition}: {named}"
         yield "known", "What each is, and how to repair it: report.html, or list and its id."
     for alike in _of_one_cause(gaps(decision)):
-        one, names = alike[0], ", ".join(each.behaviour for each in alike)
+        one, names = alike[0], [each.behaviour for each in alike if each.behaviour]
         repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
-        yield "gap", f"{one.kind}: {names or one.where}, {one.where}: {one.reason}{repeat}"
+        about = ", ".join([*names, one.where])
+        yield "gap", f"{one.kind}: {about}: {one.reason}{repeat}"
     for bound in decision["bounds"]:
         yield "bound", bound_line(bound)
     for text in decision["scope"]["outside"]:
         yield "outside", f"Outside this scope: {text}."
+
+
+def _page(report: Json, one: Told) -> str:
+    """The page that shows the first of them, beside report.html; "" where nothing was kept."""
+    id_, kept = (
+        one.ids[0],
+        {decisions.identifier(each): each.get("bundle") for each in report["cells"]},
+    )
+    cell = id_.removesuffix(f".{one.behaviour}")
+    return f"trace: cells/{cell}.html#{one.behaviour}" if kept.get(id_) else ""
 
 
 def by_condition(decision: Json) -> Sequence[tuple[str, Sequence[Told]]]:

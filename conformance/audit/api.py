@@ -11,6 +11,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes import config
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 from urllib3.exceptions import HTTPError
 
 from conformance.audit.document import mapping
@@ -18,6 +19,14 @@ from conformance.errors import EnvironmentProblem, UsageProblem
 
 PATIENCE = 60  # seconds for an answer; an API server gives webhooks up to 30
 _KUBECONFIGS = os.environ.get("KUBECONFIG") or "~/.kube/config"  # as kubectl looks for them
+# An API server that has too much to do says so (priority and fairness: 429, Retry-After 1 s), or
+# is restarted (503): it is asked again, and its last answer stands.
+_BUSY = Retrying(
+    retry=retry_if_result(lambda answer: answer[0] in (429, 503)),
+    stop=stop_after_attempt(5),
+    wait=wait_exponential(0.5, max=4),
+    retry_error_callback=lambda state: state.outcome.result() if state.outcome else (503, b"{}"),
+)
 Answer = tuple[int, Mapping[str, Any]]
 
 
@@ -54,16 +63,7 @@ class Api:
             auth_settings=["BearerToken"],
         )
         host = self.client.configuration.host
-        try:
-            answer = self.client.call_api(*asked, _request_timeout=PATIENCE)
-            status, content = int(answer.status), answer.read()
-        except k8s.ApiException as error:
-            status, content = int(error.status or 0), error.body or b"{}"
-        except (HTTPError, OSError) as error:
-            raise EnvironmentProblem(
-                f"The cluster at {host} does not answer ({type(error).__name__}: {error}); see "
-                "that kubectl reaches it."
-            ) from error
+        status, content = _BUSY(self._once, asked)
         try:
             return status, mapping(json.loads(content))
         except ValueError as error:
@@ -71,6 +71,18 @@ class Api:
                 return status, {"message": str(content)[:200]}
             raise EnvironmentProblem(
                 f"{host} does not answer as an API server does ({path}: {error})."
+            ) from error
+
+    def _once(self, asked: Any) -> tuple[int, bytes]:
+        try:
+            answer = self.client.call_api(*asked, _request_timeout=PATIENCE)
+            return int(answer.status), answer.read()
+        except k8s.ApiException as error:
+            return int(error.status or 0), error.body or b"{}"
+        except (HTTPError, OSError) as error:
+            raise EnvironmentProblem(
+                f"The cluster at {self.client.configuration.host} does not answer "
+                f"({type(error).__name__}: {error}); see that kubectl reaches it."
             ) from error
 
 

@@ -11,6 +11,8 @@ from conformance.errors import EnvironmentProblem, UsageProblem
 
 PAGE = 500  # objects: what kubectl asks for
 _GONE = 410  # the list that is paged through is too old; the answer says where to go on
+# Labels that hold the hash of a template, and who makes ReplicaSets with them.
+_HASHES = {"pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout"}
 _MOST_ANEW = 10  # times that one list is gone on with after it grew too old
 
 
@@ -136,17 +138,18 @@ def marks(document: Document) -> Mapping[str, str]:
 def owner(document: Document) -> tuple[str, str]:
     """The workload that made a pod (or a Job, or a ReplicaSet), or ("", "").
 
-    A Deployment is told by its ReplicaSet's name, which ends in the pod's own template hash; a
-    CronJob by its Job's, which ends in the minute that it was for.
+    A Deployment (or a Rollout of Argo's) is told by its ReplicaSet's name, which ends in the pod's
+    own template hash; a CronJob by its Job's, which ends in the minute that it was for.
     """
     for _, one in mappings(document.metadata.get("ownerReferences")):
         kind, name = str(one.get("kind") or ""), str(one.get("name") or "")
         if not one.get("controller"):
             continue
         labels = strings(document.metadata.get("labels"))
-        ending = f"-{labels.get('pod-template-hash', '')}"
-        if kind == "ReplicaSet" and len(ending) > 1 and name.endswith(ending):
-            return "Deployment", name.removesuffix(ending)
+        for label, maker in _HASHES.items() if kind == "ReplicaSet" else ():
+            ending = f"-{labels.get(label, '')}"
+            if len(ending) > 1 and name.endswith(ending):
+                return maker, name.removesuffix(ending)
         if kind == "Job":
             base, _, minute = name.rpartition("-")
             if base and minute.isdigit() and len(minute) >= 8:

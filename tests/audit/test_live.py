@@ -84,6 +84,17 @@ def test_a_list_that_grows_too_old_is_gone_on_with(tmp_path: Path) -> None:
     assert not unread
 
 
+def test_a_server_that_has_no_time_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api._BUSY, "sleep", lambda _: None)
+    lists = {PODS: [pods.pod(1, "web", native=False)]}
+    found, unread = audited(ApiServer(lists, busy={PODS: 2}), tmp_path)
+    assert (len(found), unread) == (1, [])
+    with pytest.raises(EnvironmentProblem, match="429 please try again later"):
+        audited(ApiServer(lists, busy={PODS: 99}), tmp_path)
+
+
 def test_a_kind_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     server = ApiServer({PODS: []}, forbidden=frozenset({"/api/v1/resourcequotas"}))
     found, unread = audited(server, tmp_path)
@@ -190,6 +201,7 @@ def test_a_quota_says_itself_what_is_used(tmp_path: Path) -> None:
     [
         ("ReplicaSet", "web-6d4b", {"pod-template-hash": "6d4b"}, ("Deployment", "web")),
         ("ReplicaSet", "web-6d4b", {}, ("ReplicaSet", "web-6d4b")),
+        ("ReplicaSet", "web-77c", {"rollouts-pod-template-hash": "77c"}, ("Rollout", "web")),
         ("Job", "nightly-29391840", {}, ("CronJob", "nightly")),
         ("Job", "report-2", {}, ("Job", "report-2")),
         ("StatefulSet", "db", {}, ("StatefulSet", "db")),

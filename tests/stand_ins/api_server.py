@@ -29,6 +29,7 @@ class ApiServer:
     objects: Mapping[str, Json] = field(default_factory=dict)
     forbidden: frozenset[str] = frozenset()
     old: set[str] = field(default_factory=set)
+    busy: dict[str, int] = field(default_factory=dict)  # path → how often it has no time
     page: int = 1000
     minor: str = "33"
     admission: Admission | None = None
@@ -38,6 +39,9 @@ class ApiServer:
     def get(self, path: str, query: Mapping[str, str]) -> Answer:
         if path == "/version":
             return 200, {"major": "1", "minor": self.minor}
+        if self.busy.get(path, 0):
+            self.busy[path] -= 1
+            return _status(429, "TooManyRequests", "please try again later")
         if path in self.forbidden:
             return _status(403, "Forbidden", "not for you")
         if path in self.objects:

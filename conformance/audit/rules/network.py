@@ -52,6 +52,7 @@ def named_port(subject: Subject, world: World) -> Iterator[Hit]:
                     f"targetPort {target} is a port of a native sidecar of {subject.kind} "
                     f"{subject.document.name}: before Kubernetes 1.33 it leads nowhere.",
                     patch=patch.put(service, path, ports[target]),
+                    level="warning" if world.k8s is None else None,
                     document=service,
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,12 +31,10 @@ class Patch:
 
     @property
     def command(self) -> str:
-        """The command that applies it."""
-        where = f" -n {self.namespace}" if self.namespace else ""
-        body = json.dumps(self.body).replace("'", "'\\''")
-        return (
-            f"kubectl patch {self.kind.lower()} {self.name}{where} --type={self.type} -p '{body}'"
-        )
+        """The command that applies it, quoted: manifests may hold anything as a name."""
+        where = ["-n", self.namespace] if self.namespace else []
+        what = [self.kind.lower(), self.name, *where, f"--type={self.type}"]
+        return shlex.join(["kubectl", "patch", *what, "-p", json.dumps(self.body)])
 
 
 def of(document: Document, operations: Sequence[Operation]) -> Patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from conformance.audit.document import Document
 from conformance.audit.finding import Finding
+from conformance.audit.patch import Patch
 from conformance.audit.rule import rules
 from tests.audit.planted import Planted, all_of
 
@@ -82,6 +84,14 @@ def test_a_command_is_one_that_a_shell_takes() -> None:
     start, _, body = one.patch.command.partition(" -p ")
     assert start == "kubectl patch deployment web -n shop --type=json"
     assert json.loads(body.strip("'")) == one.patch.body
+
+
+def test_a_name_that_is_none_does_no_harm_in_a_shell() -> None:
+    patch = Patch("Deployment", "a b", "x; touch /tmp/y", "merge", {"a": "it's"})
+    assert shlex.split(patch.command) == [
+        *("kubectl", "patch", "deployment", "x; touch /tmp/y", "-n", "a b"),
+        *("--type=merge", "-p", '{"a": "it\'s"}'),
+    ]
 
 
 def said(one: Finding) -> bool:

@@ -51,10 +51,11 @@ def never_completes(subject: Subject, world: World) -> Iterator[Hit]:
                 "before that leaves the Job active for ever."
             )
         else:
-            message = f"{one.name} goes on when the main has ended, and the Job stays active" + (
-                ": the CronJob, which forbids concurrent runs, never ticks again."
-                if forbids
-                else "."
+            message = (
+                f"{one.name} goes on when the main has ended, and the Job stays active, unless the "
+                "main ends it in its own code"
+                + (": the CronJob, which forbids concurrent runs, then never ticks again" * forbids)
+                + "."
             )
         yield Hit(
             one.path,
@@ -97,8 +98,9 @@ def asks_for_classic(subject: Subject, world: World) -> Iterator[Hit]:
         yield Hit(
             (*subject.path, "metadata", "annotations", asked),
             f"{asked}: {subject.marks.get(asked)!r} brings a classic {injector.sidecar} sidecar, "
-            "which goes on when the main has ended.",
+            "which goes on when the main has ended, unless the main ends it in its own code.",
             patch=patch.annotated(subject, mended) if mended else None,
+            level=None if marked else "warning",
         )
 
 

@@ -24,6 +24,9 @@ from conformance.errors import EnvironmentProblem
 from conformance.images import tools
 from conformance.machine import process, waiting
 
+PATCHES_IN_NODE = "/etc/sidecar-conformance/patches"
+# kubeadm changes the manifests of the control plane by the files there (kubeadm 1.22 and newer).
+_PATCHED = f"kind: InitConfiguration\npatches: {{directory: {PATCHES_IN_NODE}}}\n"
 CREATE_PATIENCE = 600  # seconds; 15 to 26 s on idle cores, many times that beside compilers
 
 
@@ -173,7 +176,8 @@ def render(
     images: Mapping[str, str],
     mounts: Callable[[int], Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """A kind config with the run's own name, node images and mounts; the rest is as it was.
+    """A kind config with the run's own name, node images, mounts and settings of the control plane;
+    the rest is as it was.
 
     images: the name in the config → what the engine has for it, the first node's first: a node that
     names none gets that. mounts: of the node at a place in the config. The API's port is picked by
@@ -182,6 +186,7 @@ def render(
     """
     made = copy.deepcopy(dict(config))
     made["name"] = name
+    made["kubeadmConfigPatches"] = [*made.get("kubeadmConfigPatches", []), _PATCHED]
     made.setdefault("networking", {}).setdefault("apiServerPort", -1)
     nodes = made.setdefault("nodes", [{"role": "control-plane"}])
     first = next(iter(images))

@@ -18,6 +18,7 @@ import yaml
 from conformance.cluster import cni, failure, network
 from conformance.cluster.deletion import delete
 from conformance.cluster.kind import (
+    PATCHES_IN_NODE,
     KindCluster,
     ip_family,
     node_names,
@@ -36,8 +37,13 @@ from conformance.machine.runs import Run
 
 TOOLS_IN_NODE = "/opt/sidecar-conformance"
 REDIRECT_IN_NODE = "/opt/sidecar-redirect"
+# What costs processors and says nothing is turned down in the suite's own nodes.
+NODE_SETTINGS = KIND_CONFIGS / "node"
+_SYSTEMD_IN_NODE = "/etc/systemd/system.conf.d/90-sidecar-conformance.conf"
 # kind's known issues ask for 512 instances (systemd, containerd and kubelet of each node watch).
 _INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
+# kind's pod networks: of all nodes together.
+_POD_NETS = {"iptables": "10.244.0.0/16", "ip6tables": "fd00:10:244::/56"}
 _READY_PATIENCE = 240  # seconds from kind's end to a Ready node
 
 
@@ -87,6 +93,7 @@ def create(
                 cluster.load_archives(archives)
             phase.note("waiting for CoreDNS and kube-proxy")
             with timing.span(run.results, "system", k8s=minor):
+                _masquerade(handle, ip_family(config))
                 if len(node_images) > 1:
                     _share_kube_proxy(cluster, handle)
                 if nodes > 1:
@@ -153,6 +160,18 @@ def _connect(cluster: KindCluster, handle: ClusterHandle, family: str) -> None:
     cluster.kubectl(["taint", "node", handle.node, taint], as_dict=False)
 
 
+def _masquerade(handle: ClusterHandle, family: str) -> None:
+    """Give what pods send out of a node the node's address, by one rule for all pods: rules of each
+    pod's own (ipMasq) cost its start and its end a dozen commands."""
+    engine = client.at(handle.host)
+    for command, pods in _POD_NETS.items():
+        if command == "ip6tables" and family != "dual":
+            continue
+        rule = ("-s", pods, "!", "-d", pods, "-j", "MASQUERADE")
+        for node in handle.nodes:
+            client.in_node(engine, node, command, "-w", "-t", "nat", "-A", "POSTROUTING", *rule)
+
+
 def _share_kube_proxy(cluster: KindCluster, handle: ClusterHandle) -> None:
     """Give every node the kube-proxy of the cluster's own version: a node of another version
     brings another one along, and not every machine can pull what it lacks."""
@@ -162,10 +181,8 @@ def _share_kube_proxy(cluster: KindCluster, handle: ClusterHandle) -> None:
     images = ("ctr", "-n", "k8s.io", "images")
     engine = client.at(handle.host)
     client.in_node(engine, handle.node, *images, "export", archive, container["image"])
-    for node in cluster.kubectl(["get", "nodes"])["items"]:
-        name = node["metadata"]["name"]
-        if name != handle.node:
-            client.in_node(engine, name, *images, "import", "--no-unpack", archive)
+    for name in handle.workers:
+        client.in_node(engine, name, *images, "import", "--no-unpack", archive)
     client.in_node(engine, handle.node, "rm", archive)
 
 
@@ -187,6 +204,8 @@ def _mounts(handle: ClusterHandle, tools_root: Path, place: int) -> list[dict[st
         # In no chain before a scenario puts it there.
         (cni.REDIRECT.parent, REDIRECT_IN_NODE, True),
         *((plugin, f"/opt/cni/bin/{plugin.name}", True) for plugin in plugins),
+        (NODE_SETTINGS / "patches", PATCHES_IN_NODE, True),
+        (NODE_SETTINGS / "processors.conf", _SYSTEMD_IN_NODE, True),
     ]
     return [
         {"hostPath": str(here.resolve()), "containerPath": there, "readOnly": fixed}

@@ -162,7 +162,8 @@ class Stage:
 
     def without_capture(self, *pods: str) -> None:
         """No pod from now on is captured, or none of these: for what is judged without packets."""
-        (self.bundle / "capture.off").write_text("".join(f"{one}\n" for one in pods or "*"))
+        with (self.bundle / "capture.off").open("a") as names:
+            names.write("".join(f"{one}\n" for one in pods or "*"))
 
     def documents(self, name: str) -> Sequence[Manifest]:
         """The documents of one manifest of this cell's scenario, without a sidecar."""
@@ -210,8 +211,14 @@ class Stage:
 
     def surround(self, *pods: str) -> None:
         """Create the Services and the pods around the pod under test, and await them all. They are
-        on another node than that, where there is another one."""
+        on another node than that, where there is another one.
+
+        Those outside the mesh are not captured: they are believed by what they write down.
+        """
         self.create("services")
+        outside = [pod for pod in pods if pod in (WITNESS, DIALER)]
+        if outside:
+            self.without_capture(*outside)
         for pod in pods:
             self.create(pod, role=pod if pod == "peer" else "", alter=self._told)
         for pod in pods:

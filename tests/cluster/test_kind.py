@@ -36,6 +36,26 @@ def test_every_kind_config_takes_the_runs_own_parts(path: Path) -> None:
     assert made["networking"]["apiServerPort"] == -1
 
 
+def test_the_control_plane_is_patched_by_files_that_kubeadm_takes() -> None:
+    made = kind.render({}, name="n", images={"": "i"}, mounts=lambda _: [])
+    (patch,) = map(yaml.safe_load, made["kubeadmConfigPatches"])
+    assert patch == {
+        "kind": "InitConfiguration",
+        "patches": {"directory": kind.PATCHES_IN_NODE},
+    }
+    # target, a suffix that orders them, "+", the kind of patch: kubeadm refuses other names.
+    for file in (KIND_CONFIGS / "node" / "patches").iterdir():
+        target, _, rest = file.name.partition("+")
+        target = target.rstrip("0123456789")
+        content = yaml.safe_load(file.read_text())
+        assert rest in ("strategic.yaml", "json.yaml")
+        if rest == "strategic.yaml":
+            (container,) = content["spec"]["containers"]
+            assert container["name"] == target
+        else:
+            assert {one["path"] for one in content} == {"/spec/containers/0/command/-"}
+
+
 def test_rendering_leaves_the_original_and_other_settings_alone() -> None:
     config = {
         "kind": "Cluster",

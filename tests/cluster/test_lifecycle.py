@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conformance.cluster import lifecycle
+from conformance.engine import client
 from conformance.engine.engine import Engine
 from conformance.errors import EnvironmentProblem
 from conformance.machine import runs
-from tests.stand_ins.cluster import called, does
+from tests.stand_ins.cluster import called, does, handle
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -59,4 +61,23 @@ def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
         "/opt/cni/bin/sidecar-capture",
         "/opt/cni/bin/sidecar-redirect",
         "/opt/sidecar-redirect",
+        "/etc/sidecar-conformance/patches",
+        "/etc/systemd/system.conf.d/90-sidecar-conformance.conf",
     }
+
+
+@pytest.mark.parametrize(("family", "commands"), [("ipv4", 1), ("dual", 2)])
+def test_pods_leave_a_node_under_its_address_by_one_rule(
+    family: str, commands: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(client, "at", lambda host: host)
+    monkeypatch.setattr(client, "in_node", lambda _, *words: said.append(words))
+    cluster = replace(handle(tmp_path), node="one", workers=("two",))
+    lifecycle._masquerade(cluster, family)
+    assert len(said) == 2 * commands and {words[0] for words in said} == {"one", "two"}
+    for words in said:
+        rule = " ".join(words[1:])
+        assert rule.startswith(("iptables -w -t nat -A POST", "ip6tables -w -t nat -A POST"))
+        pods = words[words.index("-s") + 1]
+        assert rule.endswith(f"-s {pods} ! -d {pods} -j MASQUERADE")

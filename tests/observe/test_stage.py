@@ -20,3 +20,13 @@ def test_stamps_are_read_as_they_grow_and_never_by_halves(tmp_path: Path) -> Non
     assert stage.stamps("subject.app") == [{"event": "one"}, {"event": "two"}]
     stage.stamps("subject.app").clear()  # whoever asks gets a list of their own
     assert len(stage.stamps("subject.app")) == 2
+
+
+def test_who_is_not_captured_is_added_to_those_who_were_not(tmp_path: Path) -> None:
+    stage = object.__new__(Stage)
+    stage.bundle = tmp_path
+    stage.without_capture("witness", "dialer")
+    stage.without_capture("sink")
+    assert (tmp_path / "capture.off").read_text().split() == ["witness", "dialer", "sink"]
+    stage.without_capture()
+    assert "*" in (tmp_path / "capture.off").read_text().split()

@@ -211,13 +211,10 @@ class Stage:
 
     def surround(self, *pods: str) -> None:
         """Create the Services and the pods around the pod under test, and await them all. They are
-        on another node than that, where there is another one.
-
-        Those outside the mesh are not captured: they are believed by what they write down.
-        """
+        on another node than that, where there is another one. Nobody captures those outside the
+        mesh: they are believed by what they write down."""
         self.create("services")
-        outside = [pod for pod in pods if pod in (WITNESS, DIALER)]
-        if outside:
+        if outside := {WITNESS, DIALER} & set(pods):
             self.without_capture(*outside)
         for pod in pods:
             self.create(pod, role=pod if pod == "peer" else "", alter=self._told)

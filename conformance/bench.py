@@ -45,7 +45,7 @@ class Measured:
     """One run: its folder, what its records add up to, and what was seen from outside.
 
     whole: seconds. busy: share of all processors' time. creation, cells: processor seconds by kind
-    of process until the last cluster is ready, and from then to the last verdict.
+    of process while clusters are made, and from the last one's readiness to the last verdict.
     """
 
     results: Path
@@ -55,6 +55,22 @@ class Measured:
     profile: Json
     creation: Mapping[str, float] = field(default_factory=dict)
     cells: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> Mapping[str, float]:
+        """What says the same on a slow machine and on a fast one; {} when nothing was observed."""
+        if not self.profile:
+            return {}
+        count, creation = self.profile["cells_observed"], self.profile["creation"]
+        begun = sum(self.creation.values())
+        found = {
+            "whole / (creation + longest cell)": self.profile["ratio"],
+            "a cell, on the clock / creation": self.profile["cells"] / count / creation,
+        }
+        if begun:
+            a_cell = sum(self.cells.values()) / count
+            found["a cell, in processor seconds / creation"] = a_cell / begun
+        return {name: round(value, 2) for name, value in found.items()}
 
     @property
     def work(self) -> float:
@@ -86,14 +102,14 @@ def measure(options: Sequence[str], folder: Path) -> Measured:
     runs = sorted(place for place in folder.glob("*") if not place.is_symlink())
     results = runs[-1] if runs else folder
     found = profile(timing.spans(results))
-    start, up, judged = (found.get(key, 0) for key in ("start_ns", "up_ns", "judged_ns"))
+    begun, up, judged = (found.get(key, 0) for key in ("begun_ns", "up_ns", "judged_ns"))
     return Measured(
         results,
         code,
         round(whole, 1),
         busy,
         found,
-        creation=sampler.between(start, up),
+        creation=sampler.between(begun, up),
         cells=sampler.between(up, judged),
     )
 
@@ -114,7 +130,10 @@ def _run(command: Sequence[str]) -> tuple[int, Sampler]:
 def keep(runs: Sequence[Measured], folder: Path) -> None:
     """Write all that was measured into bench.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = [{**asdict(one), "results": one.results.name, "work": one.work} for one in runs]
+    told = [
+        {**asdict(one), "results": one.results.name, "work": one.work, "ratios": one.ratios}
+        for one in runs
+    ]
     (folder / "bench.json").write_text(json.dumps({"runs": told}, indent=1))
 
 
@@ -140,7 +159,8 @@ def show(runs: Sequence[Measured]) -> None:
     if len(profiles) == len(runs):
         for key, name in CLOCK.items():
             row(name, [one[key] for one in profiles], ratio=key == "whole")
-        row("whole / (creation + longest cell)", [one["ratio"] for one in profiles])
+        for name in runs[0].ratios:
+            row(name, [one.ratios.get(name, "-") for one in runs])
         row("cells", [one["cells_observed"] for one in profiles])
         row("workers", [one["workers"] for one in profiles])
         row("workers busy", [f"{one['workers_busy']:.0%}" for one in profiles])

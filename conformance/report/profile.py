@@ -61,7 +61,7 @@ def profile(spans: Sequence[Span]) -> Json:
         "longest_cell_id": longest,
         "bound": _s(creation + longest_ns),
         "ratio": round((end - start) / (creation + longest_ns), 2),
-        "start_ns": start,
+        "begun_ns": begun,
         "up_ns": up,
         "judged_ns": judged,
         "cells_observed": len(cells),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,28 @@ def test_a_run_that_observed_nothing_ends_the_benchmark(
 def test_the_share_of_the_processors() -> None:
     assert bench._busy([0] * 8, [50, 0, 25, 20, 5, 0, 0, 0]) == 0.75
     assert bench._busy([], []) == 0.0
+
+
+def test_ratios_say_the_same_on_every_machine() -> None:
+    one = measured(False)
+    assert one.ratios["whole / (creation + longest cell)"] == 1.22
+    assert one.ratios["a cell, on the clock / creation"] == round(40 / 3 / 30, 2)
+    spent = replace(one, creation={"kubelet": 50.0}, cells={"kubelet": 20.0, "etcd": 10.0})
+    assert spent.ratios["a cell, in processor seconds / creation"] == 0.2
+    assert replace(one, profile={}).ratios == {}
+
+
+def test_all_that_is_measured_is_kept(tmp_path: Path) -> None:
+    spent = {"kubelet": 20.0, "pause": 0.01}
+    bench.keep([replace(measured(False), cells=spent)], tmp_path / "bench")
+    (run,) = json.loads((tmp_path / "bench" / "bench.json").read_text())["runs"]
+    assert run["cells"] == spent and run["profile"]["cells_observed"] == 3 and run["ratios"]
+
+
+def test_small_kinds_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
+    spent = {"kubelet": 6.0, "pause": 0.03, "others": 0.06}
+    bench.show([replace(measured(False), cells=spent)])
+    said = capsys.readouterr().out
+    assert "2 smaller kinds" in said and "pause" not in said
+    (total,) = [line for line in said.splitlines() if "│ sum " in line]
+    assert "2.03" in total

@@ -23,7 +23,7 @@ from conformance.model import NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "answered-while-the-sidecar-lived"  # the hazard: no control arm expects it
 DIALS = ("dial", Kind.DIAL_TLS)
-# The dialer tries every 20 ms, and each try may hang for 1 s: fewer tries than this in a window of
+# The dialer tries every 40 ms, and each try may hang for 1 s: fewer tries than this in a window of
 # seconds and it hardly knocked.
 MIN_DIALS = 5
 # A crowded machine lets it pause. A pause must not hide a window without a proxy, as the fixtures

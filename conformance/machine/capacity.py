@@ -22,7 +22,7 @@ CROWDED = 2.5
 # How long the machine is looked at: a cell that has just begun is felt within a second. The looks
 # are work themselves, which a busy machine lacks.
 _LOOKS, _EVERY = 5, 0.25
-_WORK = 0.01  # processor seconds
+_WORK = 0.005  # processor seconds
 
 
 def stretched() -> float:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from conformance.audit import api, examine, live
@@ -13,6 +14,7 @@ from conformance.audit.document import Document
 from conformance.audit.finding import Finding
 from conformance.cli import main
 from conformance.errors import EnvironmentProblem, UsageProblem
+from conformance.machine.paths import FIXTURES
 from tests.audit import pods
 from tests.stand_ins.api_server import ApiServer, serving
 
@@ -194,6 +196,26 @@ def test_a_quota_says_itself_what_is_used(tmp_path: Path) -> None:
     (found,), _ = audited(server, tmp_path)
     assert (found.rule.id, found.field) == ("quota-near-the-spillover", "spec.hard.pods")
     assert "19 of 20" in found.message
+
+
+def test_the_role_allows_what_is_read_and_nothing_else() -> None:
+    role, _ = yaml.safe_load_all((FIXTURES / "runner" / "audit-rbac.yaml").read_text())
+    allowed = {
+        (group, resource)
+        for row in role["rules"]
+        for group in row["apiGroups"]
+        for resource in row["resources"]
+        if row["verbs"] == ["get", "list"]
+    }
+    read = (live.NAMESPACES, live.NODES, live.SERVICES, live.QUOTAS, live.PODS)
+    everything = (*read, *live.OBJECTS, *live.WORKLOADS)
+    assert allowed == {
+        (
+            one.base.removeprefix("/apis/").partition("/")[0] if "/apis/" in one.base else "",
+            one.plural,
+        )
+        for one in everything
+    }
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ class Stage:
         for pod in pods:
             self.await_ready(pod)
         if WITNESS in pods and isinstance(self.driver, IntroducesWitness):
-            found = self.watch.newest("Pod", WITNESS) or {}
-            self.driver.introduce_witness(self.namespace, self.client, found["status"]["podIP"])
+            ips = (self.watch.newest("Pod", WITNESS) or {})["status"]["podIPs"]
+            self.driver.introduce_witness(self.namespace, self.client, [one["ip"] for one in ips])
 
     def _told(self, document: Manifest) -> None:
         """Say where a pod around the pod under test is to be, and tell the dialer which name a TLS

@@ -39,6 +39,7 @@ class Ability(StrEnum):
     )
     QUIT_URL = "quit-url", "It ends by itself when a process of the pod asks it to by HTTP."
     CNI = "cni", "A CNI plugin can set its redirection, in place of an init container."
+    DUAL = "dual", "It can carry IPv6 as it carries IPv4, and can be had without that."
     SPEC = "spec", "The suite writes its place in a pod, and can leave its probes out."
     AILS = "ails", "It can be made to fail its liveness probe."
     PLAIN = "plain", "It carries nothing, costs little, and fails in any way it is asked to."

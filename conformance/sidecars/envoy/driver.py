@@ -20,6 +20,7 @@ from kubernetes import client as k8s
 from conformance.evidence.envoy_log import LATE
 from conformance.machine.paths import FIXTURES
 from conformance.model import Cell
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Admitted, Facts, Manifest, place, read_pattern
 from conformance.sidecars.envoy import requests
 from conformance.sidecars.envoy.certificates import Authority, identity
@@ -95,6 +96,11 @@ class Driver:
                     variable = {"name": "SC_EGRESS", "value": "proxy-fallback"}
                     container.setdefault("env", []).append(variable)
         return pod
+
+    def for_ipv4_alone(self, pod: Manifest) -> None:
+        """The container that sets the rules is told of one family."""
+        rules = manifests.container_of(pod, RULES_CONTAINER)
+        manifests.set_variable(rules, "SC_FAMILIES", "iptables")
 
     def by_cni(self, pod: Manifest, role: str, *, validated: bool) -> Manifest:
         """The same pod with what stands in the place of its rules: nothing, or the validation."""

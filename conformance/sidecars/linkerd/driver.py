@@ -123,11 +123,11 @@ class Driver(Injected):
 
         prepare(namespace, client)
 
-    def introduce_witness(self, namespace: str, client: Any, address: str) -> None:
+    def introduce_witness(self, namespace: str, client: Any, addresses: Sequence[str]) -> None:
         """An ExternalWorkload: to what is outside the mesh Linkerd talks in clear, by design."""
         from conformance.sidecars.linkerd.witness import introduce
 
-        introduce(namespace, client, address, PORTS["witness_mesh"])
+        introduce(namespace, client, addresses, PORTS["witness_mesh"])
 
     @property
     def pattern_annotation(self) -> str:
@@ -173,7 +173,7 @@ class Driver(Injected):
         self, cluster: ClusterHandle, client: Any, cell: Cell
     ) -> AbstractContextManager[None]:
         """Set by linkerd upgrade: short-lived certificates, a webhook that must not fail, another
-        default pattern."""
+        default pattern, IPv6."""
         from conformance.sidecars.linkerd import plane
 
         return plane.tuned(cluster, client, cell)
@@ -183,6 +183,9 @@ class Driver(Injected):
         from conformance.sidecars.linkerd.control_plane import serial_of
 
         return serial_of(cluster, namespace, pod)
+
+    def for_ipv4_alone(self, pod: Manifest) -> None:
+        """As it is: so Linkerd comes (disableIPv6), and the scenario with both is ``tuned``."""
 
     def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
         """As inject: there is one control plane."""

@@ -46,6 +46,7 @@ def settings(cell: Cell, release: Release) -> tuple[str, str]:
             f"identity.issuer.issuanceLifetime={CERTIFICATE}s",
             "identity.issuer.issuanceLifetime=24h0m0s",
         ),
+        "ipv6": ("disableIPv6=false", "disableIPv6=true"),
         # As Linkerd's own values for high availability have it (values-ha.yaml).
         "outage": ("webhookFailurePolicy=Fail", "webhookFailurePolicy=Ignore"),
         "flip": (

@@ -8,6 +8,8 @@ listener hangs up after the first bytes, so no connection is ever made to anythi
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from kubernetes import client as k8s
@@ -16,24 +18,30 @@ from conformance.sidecars.linkerd.control_plane import MANIFESTS, create, wait
 from conformance.sidecars.manifests import read
 
 GROUP, PLURAL = "workload.linkerd.io", "externalworkloads"
-SERVICE = "witness"
+SELECTOR = {"app": "witness"}
 PROXY_PORT = "linkerd-proxy"  # pkg/k8s/labels.go, ProxyPortName
 
 
-def introduce(namespace: str, client: Any, address: str, mesh_port: int) -> None:
-    """Turn the witness' Service to a workload outside the mesh with the witness' own address, and
-    wait until that alone is behind it. mesh_port: where TLS is sent. Raises EnvironmentProblem."""
+def introduce(namespace: str, client: Any, addresses: Sequence[str], mesh_port: int) -> None:
+    """Turn the witness' Services to a workload outside the mesh with the witness' own addresses,
+    and wait until that alone is behind them. There is a Service for each family of addresses.
+    mesh_port: where TLS is sent. Raises EnvironmentProblem."""
     core = k8s.CoreV1Api(client)
-    offered = core.read_namespaced_service(SERVICE, namespace).spec.ports
+    services = {
+        service.metadata.name: {port.port: port for port in service.spec.ports}
+        for service in core.list_namespaced_service(namespace).items
+        if service.spec.selector == SELECTOR
+    }
+    offered = {number: port for ports in services.values() for number, port in ports.items()}
     (document,) = read(MANIFESTS / "witness.yaml", {"NAMESPACE": namespace})
-    document["spec"]["workloadIPs"] = [{"ip": address}]
+    document["spec"]["workloadIPs"] = [{"ip": address} for address in addresses]
     document["spec"]["ports"] = [
         {
-            "name": PROXY_PORT if port.port == mesh_port else port.name,
-            "port": port.port,
+            "name": PROXY_PORT if number == mesh_port else port.name,
+            "port": number,
             "protocol": port.protocol or "TCP",
         }
-        for port in offered
+        for number, port in offered.items()
     ]
     create(client, GROUP, PLURAL, document)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -47,15 +55,14 @@ def introduce(namespace: str, client: Any, address: str, mesh_port: int) -> None
         {"status": {"conditions": [ready]}},
     )
     selector = {"spec": {"selector": document["metadata"]["labels"]}}
-    core.patch_namespaced_service(SERVICE, namespace, selector)
     discovery = k8s.DiscoveryV1Api(client)
+    for service in services:
+        core.patch_namespaced_service(service, namespace, selector)
 
-    ports = {port.port for port in offered}
-
-    def turned() -> bool:
+    def turned(service: str) -> bool:
         """Whether the workload's address is behind the Service, and no pod is."""
         slices = discovery.list_namespaced_endpoint_slice(
-            namespace, label_selector=f"kubernetes.io/service-name={SERVICE}"
+            namespace, label_selector=f"kubernetes.io/service-name={service}"
         ).items
         behind = [
             (endpoint, {port.port for port in entry.ports or ()})
@@ -63,11 +70,15 @@ def introduce(namespace: str, client: Any, address: str, mesh_port: int) -> None
             for endpoint in entry.endpoints or ()
         ]
         return bool(behind) and all(
-            address in endpoint.addresses
+            set(endpoint.addresses) <= set(addresses)
             and endpoint.target_ref is not None
             and endpoint.target_ref.kind == "ExternalWorkload"
-            and ports <= numbers
+            and set(services[service]) <= numbers
             for endpoint, numbers in behind
         )
 
-    wait(turned, f"Linkerd did not put {document['kind']} {SERVICE} behind its Service")
+    for service in services:
+        wait(
+            partial(turned, service),
+            f"Linkerd did not put {document['kind']} {service} behind its Service",
+        )

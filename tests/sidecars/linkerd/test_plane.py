@@ -30,7 +30,12 @@ def cell(scenario: str = "lifecycle", mode: str = "default") -> Cell:
 
 
 def every_cell() -> list[Cell]:
-    return list(plan.cells(selection.select({"sidecar": "linkerd", "k8s": "1.33"})))
+    """Of one cluster after the other."""
+    return [
+        one
+        for k8s in ("1.33", "1.33-dual")
+        for one in plan.cells(selection.select({"sidecar": "linkerd", "k8s": k8s}))
+    ]
 
 
 def test_a_cell_that_needs_another_setting_is_alone() -> None:
@@ -41,8 +46,9 @@ def test_a_cell_that_needs_another_setting_is_alone() -> None:
 
 
 def test_cells_that_want_their_cluster_for_themselves_come_last() -> None:
-    alone = [plan.alone(one) for one in every_cell()]
-    assert alone == sorted(alone) and {*alone} == {True, False}
+    for k8s in ("1.33", "1.33-dual"):
+        alone = [plan.alone(one) for one in every_cell() if one.k8s == k8s]
+        assert alone == sorted(alone) and {*alone} == {True, False}
 
 
 @pytest.mark.parametrize(("tag", "native"), [("edge-26.8.3", "true"), ("edge-25.10.7", "false")])

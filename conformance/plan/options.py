@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,10 +193,20 @@ def _folder(given: str | None) -> Path:
             reason = f"{there} is no folder"
         elif longest > os.pathconf(there, "PC_NAME_MAX"):
             reason = f"a name in it has {longest} bytes, which is too long here"
-        elif not os.access(there, os.W_OK | os.X_OK):
+        elif not _takes_files(there):
             reason = f"{there} cannot be written to"
         else:
             return folder
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user's home
         reason = str(error)
     raise UsageProblem(f"RESULTS={given} is not valid: {reason}; name another folder.")
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made in a folder; none is left there. To root every folder seems to be
+    writable: /proc, and one on a file system that is mounted to be read."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -56,6 +56,7 @@ WRONG_OPTIONS = [
     (["--results", "/etc/passwd"], "/etc/passwd is no folder"),
     (["--results", "/etc/passwd/results"], "/etc/passwd is no folder"),
     (["--results", "/nowhere/" + "x" * 300], "RESULTS="),
+    (["--results", "/proc/nowhere"], "/proc cannot be written to"),
     (["--results", "~nobody-of-this-name/results"], "RESULTS="),
 ]  # fmt: skip
 
@@ -153,6 +154,62 @@ def test_judging_a_bundle_that_is_cut_short_decides_nothing(tmp_path: Path) -> N
 def test_comparing_what_is_no_report(files: dict[str, str], said: str, tmp_path: Path) -> None:
     place(tmp_path, files)
     answer = CliRunner().invoke(main, ["compare", str(tmp_path), str(tmp_path)])
+    assert_refused(answer.exit_code, answer.stderr, said)
+
+
+OF_A_RUN = "1.33-envoy-native-init-rules-lifecycle.stop.order"
+# The other commands: their arguments, where {} is an empty folder, and what the sentence must say.
+WRONG_COMMANDS = [
+    (["reproduce", "startup-rac"], "did you mean startup-race?"),
+    (["reproduce", "startup-race", "--k8s", "1.33,1.34"], "names several versions"),
+    (["reproduce", "startup-race", "--k8s", "2"], "K8S=2 is not valid"),
+    (["reproduce", "startup-race", "--sidecar", "fluent-bit"], "choose from envoy, fixture"),
+    (["reproduce", "startup-race", "--pattern", "both"], "PATTERN=both is not valid"),
+    (["reproduce", "startup-race", "--results", "/etc/passwd"], "/etc/passwd is no folder"),
+    (["judge", "--pack", "{}"], "is no run's folder"),
+    (["judge", "--pack", "{}/nowhere"], "is no run's folder"),
+    (["judge", "/etc/passwd"], "is neither a run's folder"),
+    (["report", "{}"], "has no verdicts"),
+    (["report", "/etc/passwd"], "has no verdicts"),
+    (["report-bug", OF_A_RUN, "--run", "{}"], "has no verdicts"),
+    (["compare", "/etc/passwd", "{}"], "is no report of a run"),
+    (["list", "stop.ordr"], "stop.order"),
+    (["list", "--sidecar", "itsio"], "istio"),
+    (["images"], "Say one of --list"),
+    (["images", "--load", "/etc/passwd"], "was not written by images --save"),
+    (["images", "--save", "/etc/passwd"], "/etc/passwd exists"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG_COMMANDS)
+def test_a_wrong_word_for_another_command(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_RESULTS", str(tmp_path / "results"))
+    answer = CliRunner().invoke(main, [one.replace("{}", str(tmp_path)) for one in arguments])
+    assert_refused(answer.exit_code, answer.stderr, said)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--threshold", "1"], "a threshold is a factor above 1"),
+        (["--threshold", "nan"], "a threshold is a factor above 1"),
+        (["--share", "0"], "a share is above 0"),
+        (["--share", "nan"], "a share is above 0"),
+    ],
+)
+def test_a_threshold_that_lets_everything_pass(
+    option: list[str], said: str, tmp_path: Path
+) -> None:
+    cell = {**CELL, "behaviour": "stop.order", "turn": 1, "observed": "holds", "hazard": "",
+            "verdict": "pass", "reason": "", "expected_hazards": [], "expected": "holds",
+            "measured": {"leaked_requests": 1, "requests_tried": 9}}  # fmt: skip
+    made = {"schema": SCHEMA, "run": {"clusters": {}}, "cells": [cell]}
+    place(tmp_path, {"report.json": json.dumps(made)})
+    answer = CliRunner().invoke(main, ["compare", str(tmp_path), str(tmp_path), *option])
     assert_refused(answer.exit_code, answer.stderr, said)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,35 @@ def test_a_trace_that_cannot_be_drawn_says_so_and_takes_no_other_page(
     said = (tmp_path / f"cells/{CELL}.html").read_text()
     assert "could not be drawn" in said and "&lt;containerd&gt;" in said
     assert "ValueError" in (tmp_path / f"cells/{CELL}.error.log").read_text()
+
+
+def drawn(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_pages_are_the_same_whoever_draws_them(
+    leaking: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = both(tmp_path, leaking)
+    turn = [one | {"turn": 2} for one in made["cells"]]  # a second task
+    cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "alone")
+    monkeypatch.setattr(cells, "_FEW", 1)
+    monkeypatch.setattr(cells.os, "sched_getaffinity", lambda _: {0, 1})
+    cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "shared")
+    assert len(drawn(tmp_path / "alone")) == 8
+    assert drawn(tmp_path / "shared") == drawn(tmp_path / "alone")
+
+
+def test_what_a_killed_process_left_is_drawn_all_the_same(
+    leaking: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = both(tmp_path, leaking)
+    turn = [one | {"turn": 2} for one in made["cells"]]
+    monkeypatch.setattr(cells, "_FEW", 1)
+    monkeypatch.setattr(cells.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(cells, "_quietly", os.abort)
+    cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "cells")
+    assert len(drawn(tmp_path / "cells")) == 8
 
 
 def test_every_link_within_the_pages_has_its_end(leaking: World, tmp_path: Path) -> None:

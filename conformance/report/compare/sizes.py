@@ -82,7 +82,7 @@ def differences(
 ) -> Iterator[Size]:
     """What differs between the turns of one run and those of another. before, after: their measured
     values, turn by turn. Raises ValueError for a threshold that lets everything pass."""
-    if threshold <= 1 or share <= 0:
+    if not (threshold > 1 and share > 0):  # not a number is neither
         raise ValueError("a threshold is a factor above 1, and a share is above 0")
     one, two = ([dict(_flat(turn)) for turn in turns] for turns in (before, after))
     used: set[str] = set()

@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-conformance-") as folder:
         try:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path, "r:xz") as archive:
                 members = archive.getmembers()
                 if sum(member.size for member in members) > _MOST_BYTES:
                     raise tarfile.TarError("it would unpack to more than 32 GiB")
@@ -97,7 +97,7 @@ def opened(path: Path) -> Iterator[Path]:
 def read(path: Path, name: str) -> bytes:
     """One file of a pack, by its name in the run's folder. Raises UsageProblem."""
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:xz") as archive:
             for member in archive:
                 if str(PurePosixPath(*PurePosixPath(member.name).parts[1:])) == name:
                     found = archive.extractfile(member)

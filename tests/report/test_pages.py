@@ -81,7 +81,7 @@ def test_pages_are_the_same_whoever_draws_them(
     turn = [one | {"turn": 2} for one in made["cells"]]  # a second task
     cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "alone")
     monkeypatch.setattr(cells, "_FEW", 1)
-    monkeypatch.setattr(cells.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "shared")
     assert len(drawn(tmp_path / "alone")) == 8
     assert drawn(tmp_path / "shared") == drawn(tmp_path / "alone")
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_is_drawn_all_the_same(
     made = both(tmp_path, leaking)
     turn = [one | {"turn": 2} for one in made["cells"]]
     monkeypatch.setattr(cells, "_FEW", 1)
-    monkeypatch.setattr(cells.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(cells, "_quietly", os.abort)
     cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "cells")
     assert len(drawn(tmp_path / "cells")) == 8

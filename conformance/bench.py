@@ -103,14 +103,17 @@ def measure(options: Sequence[str], folder: Path) -> Measured:
     results = runs[-1] if runs else folder
     found = profile(timing.spans(results))
     begun, up, judged = (found.get(key, 0) for key in ("begun_ns", "up_ns", "judged_ns"))
+    cluster = (
+        "sc-" + results.name.partition("-")[2]
+    )  # as machine.runs has it: the run's time and id
     return Measured(
         results,
         code,
         round(whole, 1),
         busy,
         found,
-        creation=sampler.between(begun, up),
-        cells=sampler.between(up, judged),
+        creation=sampler.between(begun, up, cluster),
+        cells=sampler.between(up, judged, cluster),
     )
 
 

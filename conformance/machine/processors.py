@@ -1,5 +1,5 @@
 """Processor seconds by kind of process: of a command's own processes and of the containers that
-were started meanwhile. Read from /proc (proc(5)) several times a second; no rights are needed.
+it started. Read from /proc (proc(5)) several times a second; no rights are needed.
 
 A process that is born and ends between two looks is never seen, but its parent's account of the
 children that it has waited for grows by it: that much is told as the short lives of the parent's
@@ -14,8 +14,8 @@ import os
 import re
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,8 @@ KINDS: Sequence[tuple[str, str]] = (
     (r"^\S*pilot-discovery|^\S*controller\b|istiod", "control plane of a mesh"),
     (r"^\S*pause\b", "pause"),
 )
+# The name of a kind node stands in its kubelet's command line, and in those of its control plane.
+_CLUSTER = re.compile(r"\bsc-[\w-]+")
 _KINDS = [(re.compile(pattern), kind) for pattern, kind in KINDS]
 
 
@@ -90,12 +92,15 @@ def short_lives(kind: str) -> str:
 class Account:
     """Ticks by kind, from one look to the next. Nothing is counted of what was there before.
 
-    root: the command's process. It, what descends from it, and containers begun after it count.
+    root: the command's process. It, what descends from it, and containers begun after it count,
+    each container apart: others may start some meanwhile. named: container (its shim's process) →
+    the names of clusters that its processes' command lines hold.
     """
 
     root: int
     command: Callable[[int], str]
-    spent: Counter[str] = field(default_factory=Counter)
+    spent: Counter[tuple[int, str]] = field(default_factory=Counter)
+    named: dict[int, set[str]] = field(default_factory=dict)
     _last: dict[int, Look] = field(default_factory=dict)
     _kinds: dict[tuple[int, int, str], str] = field(default_factory=dict)
     # Ticks of children that have gone, and that their parent has not waited for yet.
@@ -104,7 +109,8 @@ class Account:
 
     def add(self, looks: Mapping[int, Look]) -> None:
         """Count what was spent since the last look."""
-        mine = {pid: looks[pid] for pid in self._belonging(looks)}
+        groups = self._belonging(looks)
+        mine = {pid: looks[pid] for pid in groups}
         for pid, before in self._last.items():
             now = mine.get(pid)
             if now is None or now.identity != before.identity:
@@ -112,19 +118,21 @@ class Account:
         for pid, now in mine.items():
             last = self._last.get(pid)
             fresh = last is None or last.identity != now.identity
-            kind = self._kind(now)
-            self.spent[kind] += now.own - (0 if last is None or fresh else last.own)
+            kind, group = self._kind(now, groups[pid]), groups[pid]
+            self.spent[group, kind] += now.own - (0 if last is None or fresh else last.own)
             waited = now.reaped - (0 if last is None or fresh else last.reaped)
             unseen = max(0, waited - self._owed[pid])
             self._owed[pid] = max(0, self._owed[pid] - waited)
-            self.spent[short_lives(kind)] += unseen
+            self.spent[group, short_lives(kind)] += unseen
         self._last = mine
 
-    def _kind(self, now: Look) -> str:
+    def _kind(self, now: Look, group: int) -> str:
         # Its name changes when a process becomes another program.
         key = (*now.identity, now.name)
         if key not in self._kinds:
-            kind = kind_of(self.command(now.pid) or now.name)
+            command = self.command(now.pid)
+            self.named.setdefault(group, set()).update(_CLUSTER.findall(command))
+            kind = kind_of(command or now.name)
             self._kinds[key] = OURS if kind == OTHER and _is_ours(now) else kind
         return self._kinds[key]
 
@@ -135,33 +143,35 @@ class Account:
             parent = self._last[parent].parent
         return parent
 
-    def _belonging(self, looks: Mapping[int, Look]) -> Iterator[int]:
-        known: dict[int, bool] = {0: False, self.root: self.root in looks}
+    def _belonging(self, looks: Mapping[int, Look]) -> dict[int, int]:
+        """Process → its group: the root, or the outermost shim that was begun after it."""
+        known: dict[int, int] = {0: 0, self.root: self.root if self.root in looks else 0}
         if self.root in looks:
             self._since = looks[self.root].begun
 
-        def belongs(pid: int) -> bool:
+        def group(pid: int) -> int:
             if pid not in known:
                 look = looks.get(pid)
-                known[pid] = look is not None and (
-                    belongs(look.parent) or (_is_shim(look) and look.begun >= self._since)
-                )
+                known[pid] = group(look.parent) if look is not None else 0
+                if look and not known[pid] and _is_shim(look) and look.begun >= self._since:
+                    known[pid] = pid
             return known[pid]
 
-        return (pid for pid in looks if belongs(pid))
+        return {pid: found for pid in looks if (found := group(pid))}
 
 
 class Sampler:
     """Looks at the machine's processes from ``start`` to ``stop``, in a thread of its own.
 
-    at: after each look, its time in ns and the processor seconds by kind since the start.
+    at: after each look, its time in ns and the processor seconds since the start, by group (see
+    Account) and kind.
     """
 
     def __init__(self, root: int) -> None:
         self._account = Account(root, command_line)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="processors", daemon=True)
-        self.at: list[tuple[int, dict[str, float]]] = []
+        self.at: list[tuple[int, dict[tuple[int, str], float]]] = []
 
     def start(self) -> None:
         self._thread.start()
@@ -170,18 +180,25 @@ class Sampler:
         self._over.set()
         self._thread.join()
 
-    def between(self, start_ns: int, end_ns: int) -> dict[str, float]:
-        """Processor seconds by kind in a stretch of time, the most first."""
+    def between(self, start_ns: int, end_ns: int, cluster: str = "") -> dict[str, float]:
+        """Processor seconds by kind in a stretch of time, the most first: of the command, and of
+        containers whose processes name a cluster that begins so (kind's name)."""
         before = [spent for ns, spent in self.at if ns <= start_ns]
         until = [spent for ns, spent in self.at if ns <= end_ns]
         first, last = before[-1] if before else {}, until[-1] if until else {}
-        spent = {kind: round(last[kind] - first.get(kind, 0), 2) for kind in last}
-        return {kind: spent[kind] for kind in sorted(spent, key=lambda one: -spent[one])}
+        named = self._account.named.items()
+        own = {group for group, names in named if any(one.startswith(cluster) for one in names)}
+        spent: dict[str, float] = defaultdict(float)
+        for (group, kind), seconds in last.items():
+            if group == self._account.root or group in own:
+                spent[kind] += seconds - first.get((group, kind), 0)
+        most = sorted(spent, key=lambda kind: -spent[kind])
+        return {kind: round(spent[kind], 2) for kind in most if spent[kind]}
 
     def _look(self) -> None:
         while True:
             self._account.add(look())
-            spent = {kind: ticks / TICKS for kind, ticks in self._account.spent.items() if ticks}
+            spent = {key: ticks / TICKS for key, ticks in self._account.spent.items() if ticks}
             self.at.append((time.time_ns(), spent))
             if self._over.wait(EVERY):
                 return

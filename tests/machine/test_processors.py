@@ -32,7 +32,7 @@ def spent(*looks: Iterable[Look]) -> dict[str, int]:
     account = Account(10, lambda pid: COMMANDS.get(pid, ""))
     for seen in looks:
         account.add({look.pid: look for look in seen})
-    return {kind: ticks for kind, ticks in account.spent.items() if ticks}
+    return {kind: ticks for (_, kind), ticks in account.spent.items() if ticks}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,25 @@ def test_a_shim_that_began_later_counts_with_all_that_is_under_it() -> None:
         [one(10, 1, 0), one(20, 1, 3, begun=101), one(30, 20, 9), one(40, 30, 7)],
     )
     assert found == {"shims": 3, "containerd": 9, "API server": 7}
+
+
+def test_containers_of_others_are_told_apart_by_the_clusters_that_they_name() -> None:
+    nodes = {
+        31: "kubelet --provider-id=kind://docker/sc-1200-ab-1-33/sc-1200-ab-1-33-control",
+        41: "kubelet sc-9",
+    }
+    sampler = Sampler(10)
+    sampler._account.command = lambda pid: nodes.get(pid, COMMANDS.get(pid, ""))
+    looks = [
+        one(10, 1, 1),
+        one(20, 1, 2, begun=101),
+        one(31, 20, 3),
+        one(60, 1, 5, begun=102),
+        one(41, 60, 7),
+    ]
+    sampler._account.add({look.pid: look for look in looks})
+    sampler.at.append((5, {key: float(ticks) for key, ticks in sampler._account.spent.items()}))
+    assert sampler.between(0, 9, "sc-1200-ab") == {"kubelet": 3.0, "shims": 2.0, OURS: 1.0}
 
 
 def test_lives_between_two_looks_are_told_under_their_parent() -> None:

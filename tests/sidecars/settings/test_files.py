@@ -164,3 +164,13 @@ def test_istios_drain_is_the_users(said: str, seconds: float, tmp_path: Path) ->
     assert istio.drain(5.0) == seconds
     chosen()
     assert istio.drain(5.0) == 5.0
+
+
+def test_the_app_outlasts_a_longer_drain_where_it_can() -> None:
+    from conformance.sidecars.istio.driver import APP_DRAIN, SLOW, outlasting
+
+    usual = (APP_DRAIN, SLOW)
+    assert [outlasting(one) for one in (2.0, 5.0)] == [usual, usual]
+    assert outlasting(7.5) == (APP_DRAIN + 3, SLOW + 3)
+    assert outlasting(11.0) == (15, 13)
+    assert outlasting(12.0) == usual

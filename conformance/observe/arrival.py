@@ -20,6 +20,7 @@ BASE = "run"  # the namespace of what belongs to no cell
 _POD = "arrival"
 _PULL_WITHIN = 180.0  # seconds; the image has some 150 MB
 _CANNOT_PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_LONGEST = 160  # characters of an error: programs in Go put the cause last
 _ASKED = 15  # times; the quickest answer counts
 _CLOCK = "import sys, time\nfor _ in sys.stdin:\n print(time.time_ns(), flush=True)"
 
@@ -119,7 +120,8 @@ def _pull_error(core: k8s.CoreV1Api, namespace: str) -> str:
     """The kubelet's own words on the pull that failed, the innermost."""
     events = core.list_namespaced_event(namespace).items
     failed = [one.message for one in events if one.reason == "Failed" and "pull" in one.message]
-    return failed[0].rpartition("desc = ")[2][:300] if failed else ""
+    said = failed[0].rpartition("desc = ")[2] if failed else ""
+    return f"… {said[-_LONGEST:]}" if len(said) > _LONGEST else said
 
 
 def _seen(core: k8s.CoreV1Api, namespace: str) -> str:

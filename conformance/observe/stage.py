@@ -25,7 +25,7 @@ from conformance.evidence.vocabulary import File
 from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.model import Cell
-from conformance.observe import workloads
+from conformance.observe import note, workloads
 from conformance.observe.node import wires
 from conformance.observe.place import Place, place_of
 from conformance.observe.pods import condition, role_of, running_id, summary
@@ -189,6 +189,7 @@ class Stage:
             if alter and not naked:
                 alter(document)
             self.place.send(self.client, self.fitted(document), self.namespace)
+        note.tell(self, DIALER, role)
 
     def fitted(self, document: Manifest) -> Manifest:
         """A document with its images, as it is sent to this cluster."""

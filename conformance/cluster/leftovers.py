@@ -10,11 +10,13 @@ from contextlib import suppress
 from typing import Any
 
 from kubernetes import client as k8s
+from urllib3.exceptions import HTTPError
 
 from conformance.cluster.state import RUN_LABEL
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 
+_LONGEST = 200  # characters of an error
 _GONE_WITHIN = 180.0  # seconds: a pod in them may use its grace period
 
 
@@ -23,9 +25,11 @@ def found(client: Any, run_id: str = "") -> Mapping[str, Sequence[str]]:
     selector = f"{RUN_LABEL}={run_id}" if run_id else RUN_LABEL
     try:
         listed = k8s.CoreV1Api(client).list_namespace(label_selector=selector).items
-    except k8s.ApiException as error:
+    except (k8s.ApiException, HTTPError) as error:
+        why = getattr(error, "reason", None) or error
         raise EnvironmentProblem(
-            f"The cluster's namespaces cannot be listed: {error.reason} ({error.status})."
+            f"The cluster's namespaces cannot be listed: {str(why)[-_LONGEST:]}; what runs have "
+            "there stays until sidecar-conformance cleanup can."
         ) from error
     runs: dict[str, list[str]] = {}
     for one in listed:

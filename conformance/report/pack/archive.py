@@ -3,8 +3,9 @@
 What judges, reports and comparisons need is in it, and no more: no whole-node captures (bundles
 are cut from them), no captures of the pods that only dial and listen (their stamps say what they
 did), no pages (they are made again), no kubeconfig. Secrets are written over, and encrypted bytes
-are zeros (secrets.py, frames.py); a bundle that was changed so is sealed anew, and says in its
-index what each changed file was, and which were left out (cell.json: packed, left_out).
+are zeros (secrets.py, frames.py); captures stand in columns (columns.py). A bundle that was changed
+is sealed anew, and says in its index what each changed file was, and which were left out
+(cell.json: packed, left_out).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import io
 import json
 import lzma
 import re
+import struct
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from typing import Any
 from conformance.errors import UsageProblem
 from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.vocabulary import Role
-from conformance.report.pack import frames, secrets
+from conformance.report.pack import columns, frames, secrets
 
 SUFFIX = ".pack.tar.xz"
 # Of xz. Its window holds the logs of all cells that ran side by side, whose lines are the same;
@@ -88,6 +90,12 @@ def opened(path: Path) -> Iterator[Path]:
                 archive.extractall(folder, members, filter="data")
         except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
             raise _damaged(path, error) from error
+        try:
+            for file in Path(folder).rglob(f"*.pcap{columns.SUFFIX}"):
+                file.with_suffix("").write_bytes(columns.restored(file.read_bytes()))
+                file.unlink()
+        except (OSError, ValueError, KeyError, struct.error) as error:
+            raise _damaged(path, error) from error
         runs = [one for one in Path(folder).iterdir() if (one / "verdicts").is_dir()]
         if len(runs) != 1:
             raise _damaged(path, ValueError("it holds no run"))
@@ -140,7 +148,9 @@ def _write(archive: tarfile.TarFile, run: Path) -> None:
             index.left_out.append(name)
             continue
         content = _content(file)
-        _add(archive, f"{run.name}/{file.relative_to(run)}", content, file)
+        made = columns.columns(content) if file.suffix == ".pcap" else None
+        packed_as = f"{run.name}/{file.relative_to(run)}{columns.SUFFIX if made else ''}"
+        _add(archive, packed_as, made or content, file)
         if index is not None:
             index.sealed(name, file, content)
     for bundle, index in sorted(indexes.items()):

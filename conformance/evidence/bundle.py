@@ -15,9 +15,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from conformance.evidence import compressed, statuses
 from conformance.evidence import index as index_format
 from conformance.evidence import parse as records
-from conformance.evidence import statuses
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, Pod
 from conformance.evidence.parse import Line, RuntimeEvent, StopLine
@@ -112,10 +112,9 @@ class Bundle:
         """The path of a file that is there and whole, as the index remembers it."""
         path = self._known(name)
         mark = self.index.files.get(name)
-        if mark and path.stat().st_size != mark.size:
+        if mark and (size := compressed.size(path)) != mark.size:
             raise Unjudgeable(
-                f"{name} has {path.stat().st_size} bytes, and had {mark.size} when the bundle was "
-                "closed",
+                f"{name} has {size} bytes, and had {mark.size} when the bundle was closed",
                 evidence=(Evidence(name),),
             )
         return path
@@ -125,7 +124,7 @@ class Bundle:
         path = self.root / name
         mark = self.index.files.get(name)
         self._read.add(name)
-        if not path.is_file():
+        if not compressed.exists(path):
             known = f" (cell.json knows it, with {mark.size} bytes)" if mark else ""
             raise Unjudgeable(f"{name} is missing{known}", evidence=(Evidence(name),))
         if mark and name not in self._intact:
@@ -138,7 +137,7 @@ class Bundle:
 
     def has(self, name: str) -> bool:
         """Whether the file is there, or should be (then reading it says what is wrong)."""
-        return (self.root / name).is_file() or name in self.index.files
+        return compressed.exists(self.root / name) or name in self.index.files
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         """The lines of a text file, numbered from 1. A half line at the end is left out.
@@ -151,7 +150,7 @@ class Bundle:
     def _raw(self, name: str) -> Iterator[tuple[int, bytes]]:
         mark = self.index.files.get(name)
         left = mark.size if mark else 1 << 62
-        with self._known(name).open("rb") as source:
+        with compressed.opened(self._known(name)) as source:
             for number, line in enumerate(source, 1):
                 left -= len(line)
                 if left < 0 or not line.endswith(b"\n"):
@@ -163,7 +162,7 @@ class Bundle:
         if name not in self._kept:
             parsed = self._parsed(name, partial(records.read_json, file=name))
             path = self.root / name
-            size = path.stat().st_size if path.is_file() else 0
+            size = compressed.size(path) if compressed.exists(path) else 0
             if size > self._room:
                 return parsed
             self._kept[name] = list(parsed)
@@ -214,7 +213,7 @@ class Bundle:
 
     def stamp_files(self) -> list[str]:
         """All files of stamps, as names in the bundle."""
-        return sorted(f"stamps/{path.name}" for path in (self.root / "stamps").glob("*.jsonl"))
+        return [f"stamps/{path.name}" for path in compressed.glob(self.root / "stamps", "*.jsonl")]
 
     def commands(self) -> Iterator[Line]:
         """Commands that the scenario ran, with their output; ns is when each had ended."""
@@ -264,7 +263,7 @@ def _told(error: Exception) -> str:
 def _sha256(path: Path, size: int) -> str:
     """Of the first ``size`` bytes of a file, or of all when it is shorter."""
     digest = hashlib.sha256()
-    with path.open("rb") as source:
+    with compressed.opened(path) as source:
         while size > 0 and (block := source.read(min(size, 1 << 20))):
             digest.update(block)
             size -= len(block)

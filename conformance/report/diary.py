@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from conformance.evidence import compressed
 from conformance.evidence.parse import read_json
 
 
@@ -22,8 +23,8 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The file's objects, each with the number of its line, from 1. They are not to be changed."""
-    if path.exists():
-        told = path.stat()
+    if compressed.exists(path):
+        told = compressed.kept(path).stat()
         yield from _parsed(path, told.st_size, told.st_mtime_ns)
 
 
@@ -35,7 +36,7 @@ def _parsed(path: Path, _size: int, _mtime_ns: int) -> tuple[tuple[int, dict[str
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     name = f"stamps/{path.name}" if path.parent.name == "stamps" else path.name
-    with path.open("rb") as source:
+    with compressed.opened(path) as source:
         for number, line in enumerate(source, 1):
             if not line.endswith(b"\n") or not line.strip():
                 continue

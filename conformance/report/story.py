@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from conformance.evidence import compressed
 from conformance.evidence.packets import dissect
 from conformance.evidence.packets.capture import Capture
 from conformance.model import NS
@@ -46,8 +47,8 @@ def timeline(bundle: Path) -> list[str]:
     told = [
         (one["ns"], one["event"], str(file.relative_to(bundle)))
         for file in (
-            *sorted((bundle / "stamps").glob("subject.*.jsonl")),
-            *sorted((bundle / "capture").glob("subject*/agent.jsonl")),
+            *compressed.glob(bundle / "stamps", "subject.*.jsonl"),
+            *compressed.glob(bundle / "capture", "subject*/agent.jsonl"),
         )
         for one in lines(file)
         if one["event"].startswith(_TOLD)

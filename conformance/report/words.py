@@ -48,8 +48,8 @@ def judge_again(entry: Json) -> str:
 
 
 def dissect(bundle: str, file: str, frame: int) -> str:
-    """What shows one frame whole; to be run in the run's folder."""
-    return f"tshark -r {bundle}/{file} -Y frame.number=={frame} -V"
+    """What shows one frame whole; to be run in the run's folder. The file may be compressed: *."""
+    return f"tshark -r {bundle}/{file}* -Y frame.number=={frame} -V"
 
 
 def again(report: Json) -> str:

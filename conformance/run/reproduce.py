@@ -20,6 +20,7 @@ from typing import Any
 
 from conformance.cluster.state import ClusterHandle, await_cluster
 from conformance.errors import UsageProblem
+from conformance.evidence import compressed
 from conformance.images import tools
 from conformance.model import NS, Cell, Pattern, Verdict
 from conformance.observe.pods import role_of
@@ -235,7 +236,8 @@ class _Teller:
 
     def _new(self) -> Iterator[_Event]:
         stamps = self._bundle / "stamps"
-        told = [one for one in sorted(stamps.glob("*.jsonl")) if not one.name.startswith(_AROUND)]
+        files = compressed.glob(stamps, "*.jsonl")
+        told = [one for one in files if not one.name.startswith(_AROUND)]
         for file in (self._bundle / "steps.jsonl", *told):
             for line in self._lines(file):
                 name = line.get("step") or line.get("event", "")
@@ -245,9 +247,9 @@ class _Teller:
 
     def _lines(self, file: Path) -> list[dict[str, Any]]:
         """The whole lines that came since the last look."""
-        if not file.exists():
+        if not compressed.exists(file):
             return []
-        with file.open("rb") as source:
+        with compressed.opened(file) as source:
             source.seek(self._read.get(file, 0))
             *whole, half = source.read().split(b"\n")
             self._read[file] = source.tell() - len(half)
@@ -283,7 +285,7 @@ class _Teller:
     def _names(self) -> tuple[str, str]:
         """The pod under test and its sidecar's container, as the watch last brought them."""
         newest: dict[str, Any] = {}
-        for line in (self._bundle / "watch.jsonl").read_text().splitlines():
+        for line in compressed.content(self._bundle / "watch.jsonl").decode().splitlines():
             with suppress(ValueError):  # the last line may be half written
                 seen = json.loads(line)
                 is_subject = seen["kind"] == "Pod" and role_of(seen["object"]) == "subject"

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 
+from conformance.evidence import compressed
 from conformance.evidence.bundle import CLOCK, Bundle
 from conformance.evidence.contradiction import Contradiction
 from conformance.model import Evidence
@@ -17,7 +18,7 @@ _TYPED = ("steps.jsonl", "watch.jsonl", CLOCK)
 def check(bundle: Bundle) -> Iterator[Contradiction]:
     """One contradiction for each file that has such lines: it names the first, and how many."""
     for name in sorted(bundle.index.files):
-        if (bundle.root / name).is_file():
+        if compressed.exists(bundle.root / name):
             _read(bundle, name)
     by_file: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for (name, number), reason in bundle.unread.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from conformance.evidence import compressed
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
 from conformance.model import Evidence
@@ -23,6 +24,7 @@ def check(bundle: Bundle) -> Iterator[Contradiction]:
         return
     for path in sorted(bundle.root.rglob("*")):
         name = path.relative_to(bundle.root).as_posix()
+        name = name if name in sealed else name.removesuffix(compressed.SUFFIX)
         if path.is_file() and name != _OWN and name not in sealed:
             yield Contradiction(
                 f"{name} is in the folder, and cell.json seals no such file",

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple
 
+from conformance.evidence import compressed
 from conformance.model import NS
 
 HEADER_BYTES = 24
@@ -50,7 +51,7 @@ class Pcap:
         from scapy.utils import RawPcapReader
 
         self.truncated = False
-        self._file: IO[bytes] = path.open("rb", buffering=1 << 20)
+        self._file: IO[bytes] = compressed.opened(path)
         self.header = self._file.read(HEADER_BYTES)
         self._file.seek(0)
         try:

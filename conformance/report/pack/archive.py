@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from conformance.errors import UsageProblem
+from conformance.evidence import compressed
 from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.vocabulary import Role
 from conformance.report.pack import columns, frames, secrets
@@ -125,11 +126,12 @@ def _damaged(path: Path, error: Exception) -> UsageProblem:
 
 
 def _files(run: Path) -> Iterator[Path]:
-    for file in run.rglob("*"):
+    for path in run.rglob("*"):
+        file = compressed.named(path)
         name = str(file.relative_to(run))
         wanted = name in _TOP or name.startswith(_KEPT)
         hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
-        if file.is_file() and wanted and not hidden and not secrets.is_secret(name):
+        if path.is_file() and wanted and not hidden and not secrets.is_secret(name):
             yield file
 
 
@@ -199,7 +201,7 @@ class Index:
         mark = self.told.get("files", {}).get(name)
         if not mark:
             return
-        before, now = file.read_bytes()[: mark["bytes"]], content[: mark["bytes"]]
+        before, now = compressed.content(file)[: mark["bytes"]], content[: mark["bytes"]]
         if before != now and hashlib.sha256(before).hexdigest() == mark["sha256"]:
             self.was[name] = mark["sha256"]
             mark["sha256"] = hashlib.sha256(now).hexdigest()
@@ -215,10 +217,11 @@ def _content(file: Path) -> bytes:
     if file.suffix == ".pcap":
         with suppress(UnreadableCapture):  # a capture that never began; its judges say so
             return frames.cleared(file)
-    return secrets.without(file.read_bytes())
+    return secrets.without(compressed.content(file))
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes, file: Path) -> None:
     member = tarfile.TarInfo(name)
-    member.size, member.mode, member.mtime = len(content), 0o644, int(file.stat().st_mtime)
+    member.size, member.mode = len(content), 0o644
+    member.mtime = int(compressed.kept(file).stat().st_mtime)
     archive.addfile(member, io.BytesIO(content))

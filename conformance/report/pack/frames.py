@@ -14,6 +14,7 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.evidence import compressed
 from conformance.evidence.packets.capture import ACK, ETHERNET, SLL2, SYN, Capture, Packet
 from conformance.evidence.packets.pcap import HEADER_BYTES, RECORD_BYTES, Pcap
 from conformance.evidence.packets.tls import RecordCheck, pair
@@ -58,7 +59,7 @@ def cleared(source: Path) -> bytes:
     Raises UnreadableCapture; a half record at the end stays what it was.
     """
     sides: dict[_Side, _Direction] = {}
-    content = bytearray(source.read_bytes())
+    content = bytearray(compressed.content(source))
     at = HEADER_BYTES
     with Pcap(source) as file:
         for record, packet in zip(file, Capture(source), strict=True):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from conformance.evidence import compressed
 from conformance.evidence.parse import rfc3339_ns
 from conformance.report.trace.model import Lane, Mark
 
@@ -26,10 +27,11 @@ def lanes(bundle: Path, sidecars: tuple[str, ...]) -> Iterator[Lane]:
 
 
 def _carried(file: Path, direction: str) -> Iterator[Mark]:
-    if not file.exists():
+    if not compressed.exists(file):
         return
-    with file.open(errors="replace") as source:
-        for number, text in enumerate(source, 1):
+    with compressed.opened(file) as source:
+        for number, raw_line in enumerate(source, 1):
+            text = raw_line.decode(errors="replace")
             at = text.find("{")
             if at < 0 or '"direction"' not in text:
                 continue

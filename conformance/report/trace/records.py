@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from conformance.evidence import compressed
 from conformance.evidence.parse import read_runtime, rfc3339_ns
 from conformance.report.diary import numbered
 from conformance.report.trace.model import Record
@@ -41,7 +42,10 @@ def _steps(bundle: Path) -> Iterator[Record]:
 
 
 def _stamps(bundle: Path) -> Iterator[Record]:
-    files = (*(bundle / "stamps").glob("*.jsonl"), *(bundle / "capture").glob("*/agent.jsonl"))
+    files = (
+        *compressed.glob(bundle / "stamps", "*.jsonl"),
+        *compressed.glob(bundle / "capture", "*/agent.jsonl"),
+    )
     for file in sorted(files):
         for number, one in numbered(file):
             if not one["event"].startswith(_MANY):
@@ -78,7 +82,7 @@ def _journal(bundle: Path, name: str) -> Iterator[Record]:
 
 def _outputs(bundle: Path) -> Iterator[Record]:
     """Containers' own words; an access log's JSON lines are requests, and stand in their lane."""
-    for file in sorted((bundle / "logs").glob("*.log")):
+    for file in compressed.glob(bundle / "logs", "*.log"):
         for number, text in _lines(file):
             time = _TIME.search(text[:60])
             if time and not _OBJECT.match(text):
@@ -87,10 +91,10 @@ def _outputs(bundle: Path) -> Iterator[Record]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    if path.exists():
-        with path.open(errors="replace") as source:
+    if compressed.exists(path):
+        with compressed.opened(path) as source:
             for number, line in enumerate(source, 1):
-                yield number, line.rstrip("\n")
+                yield number, line.decode(errors="replace").rstrip("\r\n")
 
 
 def _record(ns: int, source: str, text: str) -> Record:

@@ -143,7 +143,7 @@
     joined = m.token;
     const where = m.file ? `<p class="dim">${esc(m.cell.bundle)}/${esc(m.file)}${m.framed ? ", frame " : ":"}${m.n}</p>` : "";
     const many = run.length > 1 ? ` <span class="dim">and ${run.length - 1} more; zoom in to tell them apart</span>` : "";
-    const tshark = m.framed && !m.cell.frames[key] ? command(`tshark -r ${m.cell.bundle}/${m.file} -Y frame.number==${m.n} -V`) : "";
+    const tshark = m.framed && !m.cell.frames[key] ? command(`tshark -r ${m.cell.bundle}/${m.file}* -Y frame.number==${m.n} -V`) : "";
     detail.innerHTML = `<h3>${esc(m.lane.name)}: ${esc(m.title)}${many}</h3><p>${said(m.b)}${m.tick ? "" : " to " + said(m.e)}</p>${where}${frame(m.cell, key)}${tshark}${way(m.cell, m.token)}${logs(m.cell, m.b)}`;
     redraw();
   }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Pattern = Literal["classic", "native"]
+Pattern = Literal["classic", "native", "sidecarless"]
 Expect = Literal["holds", "broken", "measured"]
 Observed = Literal["holds", "broken", "measured", "inconclusive", "not-verified"]
 Outcome = Literal[

@@ -28,6 +28,8 @@ class File(StrEnum):
     NAIVE = "naive.jsonl"
     FOLLOWED = "followed.txt"
     NACKS = "mesh/nacks.jsonl"
+    AGENTS = "mesh/agents.jsonl"
+    CHARTS = "mesh/charts.jsonl"
     CERTIFICATES = "certificates.jsonl"
 
 
@@ -38,6 +40,8 @@ class Role(StrEnum):
     PEER = "peer"
     DIALER = "dialer"
     WITNESS = "witness"
+    NEAR = "near"
+    TASK = "task"
     SINK = "sink"
     FORMER = "former"
     RUNNING = "running"
@@ -102,6 +106,11 @@ class JobName(StrEnum):
 class Step(StrEnum):
     """What a scenario did. Further steps are a role and what became of its pod: ``late.ready``."""
 
+    AGENT_ASKED = "agent.asked"
+    AGENT_BACK = "agent.back"
+    AGENT_KILLED = "agent.killed"
+    AGENT_SETTLED = "agent.settled"
+    AGENT_TAKEN = "agent.taken"
     APP_RUNNING = "app.running"
     CONTROL_ASKED = "control.asked"
     CRASH_ASKED = "crash.asked"
@@ -153,6 +162,9 @@ class Step(StrEnum):
     PLUGIN_ARRIVED = "plugin.arrived"
     PLUGIN_ASKED = "plugin.asked"
     POD_CREATED = "pod.created"
+    POLICY_BACK = "policy.back"
+    POLICY_LIFTED = "policy.lifted"
+    POLICY_SETTLED = "policy.settled"
     PROBE_CORRECTED = "probe.corrected"
     QUOTA_USED = "quota.used"
     RESTART_ANSWERS = "restart.answers"

@@ -79,7 +79,8 @@ class GoBuild:
         # checklinkname: old minors reach into the runtime in a way that Go 1.23 forbade.
         flags = ["-s", "-w", "-checklinkname=0"]
         for variable, value in (self.stamps or {}).items():
-            flags += ["-X", f"{variable}={value}"]
+            stamp = f"{variable}={value}"
+            flags += ["-X", f"'{stamp}'" if " " in stamp else stamp]
         return " ".join(flags)
 
     @property
@@ -177,17 +178,20 @@ def sources_of(module: Path, dependency: str) -> Path:
     return Path(json.loads(said)["Dir"])
 
 
+def copy_sources(source: Path, target: Path, *without: str) -> None:
+    """Copy a folder of the module cache, which is read-only, into one that can be removed again."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*without))
+    for path in (target, *target.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+
+
 def _make_change(module: Path, change: Change, work: Path) -> None:
     """Put a changed copy of the dependency into ``work``, and have the go.mod there lead to it.
 
     Without the vendored code of its own, which Go takes no notice of in a dependency.
     """
     copy = work / "changed"
-    shutil.copytree(
-        sources_of(module, change.dependency), copy, ignore=shutil.ignore_patterns("vendor")
-    )
-    for path in (copy, *copy.rglob("*")):
-        path.chmod(path.stat().st_mode | 0o200)  # the module cache is read-only
+    copy_sources(sources_of(module, change.dependency), copy, "vendor")
     file = copy / change.file
     text = file.read_text()
     if text.count(change.before) != 1:

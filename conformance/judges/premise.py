@@ -40,15 +40,35 @@ def require_premise_but_gaps(bundle: Bundle) -> None:
     require_admitted(bundle, dict.fromkeys(index.sidecars, index.cell.pattern))
     _require_accepted(bundle)
     _require_unsuppressed(bundle)
+    _require_steady_clock(bundle)
+
+
+def require_no_sidecar(bundle: Bundle) -> None:
+    """For a judge of a network without sidecars: nothing was expected in the pod, the clock was
+    steady, and the runtime's events and journal were watched all the time. Raises Unjudgeable."""
+    index = bundle.index
+    if index.cell.pattern != "sidecarless" or index.sidecars:
+        raise Unjudgeable(
+            f"the cell is not of a network without sidecars: {index.cell.pattern}, with "
+            f"{', '.join(index.sidecars) or 'none'}"
+        )
+    if index.subject not in index.pods:
+        raise Unjudgeable(f"the pod under test, {index.subject}, was never seen")
+    _require_unsuppressed(bundle)
+    _require_steady_clock(bundle)
+    _require_watched(bundle)
+
+
+def no_premise(_: Bundle) -> None:
+    """For a judge of pods whose sidecar is not what it was sent as: that is what it judges."""
+
+
+def _require_steady_clock(bundle: Bundle) -> None:
     step = clock_step_ns(bundle)
     if step > CLOCK_STEP_NS:
         raise Unjudgeable(
             f"clock unusable: the real-time clock was moved by {step / 1e6:.1f} ms during the run"
         )
-
-
-def no_premise(_: Bundle) -> None:
-    """For a judge of pods whose sidecar is not what it was sent as: that is what it judges."""
 
 
 def _require_watched(bundle: Bundle) -> None:

@@ -43,6 +43,10 @@ class Ability(StrEnum):
     SPEC = "spec", "The suite writes its place in a pod, and can leave its probes out."
     AILS = "ails", "It can be made to fail its liveness probe."
     PLAIN = "plain", "It carries nothing, costs little, and fails in any way it is asked to."
+    NETWORK = (
+        "network",
+        "It is the pods' network: no sidecar is in them, and it protects the way between nodes.",
+    )
     LOGS = "logs", "It ships what the app writes to a file to a sink."
 
 

@@ -10,7 +10,7 @@ from conformance.errors import UsageProblem
 from conformance.model import Cell, Pattern
 from conformance.plan.catalogue import Scenario, behaviours, scenarios
 from conformance.plan.selection import Selection, runs_on
-from conformance.plan.sidecars import REGISTRY, Registration
+from conformance.plan.sidecars import REGISTRY, SIDECARLESS, Registration
 
 # The minor whose images are the likeliest to be there, and where all promises are stable: first.
 FIRST = "1.33"
@@ -121,11 +121,13 @@ def judged_in(cell: Cell, asked: Sequence[str], nodes: int = 1) -> Sequence[str]
 def left_out(selection: Selection, known: Sequence[str]) -> str:
     """What this run does not touch, and how to get it; "" when nothing is left out."""
     others = [name for name in known if name not in selection.k8s]
-    absent = [name for name in REGISTRY if name not in selection.sidecars]
+    missing = [name for name in REGISTRY if name not in selection.sidecars]
+    absent = [name for name in missing if not REGISTRY[name].exclusive]
     rest = sorted({one.level for one in behaviours().values()} - levels_of(selection))
     said = [
         f"Kubernetes {', '.join(others)} (K8S=all)" if others else "",
         f"{', '.join(absent)} (SIDECAR={','.join(absent)})" if absent else "",
+        *(f"{name} (SIDECAR={name}, by itself)" for name in missing if name not in absent),
         f"the {' and '.join(rest)} promises (LEVEL=all)" if rest else "",
     ]
     return f"left out: {'; '.join(filter(None, said))}" if any(said) else ""
@@ -137,4 +139,6 @@ def levels_of(selection: Selection) -> set[str]:
 
 
 def _pattern(name: str) -> Pattern:
+    if name == SIDECARLESS:
+        return "sidecarless"
     return "native" if name == "native" else "classic"

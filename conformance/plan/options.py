@@ -124,6 +124,7 @@ class Options:
         if existing:
             text |= elsewhere.defaults(text, controls=existing.controls)
         selection = choices.select(text)
+        _require_alone(selection)
         size.check(selection)
         return cls(
             selection=selection,
@@ -139,6 +140,16 @@ class Options:
             strict_promises=bool(given.get("strict_promises")) or existing is not None,
             existing=existing,
         )
+
+
+def _require_alone(selection: choices.Selection) -> None:
+    """Raises UsageProblem where a sidecar that no other one can be beside is not the only one."""
+    for name in selection.sidecars:
+        if REGISTRY[name].exclusive and len(selection.sidecars) > 1:
+            raise UsageProblem(
+                f"SIDECAR={','.join(selection.sidecars)} cannot be: {name} changes the cluster for "
+                f"every other one; run it by itself (SIDECAR={name})."
+            )
 
 
 def _prefix(given: str | None) -> str:

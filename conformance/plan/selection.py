@@ -22,7 +22,7 @@ from conformance.plan.spelling import did_you_mean, matching
 DEFAULT_K8S = ("1.29", "1.33", "newest")
 # Every sidecar of people's own, the quickest to be had first; "fixture" carries nothing.
 DEFAULT_SIDECARS = ("envoy", "fluent-bit", "otel-collector", "linkerd", "istio")
-PATTERNS = ("classic", "native")
+PATTERNS = ("classic", "native", "sidecarless")
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
 DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about
@@ -122,7 +122,8 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"{', '.join(played)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
-    nodes = bounded("NODES", given.get("nodes"), MOST_NODES) or 1
+    asked_nodes = bounded("NODES", given.get("nodes"), MOST_NODES) or 1
+    nodes = max(asked_nodes, *(REGISTRY[name].nodes for name in sidecars))
     return Selection(
         k8s, sidecars, patterns, modes, picked, chosen, repeat, nodes, versions, whatever=whatever
     )

@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent.parent / "sidecars"
 REGISTRATION = "registration.toml"
 EXPECTATIONS = "expectations.toml"
 PATTERNS = ("classic", "native")
+SIDECARLESS = "sidecarless"  # of what protects pods without a sidecar in them
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Registration:
     version can run on; standard library only, too.
     alone: scenarios and modes that need its one control plane to be set otherwise, or down, which
     every other cell of the cluster would feel.
+    nodes: how many nodes its clusters must have. exclusive: it changes a cluster for everybody, so
+    that no other sidecar can be on it.
     gives: what some scenarios need. wants: what a scenario must need to mean anything for it.
     values_option: the option, and in capitals the variable of the environment, by which the user
     gives a file of settings; "" where there is none. values: that file, once it was given.
@@ -62,6 +65,8 @@ class Registration:
     check: str = ""
     oldest: str = ""
     alone: tuple[str, ...] = ()
+    nodes: int = 1
+    exclusive: bool = False
     gives: tuple[Ability, ...] = ()
     wants: tuple[Ability, ...] = ()
     values: Path | None = None
@@ -75,8 +80,8 @@ class Registration:
         if unknown or not self.modes:
             raise ValueError(f"modes are {self.modes}, without {sorted(unknown)}")
         for patterns in (self.patterns, *self.only.values()):
-            if not patterns or set(patterns) - set(PATTERNS):
-                raise ValueError(f"patterns are {PATTERNS}, and not {patterns}")
+            if not patterns or set(patterns) - {*PATTERNS, SIDECARLESS}:
+                raise ValueError(f"patterns are {(*PATTERNS, SIDECARLESS)}, and not {patterns}")
 
     @property
     def module(self) -> str:

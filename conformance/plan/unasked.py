@@ -20,6 +20,11 @@ def _why(driver: Registration, scenario: Scenario) -> str:
     """Why a scenario is not for a sidecar; "" when it is."""
     needs = scenario.needs.split()
     beside = [word for word in driver.wants if word not in needs]
+    if Ability.NETWORK in beside:
+        return (
+            f"It is about a sidecar, and {driver.name} has none: there is no order to keep, no Job "
+            "to block, no probe to wait for, and nobody to crash beside the app."
+        )
     if beside:
         return f"It asks nothing of what {driver.name} is there for ({', '.join(beside)})."
     lacks = [Ability(word) for word in needs if word not in driver.gives]

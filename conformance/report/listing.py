@@ -27,7 +27,7 @@ ADVERSARIES = {
     "A3": "Job spillover",
     "A4": "crash window",
 }
-PATTERNS: tuple[Pattern, ...] = ("classic", "native")
+PATTERNS: tuple[Pattern, ...] = ("classic", "native", "sidecarless")
 
 
 def chosen(filters: Sequence[str]) -> Sequence[Behaviour]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from conformance.model import Cell
 from conformance.plan.abilities import Ability
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars.agents import HasAgents
 
 # Drivers take all that they need of the suite from here.
 from conformance.sidecars.facts import Admitted as Admitted
@@ -239,7 +240,6 @@ class FlipsPattern(Protocol):
 
     def undecided(self, pod: Manifest) -> Manifest:
         """The injected pod, without its word about the pattern."""
-        ...
 
 
 @runtime_checkable
@@ -290,7 +290,6 @@ class OwnsPlane(Protocol):
 
     def inject_by(self, tag: str, pod: Manifest, cell: Cell, role: str) -> Manifest:
         """As inject, by the control plane of that name."""
-        ...
 
     def misses_plane(self, log: str) -> bool:
         """Whether a sidecar's output says that its control plane does not answer."""
@@ -315,6 +314,7 @@ PROTOCOLS: Mapping[Ability, type] = {
     Ability.CNI: RedirectedByCni,
     Ability.DUAL: RedirectsBoth,
     Ability.OUTAGE: OwnsPlane,
+    Ability.NETWORK: HasAgents,
 }
 
 

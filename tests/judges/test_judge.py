@@ -90,7 +90,12 @@ def test_an_index_that_cannot_be_read_is_inconclusive(tmp_path: Path, raw: str) 
 OTHERWISE = ("move.old-cluster", "move.webhook")  # what is judged is that the pod is not native
 
 
-@pytest.mark.parametrize("behaviour", [id_ for id_ in behaviours() if id_ not in OTHERWISE])
+SIDECARLESS = tuple(one.id for one in behaviours().values() if one.pattern == "sidecarless")
+
+
+@pytest.mark.parametrize(
+    "behaviour", [id_ for id_ in behaviours() if id_ not in (*OTHERWISE, *SIDECARLESS)]
+)
 def test_a_pod_that_was_never_injected_is_inconclusive(tmp_path: Path, behaviour: str) -> None:
     world = world_of(behaviour)
     world.index["admitted"] = {"pattern": "none", "why": "no sidecar in the pod"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from conformance.cluster.kind import FAR
+from conformance.cluster.state import ClusterHandle
 from conformance.observe.stage import Stage
 
 
@@ -30,3 +33,24 @@ def test_who_is_not_captured_is_added_to_those_who_were_not(tmp_path: Path) -> N
     assert (tmp_path / "capture.off").read_text().split() == ["witness", "dialer", "sink"]
     stage.without_capture()
     assert "*" in (tmp_path / "capture.off").read_text().split()
+
+
+def _stage(*workers: str) -> Stage:
+    stage = object.__new__(Stage)
+    handle = ClusterHandle("1.33", "c", Path("k"), "c-control-plane", Path("e"), "", workers)
+    stage.handle = handle
+    return stage
+
+
+def test_what_is_around_the_pod_under_test_goes_to_the_other_node() -> None:
+    pod: dict[str, Any] = {"kind": "Pod", "spec": {"tolerations": [{"key": "own"}]}}
+    _stage("c-worker").go_far(pod)
+    assert pod["spec"]["nodeSelector"] == {"kubernetes.io/hostname": "c-worker"}
+    assert [one["key"] for one in pod["spec"]["tolerations"]] == ["own", FAR]
+
+
+def test_where_there_is_no_other_node_it_stays() -> None:
+    pod: dict[str, Any] = {"kind": "Pod", "spec": {}}
+    _stage().go_far(pod)
+    assert pod["spec"] == {}
+    assert _stage().far == ""

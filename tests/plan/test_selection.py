@@ -12,6 +12,7 @@ from conformance.machine.paths import CHECKOUT
 from conformance.plan import cells as plan
 from conformance.plan import selection as choices
 from conformance.plan.catalogue import scenarios
+from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY
 
 
@@ -51,11 +52,12 @@ def test_a_level_narrows_the_behaviours() -> None:
 
 def test_a_run_that_names_nothing_is_the_core_of_every_sidecar() -> None:
     usual = choices.select({})
-    assert usual.whatever and set(usual.sidecars) == {*REGISTRY} - {"fixture"}
+    assert usual.whatever and set(usual.sidecars) == {*REGISTRY} - {"fixture", "cilium"}
     assert usual.behaviours == choices.select({"level": "core"}).behaviours
     assert choices.select({"k8s": "1.33"}).behaviours == usual.behaviours
     assert plan.left_out(usual, choices.known_k8s()).endswith(
-        "(K8S=all); fixture (SIDECAR=fixture); the extended promises (LEVEL=all)"
+        "(K8S=all); fixture (SIDECAR=fixture); cilium (SIDECAR=cilium, by itself); the extended "
+        "promises (LEVEL=all)"
     )
     assert plan.left_out(choices.select({"k8s": "all", "sidecar": "*"}), choices.known_k8s()) == ""
 
@@ -160,3 +162,16 @@ def test_nodes_are_counted() -> None:
     for wrong in ("0", "5", "two", ""):
         with pytest.raises(UsageProblem, match=r"NODES=.*from 1 to 4|NODES is empty"):
             choices.select({"nodes": wrong})
+
+
+def test_what_changes_the_cluster_for_everybody_is_run_by_itself() -> None:
+    assert Options.check({"sidecar": "cilium"}).selection.nodes == 2
+    with pytest.raises(UsageProblem, match="run it by itself"):
+        Options.check({"sidecar": "cilium,envoy"})
+
+
+def test_a_network_without_sidecars_has_one_pattern() -> None:
+    cells = plan.cells(choices.select({"sidecar": "cilium", "k8s": "1.33"}))
+    assert {cell.pattern for cell in cells} == {"sidecarless"}
+    assert all(plan.alone(cell) for cell in cells)
+    assert {cell.mode for cell in cells} == set(REGISTRY["cilium"].modes)

@@ -14,7 +14,7 @@ from conformance.plan.sidecars import REGISTRY, known
 from conformance.report.page import groups
 
 Json = Mapping[str, Any]
-PATTERNS = ("native", "classic")
+PATTERNS = ("native", "classic", "sidecarless")
 
 
 @dataclass(frozen=True)

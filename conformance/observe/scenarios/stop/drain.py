@@ -47,7 +47,7 @@ def observe(stage: Stage) -> str:
         drain = beside.submit(stage.kubectl, *_drain(stage, node), seconds=PATIENCE_SECONDS + 10)
         first = _await_eviction(stage, list(DRAINS))
         departing.await_gone(stage, first)
-        departing.create(stage, Role.STANDBY, stage.go_far if stage.far else _stays)
+        departing.create(stage, Role.STANDBY, _takes_a_place(stage))
         stage.await_ready(Role.STANDBY, seconds=120)
         _await_eviction(stage, [role for role in DRAINS if role != first])
         departing.await_gone(stage, *DRAINS)
@@ -72,11 +72,17 @@ def _goes(stage: Stage, role: str) -> Callable[[Manifest], None]:
     return alter
 
 
-def _stays(document: Manifest) -> None:
-    document["metadata"]["labels"] |= {_BUDGET: SUBJECT}
-    document["spec"]["tolerations"] = [
-        {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}
-    ]
+def _takes_a_place(stage: Stage) -> Callable[[Manifest], None]:
+    def alter(document: Manifest) -> None:
+        document["metadata"]["labels"] |= {_BUDGET: SUBJECT}
+        if stage.far:
+            stage.go_far(document)
+        else:
+            document["spec"]["tolerations"] = [
+                {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}
+            ]
+
+    return alter
 
 
 def _await_budget(stage: Stage) -> None:

@@ -1,0 +1,99 @@
+"""wire.stranger: whom no policy lets in is answered at no moment of a pod's life, nor of the
+agent's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conformance.evidence import windows
+from conformance.evidence.attempts import OK, Attempt, attempts
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.parse import Line
+from conformance.evidence.vocabulary import Container, Role, Stamp, Step
+from conformance.judges.premise import require_no_sidecar
+from conformance.judges.ruling import broken, floor, holds, premised, require_number
+from conformance.judges.sources import at_step, step
+from conformance.judges.wire.sent import sent_between
+from conformance.model import NS, Evidence, Finding, Measured, Window
+
+DIALER = "dialer"  # the container of the pod of that name
+# A dial that began while the policy was still lifted may be answered after it is back.
+PATIENCE_NS = 1 * NS
+
+
+@premised(require_no_sidecar)
+def never_answered(bundle: Bundle) -> Finding:
+    """To hold: in startup, steady life, while the agent was away and in shutdown the stranger
+    dialled, was answered in none of them, and was answered as soon as the policy was lifted; and
+    the peer was answered in each after the startup, which can be over in a moment.
+
+    To be broken: the pod served a stranger's request, or the stranger had an answer.
+    """
+    periods = _windows(bundle)
+    dials = list(attempts(bundle, Role.DIALER, DIALER))
+    lifted = Window(
+        "lifted",
+        step(bundle, Step.POLICY_LIFTED).ns,
+        step(bundle, Step.POLICY_BACK).ns + PATIENCE_NS,
+    )
+    inside = {one.name: [d for d in dials if d.begin_ns in one] for one in periods}
+    answered = [one for its in inside.values() for one in its if one.outcome == OK]
+    served = [
+        line
+        for line in bundle.stamps(SUBJECT_ROLE, Container.APP)
+        if line.event == Stamp.SERVED
+        and f".{Role.DIALER}." in line["token"]
+        and any(line.ns in one for one in periods)
+    ]
+    measured: Measured = {
+        "answered": len(answered),
+        "served": len(served),
+        "dials": {name: len(its) for name, its in inside.items()},
+        "friends_answered": {one.name: _friends(bundle, one) for one in periods},
+    }
+    if answered or served:
+        return _broken(answered, served, measured)
+    control = [one for one in dials if one.begin_ns in lifted and one.outcome == OK]
+    require_number(control, 1, "dials were answered while the policy was lifted", measured)
+    for name, its in inside.items():
+        require_number(its, 3, f"dials in {name}", measured)
+    for one in periods[1:]:  # a start can be over before anybody was answered
+        require_number(_friends(bundle, one), 1, f"answers to friends in {one.name}", measured)
+    number = sum(map(len, inside.values()))
+    return holds(
+        f"None of {number} dials of a stranger was answered ("
+        + ", ".join(f"{len(its)} in {name}" for name, its in inside.items())
+        + f"), and {len(control)} were while no policy was there; {floor(number)} are.",
+        measured,
+        [at_step(step(bundle, Step.POLICY_LIFTED)), control[0].evidence],
+    )
+
+
+def _windows(bundle: Bundle) -> list[Window]:
+    """Startup, steady life until the policy is lifted, the agent's absence, and shutdown."""
+    ready, lifted = step(bundle, Step.SUBJECT_READY), step(bundle, Step.POLICY_LIFTED)
+    killed, settled = step(bundle, Step.AGENT_KILLED), step(bundle, Step.AGENT_SETTLED)
+    return [
+        windows.startup(bundle),
+        Window("steady", ready.ns, lifted.ns),
+        Window("agent-killed", killed.ns, settled.ns),
+        windows.shutdown(bundle),
+    ]
+
+
+def _friends(bundle: Bundle, window: Window) -> int:
+    return sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window).answered
+
+
+def _broken(answered: Sequence[Attempt], served: Sequence[Line], measured: Measured) -> Finding:
+    first = min([*(one.begin_ns for one in answered), *(one.ns for one in served)])
+    evidence = [one.evidence for one in answered]
+    file = f"stamps/{SUBJECT_ROLE}.{Container.APP}.jsonl"
+    evidence += [Evidence(file, line.number, ns=line.ns, text=line["token"]) for line in served]
+    return broken(
+        "let-in",
+        f"A stranger was answered {len(answered)} times, and served {len(served)} times, although "
+        f"no policy lets it in: first at {first / NS:.3f}.",
+        measured,
+        evidence,
+    )

@@ -1,0 +1,93 @@
+"""The Cilium driver: it injects nothing, and says what cannot be here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conformance.errors import Unobtainable
+from conformance.model import Cell
+from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars.agents import HasAgents
+from conformance.sidecars.cilium import network, records
+from conformance.sidecars.cilium.driver import Driver
+from conformance.sidecars.cilium.release import TAG
+from conformance.sidecars.driver import KeepsRecords, TunesPlane
+
+POD = {
+    "metadata": {"name": "subject", "labels": {"app": "subject"}},
+    "spec": {"containers": [{"name": "app", "image": "app"}]},
+}
+CELL = Cell("1.33", "cilium", "sidecarless", "wireguard", "between")
+HERE = "CONFIG_TUN=y\n# CONFIG_WIREGUARD is not set\n# CONFIG_INET_ESP is not set\n"
+
+
+def test_nothing_is_injected() -> None:
+    assert Driver().inject(POD, CELL, "subject") == POD
+    found = Driver().admitted(POD, CELL)
+    assert (found.pattern, found.sidecars) == ("none", ())
+    assert found.why == "the pod's containers are app"
+
+
+def test_what_it_is() -> None:
+    for protocol in (HasAgents, KeepsRecords, TunesPlane):
+        assert isinstance(Driver(), protocol)
+
+
+@pytest.mark.parametrize("mode", ["none", "wireguard", "strict"])
+@pytest.mark.parametrize("config", [HERE, "CONFIG_WIREGUARD=m\n", ""])
+def test_what_can_be_here(mode: str, config: str) -> None:
+    network.require_obtainable(mode, config)
+
+
+@pytest.mark.parametrize(
+    ("mode", "config", "names"),
+    [
+        ("wireguard", "# CONFIG_TUN is not set\n", "CONFIG_WIREGUARD"),
+        ("strict", "# CONFIG_TUN is not set\n", "CONFIG_TUN"),
+        ("ipsec", HERE, "CONFIG_INET_ESP"),
+        ("ipsec", "CONFIG_INET_ESP=y\n", "has not been tried"),
+        ("ipsec", "", "CONFIG_INET_ESP"),
+        ("ztunnel", HERE, "has no ztunnel"),
+    ],
+)
+def test_what_cannot_be_here_is_named(mode: str, config: str, names: str) -> None:
+    with pytest.raises(Unobtainable, match=names):
+        network.require_obtainable(mode, config)
+
+
+def test_every_mode_has_its_setting_or_its_reason() -> None:
+    for mode in REGISTRY["cilium"].modes:
+        assert mode in network.MODES or mode in ("ipsec", "ztunnel")
+
+
+def test_the_values_switch_off_what_the_images_lack() -> None:
+    values = yaml.safe_load(network.VALUES.read_text())
+    for part in ("envoy", "hubble", "endpointHealthChecking", "ipv6"):
+        assert values[part]["enabled"] is False
+    assert values["l7Proxy"] is values["healthChecking"] is False
+    assert values["cni"] == {"customConf": True, "exclusive": False}
+
+
+def chart(folder: Path, values: str) -> Path:
+    (folder / "templates").mkdir()
+    (folder / "values.yaml").write_text(values)
+    (folder / "templates" / "a.yaml").write_text("kind: DaemonSet\n")
+    return folder
+
+
+def test_a_chart_without_the_value(tmp_path: Path) -> None:
+    found = records.look_into(chart(tmp_path, "sidecar: {}\nnative: true\n"))
+    assert found == {"files": 2, "values_lines": 2, "found": []}
+
+
+@pytest.mark.parametrize("word", ["nativeSidecar", "native-sidecars", "NATIVE_SIDECAR"])
+def test_a_chart_with_the_value_under_any_spelling(tmp_path: Path, word: str) -> None:
+    found = records.look_into(chart(tmp_path, f"a: 1\n{word}: true\n"))
+    assert found["found"] == ["values.yaml:2"]
+
+
+def test_the_chart_that_is_used_is_looked_into() -> None:
+    assert records.CHARTS[0] == TAG

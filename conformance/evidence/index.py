@@ -56,7 +56,8 @@ class Index:
     nodes: of a cluster that has several → their addresses; their own interfaces were watched.
     folder: the bundle's: the namespace, without the run's id on a cluster that others use too.
     unseen: why nothing of the node was seen, on a cluster that gives no access to it; "" else.
-    server: the API server's version, as it calls itself; "" where it was not asked. ended_ns: when
+    server: the API server's version, as it calls itself; "" where it was not asked. kubelets: the
+    version of each node's, by the node's name, where it was asked for. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
     gate: by what the kubelet learned that the sidecar had started: "http", or "exec". stamped:
     whether the app is one of the suite's programs, which write down what they do.
@@ -81,6 +82,7 @@ class Index:
     folder: str
     unseen: str
     server: str
+    kubelets: Mapping[str, str]
     ended_ns: int
     gate: str
     stamped: bool
@@ -154,6 +156,11 @@ def read(raw: Mapping[str, Any]) -> Index:
         folder=str(raw.get("folder") or raw["namespace"]),
         unseen=str(raw.get("unseen", "")),
         server=str(raw.get("versions", {}).get("server", "")),
+        kubelets={
+            node: str(its["kubelet"])
+            for node, its in (raw.get("versions", {}).get("nodes") or {}).items()
+            if "kubelet" in its
+        },
         ended_ns=int(raw.get("ended_ns", 0)),
         gate=str(raw.get("gate", "http")),
         stamped=bool(raw.get("stamped", True)),

@@ -13,6 +13,9 @@ from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence, Measured, Window
 
+# 169.254.0.0/16, and fe80::/10.
+_LINK_LOCAL = ("169.254.", "fe8", "fe9", "fea", "feb")
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -73,12 +76,22 @@ def from_node(bundle: Bundle) -> Iterator[Packet]:
     """The same pod's packets as they crossed the node's end of its link.
 
     A capture of all interfaces shows a packet at each that it passes. What the pod sent comes in at
-    its own link, and at others goes out; what is sent to the pod goes out at its own link only.
+    its own link, and at others goes out; what is sent to the pod goes out at its own link only. So
+    it is with what has no address of the pod's: its link-local one, which is known to nobody, or
+    none at all. The file holds what passed the pod's link: what of this came in there is the pod's.
     """
     local = bundle.index.subject_pod.ips
     for packet in Capture(bundle.path(bundle.node_file)):
         if packet.src in local:
             if packet.sent is not True:
                 yield packet
-        elif packet.dst in local and packet.sent is not False:
+        elif packet.dst in local:
+            if packet.sent is not False:
+                yield packet
+        elif _of_the_link(packet.dst if packet.sent else packet.src):
             yield packet
+
+
+def _of_the_link(address: str) -> bool:
+    """Whether an address has a meaning on one link only (RFC 3927, RFC 4291, 2.5.6), or is none."""
+    return not address or address.startswith(_LINK_LOCAL)

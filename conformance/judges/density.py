@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from conformance.evidence.attempts import Attempt
+from conformance.evidence.bundle import Bundle
+from conformance.evidence.timeline import lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import NS, Measured, Window
+from conformance.evidence.vocabulary import Stamp
+from conformance.model import NEVER, NS, Measured, Window
 
 # Senders try every 100 ms to every second, and seen on real clusters are pauses of 0.1 to 0.5 s. A
 # pause must not hide the shortest time that a window is about: a sidecar that drains for 1.5 s and
 # is gone for the 3.5 s that remain of the app's drain.
 LONGEST_PAUSE_NS = 2 * NS
+
+
+def trying(bundle: Bundle, window: Window, role: str, container: str) -> Window:
+    """The part of a window in which a sender lived; of an app, until its drain is over: it waits
+    then for what it serves."""
+    its = lives(bundle, bundle.pod(role)).get(container, [])
+    started = stamp_events(bundle, container, Stamp.APP_STARTED, role=role)
+    begins = [life.created.ns for life in its if life.created] or [one.latest for one in started]
+    ends = [life.exited_latest or NEVER for life in its]
+    begin, end = min(begins, default=0), max(ends, default=NEVER)
+    if container == bundle.index.app:
+        drain = round(bundle.index.app_drain_seconds * NS)
+        told = stamp_events(bundle, container, Stamp.APP_SIGTERM, role=role)
+        end = min([end, *(one.latest + drain for one in told)])
+    return Window(window.name, max(window.start, begin), min(window.end, end))
 
 
 def longest_pause(sent: Iterable[Attempt], window: Window) -> Window:

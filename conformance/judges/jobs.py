@@ -156,14 +156,18 @@ def read(bundle: Bundle) -> Mapping[str, Job]:
 
 
 def _require_end_after_mains(job: Job) -> None:
-    """Raises Unjudgeable when a Job is Complete and no main of it had exited by then."""
-    line = job.ended("Complete")
+    """Raises Unjudgeable when a Job had ended and no main of it had exited by then, or when it is
+    Complete and all of its mains failed."""
+    line = job.ended()
     ends = [ns for one in job.tries for life in one.exits if (ns := life.exited_latest)]
-    if line is not None and ends and line.ns < min(ends):
-        raise Unjudgeable(
-            f"Job {job.name} was Complete before its main had exited",
-            evidence=(job.line(line, "Complete"), *exits_of(job)),
-        )
+    if line is None or not ends or job.why("Failed") == "DeadlineExceeded":
+        return
+    kind = "Complete" if job.ended("Complete") else "Failed"
+    evidence = (job.line(line, kind), *exits_of(job))
+    if line.ns < min(ends):
+        raise Unjudgeable(f"Job {job.name} was {kind} before its main had exited", None, evidence)
+    if kind == "Complete" and not any(one.codes[-1:] == [0] for one in job.tries):
+        raise Unjudgeable(f"Job {job.name} is Complete, and no main ended with 0", None, evidence)
 
 
 def of_subject(bundle: Bundle) -> Sequence[Line]:
@@ -205,6 +209,12 @@ def job_of(jobs: Mapping[str, Job], name: str) -> Job:
     if name not in jobs or not jobs[name].tries:
         raise Unjudgeable(f"Job {name} and a pod of it are not in watch.jsonl")
     return jobs[name]
+
+
+def require_policy(job: Job, policy: str) -> None:
+    """Raises Unjudgeable unless the pods of a Job have this restartPolicy."""
+    if job.spec["template"]["spec"].get("restartPolicy") != policy:
+        raise Unjudgeable(f"Job {job.name} is not under {policy}")
 
 
 def owner_of(thing: Object, kind: str) -> str:

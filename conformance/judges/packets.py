@@ -6,12 +6,14 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
+from conformance.evidence.index import shortest
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import Coverage
 from conformance.evidence.packets.tokens import find
 from conformance.evidence.packets.wire_connections import Connections
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity, require_watched
+from conformance.evidence.vocabulary import Container as App
 from conformance.evidence.vocabulary import Role, Stamp
 from conformance.judges.exceptions import Explained
 from conformance.judges.sights import Survey
@@ -122,6 +124,26 @@ def witnessed(
                 text = f"{token.text} at the witness"
                 found.append(Evidence(file, line.number, ns=line.ns, text=text))
     return found
+
+
+def require_no_direct_service(
+    bundle: Bundle, window: Window, ours: Container[str], seen: Container[str]
+) -> None:
+    """Raises Unjudgeable when the peer's app was asked by the pod itself, past both proxies, and
+    the pod's own capture shows nothing of it in clear: one of the two is wrong.
+
+    ours: the pod's addresses. seen: the tokens that its capture shows.
+    """
+    file = stamps_file(Role.PEER, App.APP)
+    for line in bundle.stamps(Role.PEER, App.APP) if bundle.has(file) else ():
+        if line.event != Stamp.SERVED or line.ns not in window or not line.get("remote"):
+            continue
+        if shortest(line["remote"].rpartition(":")[0]) in ours and line["token"] not in seen:
+            raise Unjudgeable(
+                f"{file} says that {line['token']} came from the pod itself, past both proxies, "
+                "and the pod's capture shows nothing of it in clear",
+                evidence=(Evidence(file, line.number, ns=line.ns, text=line["token"]),),
+            )
 
 
 def mesh_connections(

@@ -15,19 +15,23 @@ from dataclasses import dataclass, replace
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.index import endpoint, shortest
+from conformance.evidence.index import endpoint
 from conformance.evidence.packets.coverage import Coverage
 from conformance.evidence.packets.pcap import UnreadableCapture
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.packets.tls import RecordCheck
 from conformance.evidence.packets.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_node, require_watched
-from conformance.evidence.vocabulary import Container, Role, Stamp, Step
-from conformance.judges.density import require_density
+from conformance.evidence.vocabulary import Role, Stamp, Step
+from conformance.judges.density import require_density, trying
 from conformance.judges.exceptions import Explained
 from conformance.judges.ordering import sidecars_end
-from conformance.judges.packets import require_no_doubts, survey_so_far
+from conformance.judges.packets import (
+    require_no_direct_service,
+    require_no_doubts,
+    survey_so_far,
+)
 from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
 from conformance.judges.sights import Survey, unseen_in
 from conformance.judges.survey import Surveyor
@@ -45,7 +49,7 @@ def startup(bundle: Bundle) -> Finding:
     finding = judge_window(bundle, window, looked, to_the_end=False)
     if finding.observed == "broken":
         with suppress(Unjudgeable):
-            ready, _ = first_success(bundle)
+            ready, _ = opening(bundle, window.end)
             if ready is not None:
                 return _beside(bundle, finding, replace(looked, end=ready.latest))
     return finding
@@ -91,8 +95,6 @@ def _require_drain(bundle: Bundle, window: Window, measured: Measured) -> None:
             f"signalled at once would have lived as long (it drains for {least:.1f} s)",
             measured,
         )
-    tried = attempts(bundle, SUBJECT_ROLE, bundle.index.app)
-    require_density(tried, replace(window, end=last), "the app", measured)
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,9 @@ def judge_window(
             "eth0: they went another way than the one that was watched",
             measured,
         )
+    who = sender or bundle.index.app
+    alive = trying(bundle, window, SUBJECT_ROLE, who)
+    require_density(seen.tried, alive, f"the {who}", measured)
     control = seen.inside.controls.told[0]
     return holds(
         f"No plaintext in {window.seconds:.2f} s of {window.name}: {len(seen.tried)} requests "
@@ -216,7 +221,8 @@ def look(
         lacks.append(why)
     try:
         peer_only = _look_from_peer(bundle, looked, inside)
-        _require_no_direct_service(bundle, looked, inside)
+        ours = bundle.index.subject_pod.ips
+        require_no_direct_service(bundle, looked, ours, inside.tokens)
     except Unjudgeable as why:
         lacks.append(why)
     node, note = _look_from_node(bundle, looked, also)
@@ -258,25 +264,6 @@ def _look_from_peer(bundle: Bundle, looked: Window, inside: Survey) -> list[Evid
         for one in unseen_in(found, inside)
         if one.owner == Role.SUBJECT or one.source[0] in ours or one.target[0] in ours
     ]
-
-
-def _require_no_direct_service(bundle: Bundle, looked: Window, inside: Survey) -> None:
-    """Raises Unjudgeable when the peer's app was asked by the pod itself, past both proxies, and
-    the pod's own capture shows nothing of it in clear: one of the two is wrong."""
-    file = stamps_file(Role.PEER, Container.APP)
-    ours = bundle.index.subject_pod.ips
-    for line in bundle.stamps(Role.PEER, Container.APP) if bundle.has(file) else ():
-        if line.event != Stamp.SERVED or line.ns not in looked or not line.get("remote"):
-            continue
-        if (
-            shortest(line["remote"].rpartition(":")[0]) in ours
-            and line["token"] not in inside.tokens
-        ):
-            raise Unjudgeable(
-                f"{file} says that {line['token']} came from the pod itself, past both proxies, "
-                "and the pod's capture shows nothing of it in clear",
-                evidence=(Evidence(file, line.number, ns=line.ns, text=line["token"]),),
-            )
 
 
 def _look_from_witness(

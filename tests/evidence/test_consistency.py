@@ -99,6 +99,15 @@ def worker(world: World) -> None:
         line["object"]["spec"]["containers"].append({"name": "worker"})
 
 
+def beacons(by: float) -> Break:
+    def shift(world: World) -> None:
+        world.frames = [
+            (at + round(by * S) * (b"SCB1 " in frame), frame) for at, frame in world.frames
+        ]
+
+    return shift
+
+
 def all_frames(by: float) -> Break:
     def shift(world: World) -> None:
         world.frames = [(at + round(by * S), frame) for at, frame in world.frames]
@@ -293,7 +302,7 @@ SOUND: dict[str, Break] = {
         "finishedAt": "2026-01-01T00:00:00Z"}}),
     "the clock moved by less than a verdict minds": lambda w: w.extra.update(
         {"clock.jsonl": clock(4_000_000)}),
-    "frames a little after their stamps": all_frames(0.1),
+    "beacons a little after their stamps": beacons(0.1),
     "a refused request has no connection": lambda w: w.attempt(
         14.0, "subject.app", "drain", len(w.lines("subject.app", "request.begin", kind="drain")),
         "refused"),

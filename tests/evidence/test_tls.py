@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from itertools import pairwise
 
 import pytest
@@ -116,6 +117,10 @@ STRANGE = wire.record(
     22, wire.message(2, b"\x05\x10" + bytes(range(150, 240)))
 )  # parses as nothing
 SNI = wire.extension(0, b"\0\x0f\0\0\x0coutbound.svc")
+NULL_OFFERED = (0, wire.client_hello(suites=b"\x13\x01\x00\x3b\xc0\xb4"))
+# What is no hello but for its type and its length: what stands in it may be anything.
+COMPRESSED = zlib.compress(TEXT * 9)
+NO_CLIENT = (0, wire.record(22, wire.message(1, COMPRESSED)))
 ALPN = wire.extension(16, b"\0\x0e\x0distio-peer-ex")
 
 
@@ -127,8 +132,9 @@ ALPN = wire.extension(16, b"\0\x0e\x0distio-peer-ex")
     ((0, wire.CLIENT_HELLO), (1, wire.ALERT)),
     ((0, wire.CLIENT_HELLO[:40]), (0, wire.CLIENT_HELLO[40:]), HELLO[1], FINISHED),
     ((0, wire.CLIENT_HELLO), (1, STRANGE + wire.CHANGE + wire.sealed(900)), FINISHED),
+    (NULL_OFFERED, (1, wire.SERVER_HELLO + wire.CHANGE + wire.sealed(900)), FINISHED),
     (*HELLO, FINISHED, (0, wire.record(23, b"\xa5" * 40 + TEXT[:24] + b"\xa5"))),  # by chance
-], ids=range(7))  # fmt: skip
+], ids=range(8))  # fmt: skip
 def test_what_both_sides_call_tls_is(says: tuple[tuple[int, bytes], ...]) -> None:
     assert spoken(*says) == (-1, "")
 
@@ -136,10 +142,16 @@ def test_what_both_sides_call_tls_is(says: tuple[tuple[int, bytes], ...]) -> Non
 @pytest.mark.parametrize(("says", "why"), [
     (((0, wire.CLIENT_HELLO), (0, wire.CHANGE + wire.record(23, TEXT))), "never said hello"),
     (((0, wire.CLIENT_HELLO), (1, wire.ALERT), (0, wire.sealed(90))), "never said hello"),
-    (((0, wire.CLIENT_HELLO), (1, wire.server_hello(0x3B, thirteen=False)), (0, wire.sealed(9))),
+    ((NULL_OFFERED, (1, wire.server_hello(0x3B, thirteen=False)), (0, wire.sealed(9))),
      "does not encrypt"),
-    (((0, wire.CLIENT_HELLO), (1, wire.server_hello(0xC0B4)), (0, wire.sealed(9))), "not encrypt"),
+    ((NULL_OFFERED, (1, wire.server_hello(0xC0B4)), (0, wire.sealed(9))), "not encrypt"),
     (((0, wire.CLIENT_HELLO), (1, STRANGE + wire.record(23, TEXT))), "readable text in a record"),
+    (((0, wire.CLIENT_HELLO), (1, STRANGE + wire.record(23, COMPRESSED))), "compressed text in a"),
+    ((*HELLO, FINISHED, (0, wire.record(23, COMPRESSED))), "compressed text in a record"),
+    ((NO_CLIENT,), "compressed text in a hello"),
+    (((0, wire.CLIENT_HELLO), (1, wire.server_hello(0x1302))), "did not offer"),
+    (((0, wire.client_hello(suites=b"\x9a\x9a")), (1, wire.server_hello(0x9A9A)),
+      (1, wire.record(23, COMPRESSED))), "does not encrypt"),
     ((*HELLO, FINISHED, (0, wire.record(23, TEXT))), "readable text in a record"),
     ((*HELLO, FINISHED, (0, wire.record(23, TEXT[:20]) + wire.record(23, TEXT[20:]))), "readable"),
     (((0, wire.record(22, b"\x01" + TEXT)),), "a handshake message of"),
@@ -159,7 +171,7 @@ def test_what_both_sides_call_tls_is(says: tuple[tuple[int, bytes], ...]) -> Non
     (((0, wire.CLIENT_HELLO), (1, TWELVE + wire.record(22, wire.message(99, b"x")))), "type 99"),
     (((0, wire.CLIENT_HELLO + wire.CLIENT_HELLO),), "nobody asked for"),
     (((0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO[:60] + wire.sealed())), ""),
-], ids=range(24))  # fmt: skip
+], ids=range(29))  # fmt: skip
 def test_what_only_looks_like_tls_is_in_clear(
     says: tuple[tuple[int, bytes], ...], why: str
 ) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import random
 import struct
+import zlib
 from collections.abc import Callable
 
 import pytest
 
+from conformance.evidence.packets.compressed import compressed
 from conformance.evidence.packets.tls_hello import ReadableRun, read
 from tests.forge import wire
 
@@ -62,7 +68,10 @@ def test_a_session_longer_than_32_bytes_is_no_hello(make: Callable[..., bytes]) 
         assert hello.known is (size < 33)
 
 
-@pytest.mark.parametrize(("suite", "encrypts"), [(0x1301, True), (0x3B, False), (0x9999, None)])
+@pytest.mark.parametrize(("suite", "encrypts"), [
+    (0x1301, True), (0xC02F, True), (0x3B, False), (0x9999, False), (0x0A0A, False), (0xC09C, None),
+    (0x1308, False), (0xD005, None),
+])  # fmt: skip
 def test_whether_the_chosen_cipher_encrypts(suite: int, encrypts: bool | None) -> None:
     assert read(server(VERSION, suite=suite), client=False).encrypts is encrypts
 
@@ -91,3 +100,47 @@ def test_a_readable_run_is_found_where_it_ends_and_once() -> None:
     run = ReadableRun(8)
     assert run.feed(b"a" * 8)
     assert not run.feed(b"\0")
+
+
+@pytest.mark.parametrize("make", [client, server])
+def test_a_hello_that_cannot_be_read_to_its_end_is_not_known(make: Callable[..., bytes]) -> None:
+    is_client = make is client
+    whole = make(wire.extension(51, b"\x80" * 38))
+    assert read(whole, client=is_client).known
+    for wrong in (whole[:-1], whole + b"\x80", b"\x02" + whole[1:], b"\x80" * len(whole)):
+        hello = read(wrong, client=is_client)
+        assert not hello.known
+        assert not hello.clear
+
+
+@pytest.mark.parametrize("squeeze", [
+    zlib.compress, gzip.compress, bz2.compress, lzma.compress,
+    lambda data: zlib.compress(data, wbits=-15), lambda data: b"\x93\x01" + gzip.compress(data),
+    lambda data: b"\x28\xb5\x2f\xfd" + bytes(range(128, 200)) + data[:0],
+    lambda data: zlib.compress(data * 50)[:-9] + b"\x80" * 40,
+])  # fmt: skip
+def test_compressed_text_is_no_hello(squeeze: Callable[[bytes], bytes]) -> None:
+    squeezed = squeeze(b"POST /echo/7 HTTP/1.1\r\nHost: 10.96.0.50\r\nKey: vxzqjkwb\r\n" + TEXT * 9)
+    assert read(squeezed, client=True).clear == "compressed text in a hello"
+    assert read(squeezed, client=False).clear == "compressed text in a hello"
+    assert read(client(wire.extension(21, squeezed)), client=True).clear
+    random_ = squeeze(random.Random(3).randbytes(300))
+    if not squeezed.startswith(b"\x28"):
+        assert not read(random_, client=True).clear
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_bytes_are_no_compressed_text(seed: int) -> None:
+    source = random.Random(seed)
+    assert not any(compressed(source.randbytes(1200)) for _ in range(2000))
+
+
+def test_a_run_of_one_letter_is_no_text() -> None:
+    assert not compressed(zlib.compress(b"a" * 4000))
+    assert not compressed(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 4))  # 104 bytes
+    assert compressed(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 5))
+
+
+def test_a_client_offers_ciphers_and_a_server_chooses_one() -> None:
+    assert read(client(), client=True).ciphers == {0x1301}
+    assert read(server(suite=0xC02F), client=False).ciphers == {0xC02F}

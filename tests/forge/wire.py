@@ -32,7 +32,7 @@ def extension(kind: int, body: bytes) -> bytes:
 
 
 def client_hello(
-    *extensions: bytes, suites: bytes = b"\x13\x01\xc0\x2b", more: bytes = b""
+    *extensions: bytes, suites: bytes = b"\x13\x01\xc0\x2b\xc0\x2f", more: bytes = b""
 ) -> bytes:
     """A ClientHello in its record. more: what stands behind it there."""
     added = b"".join(extensions)

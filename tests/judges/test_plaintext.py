@@ -219,7 +219,7 @@ def missing(file: str) -> Break:
         (control_of_another_cell, "judge blind", False),
         (headless, "SYN is not in the capture", False),
         (a_hole, "after a hole", False),
-        (hardly_tried, "would have lived as long", False),
+        (hardly_tried, "tried nothing for", False),
         (nothing_tried, "nothing was tried", False),
         (another_way_out, "no TLS was seen", False),
         (never_deleted, "no deletion", False),

@@ -105,6 +105,8 @@ def starved(pattern: str = "native") -> World:
     world.drop(world.stamps["subject.app"], "app.last")
     world.runtime = [one for one in world.runtime if not _exit_of(one, APP)]
     world.exited(APP_GONE + 0.01, APP, 137)
+    for line in world.watch:
+        line["object"]["spec"] = {**line["object"]["spec"], "terminationGracePeriodSeconds": 5}
     _second_pod(world, "patient", pattern)
     count = _writes(world, "patient", 5.4, 14.0, told=10.05)
     ships(world, "patient", 5.4, 0, count)
@@ -163,6 +165,7 @@ def _bare(world: World, scenario: str) -> World:
     """A world without the requests of its fixtures."""
     world.index["cell"] |= {"scenario": scenario, "sidecar": "otel-collector", "mode": "default"}
     world.stamps = {}
+    world.frames = [one for one in world.frames if b"cny." not in one[1]]
     return world
 
 

@@ -6,7 +6,20 @@ import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.forge.bundle import APP, ENVOY, PEER_ID, SUBJECT_ID, Json, World, jsonl, ns, stamp_text
+from tests.forge import wire
+from tests.forge.bundle import (
+    APP,
+    ENVOY,
+    PEER_ID,
+    PEER_SERVICE,
+    POD,
+    SUBJECT_ID,
+    Json,
+    World,
+    jsonl,
+    ns,
+    stamp_text,
+)
 from tests.worlds import lifecycle
 
 KEPT = ("pool", "long", "raw")
@@ -30,6 +43,7 @@ def keepalive(pattern: str = "native") -> World:
             keep(world, role, kind, OPENED, gone, how=how)
         for seq in range(16):
             world.attempt(IN_USE + 0.05 + seq * 0.5, f"{role}.app", "touch", seq, "ok")
+            carried(world, IN_USE + 0.052 + seq * 0.5)
     for seq in range(12):
         show(world, IN_USE + 0.25 * seq, "b1" if IN_USE + 0.25 * seq >= REPLACED else "a0")
     return world
@@ -49,16 +63,24 @@ def keep(
         else:
             its = world.attempt(at, who, kind, 1000 * number + seq, "ok", connection=name)
             world.lines(who, "request.begin", token=its)[-1]["connection"] = name
+            carried(world, at + 0.002)
     if how:
         world.stamp(end, who, "kept.closed", **same, how=how, detail="")
 
 
-def show(world: World, at: float, serial: str) -> None:
+def carried(world: World, at: float) -> None:
+    """Something secret goes between the two, and back."""
+    hello = (0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.CHANGE + wire.sealed(90))
+    rest = (0, wire.CHANGE + wire.sealed(80)), (0, wire.sealed()), (1, wire.sealed(30))
+    world.talk(at, (POD, world.next_port()), (PEER_SERVICE, 80), *hello, *rest)
+
+
+def show(world: World, at: float, serial: str, port: int = 50001) -> None:
     """Each proxy records a connection of the other pod, with the certificate that it was shown."""
     for role, identity in (("peer", SUBJECT_ID), ("subject", PEER_ID)):
         line = {
             "direction": "inbound", "start": stamp_text(ns(at), "T") + "Z", "token_path": None,
-            "downstream_remote": "10.244.0.99:50001", "upstream_local": "127.0.0.1:50002",
+            "downstream_remote": f"10.244.0.99:{port}", "upstream_local": "127.0.0.1:50002",
             "peer_uri": identity, "own_uri": "-", "tls_version": "TLSv1.3", "response_code": 0,
             "peer_serial": serial,
         }  # fmt: skip

@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.consistency import clocks, identity, lines, lives, pods, requests, seal
+from conformance.evidence.consistency import (
+    clocks,
+    frames,
+    identity,
+    lines,
+    lives,
+    pods,
+    requests,
+    seal,
+)
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import Evidence
@@ -23,6 +32,7 @@ CHECKS: Sequence[Check] = (
     pods.check,
     lives.check,
     clocks.check,
+    frames.check,
     requests.check,
     lines.check,  # the last: it tells of the lines that the others could not read
 )

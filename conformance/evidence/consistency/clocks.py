@@ -1,38 +1,29 @@
-"""The clocks against each other: the node's readings, the programs' stamps, the capture's frames.
+"""The clocks against each other: the node's readings, and the programs' stamps.
 
 All are of one kernel. Of each moment there are two readings, of real time and of CLOCK_MONOTONIC:
-their difference stays the same as long as nobody moves the clock.
+their difference stays the same as long as nobody moves the clock. The capture's frames are held
+against the stamps that they carry where frames are read (frames).
 """
 
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from collections.abc import Iterator
 
 from conformance.evidence.bundle import CLOCK, Bundle
 from conformance.evidence.contradiction import Contradiction
-from conformance.evidence.packets.capture import Capture, Packet
-from conformance.evidence.packets.coverage import BEACON_TEXT
-from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.timeline import CLOCK_STEP_NS
 from conformance.model import NS, Evidence
 
 # A program may be preempted between its two readings. One stamp that is off by more was changed.
 _PREEMPTED_NS = 1 * NS
 _FEW = 3  # stamps from which on a median says something
-# A beacon is stamped, and sent at once; on a busy machine some wait for their turn. Over 700 real
-# captures show at most 8 ms. Of so many in a row, at least one goes at once.
-_IN_A_ROW = 20
-_LATE_NS = NS // 4
 
 
 def check(bundle: Bundle) -> Iterator[Contradiction]:
-    """Readings that contradict their own fields, stamps that contradict the readings, and frames
-    that contradict the stamps that they carry."""
+    """Readings that contradict their own fields, and stamps that contradict the readings."""
     yield from _readings(bundle)
     yield from _stamps(bundle)
-    yield from _frames(bundle)
 
 
 def _readings(bundle: Bundle) -> Iterator[Contradiction]:
@@ -78,36 +69,3 @@ def _stamps(bundle: Bundle) -> Iterator[Contradiction]:
                     (Evidence(file, line=line.number, ns=line.ns, text=line.event),),
                 )
                 break
-
-
-def _frames(bundle: Bundle) -> Iterator[Contradiction]:
-    """Of the pod under test only: no verdict goes by the times of another pod's packets."""
-    file = bundle.capture_file
-    if not bundle.has(file):
-        return
-    row: deque[int] = deque(maxlen=_IN_A_ROW)
-    try:
-        for packet in Capture(bundle.path(file)):
-            match = BEACON_TEXT.match(packet.payload) if packet.kind == "beacon" else None
-            if match is None:
-                continue
-            late = packet.ns - int(match[3])
-            row.append(late)
-            if late < -CLOCK_STEP_NS:
-                yield _off(file, packet, f"{-late / 1e6:.1f} ms before")
-                return
-            if len(row) == _IN_A_ROW and min(row) > _LATE_NS:
-                yield _off(file, packet, f"{min(row) / 1e6:.1f} ms and more after")
-                return
-    except UnreadableCapture:
-        return  # who judges by packets says so
-
-
-def _off(file: str, packet: Packet, how: str) -> Contradiction:
-    where = Evidence(file, frame=packet.frame, ns=packet.ns, text="a beacon")
-    return Contradiction(
-        f"{file} has beacons that were seen {how} the time that they were sent at",
-        frozenset({file}),
-        (where,),
-        strikes_proof=True,
-    )

@@ -1,4 +1,8 @@
-"""Finds the kubelet's first successful probe of the sidecar in the capture."""
+"""Finds the kubelet's successful probes of a sidecar in the capture, and which one opened the gate.
+
+A 200 opens the gate for the life of the sidecar that gave it, and for no other: what a former life
+answered, or another server on the port, says nothing of the sidecar that is there now.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import Coverage
 from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
-from conformance.evidence.timeline import PUBLISH_LAG_NS, Event, lives
+from conformance.evidence.timeline import PUBLISH_LAG_NS, Event, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import from_inside, identity
-from conformance.evidence.vocabulary import File
-from conformance.model import NEVER, Evidence
+from conformance.evidence.vocabulary import File, Stamp
+from conformance.model import NEVER, NS, Evidence
 
 # The kubelet takes every status from 200 to 399 for success (pkg/probe/http/http.go), and calls
 # itself "kube-probe/<minor>". Some servers (Fluent Bit's) end the line with the status.
@@ -20,22 +24,56 @@ _SUCCESS = re.compile(rb"HTTP/1\.[01] [23]\d\d[ \r]")
 _ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d[ \r]")
 _KUBELET = re.compile(rb"^(?:GET|HEAD) [^\r\n]* HTTP/1\.[01]\r\n(?:.*\r\n)?User-Agent: kube-probe/",
                       re.IGNORECASE | re.DOTALL)  # fmt: skip
+# A sidecar answers, and writes after that that it is ready: on a crowded machine within a second.
+_READY_WITHIN_NS = 1 * NS
 _HEAD = 4096  # bytes of a request or answer that are looked at
 
 
-def first_success(bundle: Bundle, port: int | None = None) -> tuple[Event | None, Coverage]:
-    """The 200 that opened the gate: from its first byte's frame to the frame that ends its head.
+def opening(
+    bundle: Bundle, before_ns: int, container: str = "", port: int | None = None
+) -> tuple[Event | None, Coverage]:
+    """The 200 that opened the gate for what began by a moment (ns): the first one of the sidecar's
+    life then, from its first byte's frame to the frame that ends its head. None when there is none.
 
-    port: where the probe goes, the sidecar's health port by default. None when there is none in the
-    capture.
+    container: the sidecar, by default the first one. port: where the probe goes, its health port by
+    default. Raises Unjudgeable when something else than the sidecar answered it.
     """
+    name = container or bundle.index.sidecars[0]
     found, watched = successes(bundle, port)
-    return min(found, key=lambda one: one.earliest, default=None), watched
+    born = max(
+        (
+            event.earliest
+            for life in lives(bundle)[name]
+            if (event := life.created_event) and event.earliest < before_ns
+        ),
+        default=0,
+    )
+    own = [one for one in found if one.latest >= born]
+    gate = min(own, key=lambda one: one.earliest, default=None)
+    if gate is not None:
+        _require_own(bundle, gate, name, born)
+    return gate, watched
+
+
+def _require_own(bundle: Bundle, gate: Event, name: str, born: int) -> None:
+    """The sidecar answered: its program had been started, and it called itself ready then. Raises
+    Unjudgeable: else something else opened the gate."""
+    for stamp, slack, what in (
+        (Stamp.SIDECAR_EXEC, 0, "started its proxy"),
+        (Stamp.SIDECAR_READY, _READY_WITHIN_NS, "was ready"),
+    ):
+        own = [one for one in stamp_events(bundle, name, stamp) if one.earliest >= born]
+        if own and gate.latest + slack < own[0].earliest:
+            raise Unjudgeable(
+                f"the probe's 200 came {(own[0].earliest - gate.latest) / 1e6:.1f} ms before "
+                f"{name} {what}: something else answered",
+                evidence=(*gate.evidence, *own[0].evidence),
+            )
 
 
 def successes(bundle: Bundle, port: int | None = None) -> tuple[list[Event], Coverage]:
-    """Every 200 to a probe of the kubelet's (port: as for first_success); where the sidecar's probe
-    is a command, every end of one with 0, which the runtime tells of."""
+    """Every 200 to a probe of the kubelet's (port: as for opening), whoever gave it; where the
+    sidecar's probe is a command, every end of one with 0, which the runtime tells of."""
     if port is None and bundle.index.gate == "exec":
         return commands(bundle), _BY_RUNTIME
     return _answers(bundle, port, _SUCCESS)

@@ -7,6 +7,7 @@ that the server chose encrypts.
 
 from __future__ import annotations
 
+from conformance.evidence.packets.compressed import LOOKED_AT, compressed
 from conformance.evidence.packets.tls_hello import (
     CLIENT_HELLO,
     READABLE_HELLO,
@@ -48,7 +49,7 @@ class RecordCheck:
     """
 
     __slots__ = (
-        "_alerted", "_body", "_change", "_head", "_left", "_run", "_sealed", "_shake",
+        "_alerted", "_begin", "_body", "_change", "_head", "_left", "_run", "_sealed", "_shake",
         "application_bytes", "application_records", "blind", "content", "handshake_records",
         "hello", "opener", "other", "said", "violation",
     )  # fmt: skip
@@ -67,6 +68,7 @@ class RecordCheck:
         self._head = bytearray()
         self._left = 0  # bytes of the present record still to come
         self._body = bytearray()  # of a record that is looked at as a whole
+        self._begin = bytearray()  # of the present record, where it should be secret
         self._shake = bytearray()  # handshake messages in clear
         self._change = False  # from here on this side's handshake records are secret (TLS 1.2)
         self._alerted = False  # it turned the other side away before any hello
@@ -186,6 +188,7 @@ class RecordCheck:
         if kind == APPLICATION or (kind != CHANGE and self._change):
             if (self._run if kind == APPLICATION else self._sealed).feed(piece):
                 self.violation = "readable text in a record that should be secret"
+            self._begin += piece[: LOOKED_AT - len(self._begin)]
         elif kind == HANDSHAKE:
             self._shake += piece
             self._messages()
@@ -194,8 +197,11 @@ class RecordCheck:
 
     def _end_record(self) -> None:
         kind, body = self._head[0], bytes(self._body)
+        if self._begin and compressed(bytes(self._begin)):
+            self.violation = self.violation or "compressed text in a record that should be secret"
         self._head.clear()
         self._body.clear()
+        self._begin.clear()
         if kind == CHANGE:
             if body != b"\x01":
                 self.violation = self.violation or "a change of cipher that is none"
@@ -239,11 +245,18 @@ class RecordCheck:
                 self.violation = "a second hello, which nobody asked for"
             else:
                 self.said = read(body, client=self.opener)
-                self.violation = self.said.clear
+                self.violation = self.said.clear or self._unoffered(self.said)
         elif self._thirteen:
             self.violation = f"a handshake message of type {kind} in clear in TLS 1.3"
         else:
             self.violation = strange_message(kind, body)
+
+    def _unoffered(self, said: Hello) -> str:
+        """A server chooses among what the client offers (RFC 8446, 4.1.3; RFC 5246, 7.4.1.3)."""
+        client = self.other.said if self.other is not None and not self.opener else None
+        if client is None or not client.known or said.ciphers <= client.ciphers:
+            return ""
+        return "a cipher that the client did not offer"
 
     @property
     def _chosen(self) -> Hello | None:

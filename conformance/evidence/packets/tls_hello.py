@@ -1,13 +1,15 @@
 """The messages of a TLS handshake that are in clear: what the two sides agreed on (RFC 8446, 4.1).
 
 A hello that does not parse is not refused: its length is right, and nothing more is known of it.
-Then what the records hold must show that they are secret, as it must in any case.
+Then what it and the records hold must not be text, compressed or not, as in any case.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from conformance.evidence.packets.compressed import compressed
 
 CLIENT_HELLO, SERVER_HELLO = 1, 2
 # Messages that are in clear up to TLS 1.2 (RFC 5246, 7.4; RFC 6066, 8; RFC 5077, 3.3), beside the
@@ -27,6 +29,11 @@ _ENCRYPTING = frozenset({
     *range(0x009C, 0x00A0), 0xC009, 0xC00A, 0xC013, 0xC014, 0xC023, 0xC024, 0xC027, 0xC028, 0xC02B,
     0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xCCAA,
 })  # fmt: skip
+# The same list: the ranges in which a number has a meaning. A number outside of them is no cipher.
+_REGISTERED = (
+    range(0x0000, 0x0047), range(0x0067, 0x006E), range(0x0084, 0x00C8), range(0x1301, 0x1308),
+    range(0xC001, 0xC0B6), range(0xC100, 0xC108), range(0xCCA8, 0xCCAF), range(0xD001, 0xD006),
+)  # fmt: skip
 # RFC 8446, 4.1.3: the "random" by which a server asks for another ClientHello.
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 _NAME, _PROTOCOLS, _VERSIONS = 0, 16, 43  # extensions
@@ -43,14 +50,16 @@ _PROTOCOL = re.compile(rb"[\x20-\x7e]{1,32}")
 @dataclass(frozen=True)
 class Hello:
     """What a hello says. known: it could be parsed. encrypts: the server's cipher does, or does
-    not; None when nobody knows. thirteen: it is TLS 1.3. retry: another hello must follow.
-    clear: what in it is no TLS, "" when nothing is."""
+    not; None when nobody knows. ciphers: those that a client offers, or the one that a server
+    chose. thirteen: it is TLS 1.3. retry: another hello must follow. clear: what in it is no TLS,
+    "" when nothing is."""
 
     known: bool
     encrypts: bool | None = None
     thirteen: bool | None = None
     retry: bool = False
     clear: str = ""
+    ciphers: frozenset[int] = frozenset()
 
 
 class _Short(Exception):
@@ -79,7 +88,7 @@ def read(body: bytes, *, client: bool) -> Hello:
     try:
         return _client(_Reader(body)) if client else _server(_Reader(body))
     except _Short:
-        return Hello(known=False, clear=_clear(body))
+        return Hello(known=False, clear=_clear(body) or _compressed(body))
 
 
 def _head(reader: _Reader) -> bytes:
@@ -99,12 +108,14 @@ def _client(reader: _Reader) -> Hello:
     reader.vector(1)
     hidden, names = b"", ""
     for kind, data in _extensions(reader):
+        names = names or _compressed(data)
         if kind in (_NAME, _PROTOCOLS):
             names = names or _strange(kind, data)
         else:
             hidden += b"\0" + data
     hidden = b"\0".join((rest, session, suites)) + hidden
-    return Hello(known=True, clear=names or _clear(hidden))
+    offered = frozenset(int.from_bytes(suites[at : at + 2]) for at in range(0, len(suites), 2))
+    return Hello(known=True, clear=names or _clear(hidden), ciphers=offered)
 
 
 def _server(reader: _Reader) -> Hello:
@@ -118,13 +129,15 @@ def _server(reader: _Reader) -> Hello:
         if kind == _VERSIONS:
             thirteen = data == _THIRTEEN.to_bytes(2)
         hidden += b"\0" + data
-    encrypts = False if suite in _NULL else True if suite in _ENCRYPTING else None
+    none = suite in _NULL or not any(suite in one for one in _REGISTERED)
+    encrypts = False if none else True if suite in _ENCRYPTING else None
     return Hello(
         known=True,
         encrypts=encrypts,
         thirteen=thirteen,
         retry=rest == RETRY,
         clear=_clear(rest + b"\0" + session + hidden),
+        ciphers=frozenset({suite}),
     )
 
 
@@ -152,6 +165,10 @@ def _strange(kind: int, data: bytes) -> str:
         if not _PROTOCOL.fullmatch(inner.vector(1)):
             return "a protocol's name that is none"
     return ""
+
+
+def _compressed(data: bytes) -> str:
+    return "compressed text in a hello" if compressed(data) else ""
 
 
 def _clear(data: bytes) -> str:

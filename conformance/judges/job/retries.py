@@ -24,6 +24,7 @@ def failure(bundle: Bundle) -> Finding:
     read = batch.read(bundle)
     jobs = [batch.job_of(read, name) for name in FAIL_UNDER_NEVER]
     for job in jobs:
+        batch.require_policy(job, "Never")
         _require_own_codes(job)
     held = [batch.held(bundle, job) for job in jobs if batch.ended_alone(bundle, job) is None]
     if held:
@@ -64,8 +65,7 @@ def policies(bundle: Bundle) -> Finding:
         batch.job_of(read, JobName.RESTARTS_AND_COMPLETES),
     )
     for job in (fails, completes):
-        if job.spec["template"]["spec"]["restartPolicy"] != "OnFailure":
-            raise Unjudgeable(f"Job {job.name} is not under OnFailure")
+        batch.require_policy(job, "OnFailure")
     wanted = [int(completes.environment("SC_EXIT_CODE")), 0]
     if len(completes.tries) != 1 or completes.tries[0].codes != wanted:
         raise Unjudgeable(
@@ -119,7 +119,8 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
         batch.job_of(read, JobName.CRASHED_ON_FAILURE),
         batch.job_of(read, JobName.CRASHED_NEVER),
     )
-    for one in (job, control):
+    for one, policy in ((job, "OnFailure"), (control, "Never")):
+        batch.require_policy(one, policy)
         _require_crash(one)
     if control.ended("Complete") is None or control.tries[0].codes != [0]:
         raise Unjudgeable(

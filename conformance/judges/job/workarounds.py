@@ -77,8 +77,15 @@ def _begin(bundle: Bundle, job: Job) -> Evidence:
     file = stamps_file(job.tries[0].name, Container.APP)
     if bundle.has(file):
         for line in bundle.stamps(job.tries[0].name, Container.APP):
-            if line.event == Stamp.WORKAROUND_BEGIN:
-                return Evidence(file, line.number, ns=line.ns, text=f"{job.name}: {line['how']}")
+            if line.event != Stamp.WORKAROUND_BEGIN:
+                continue
+            where = Evidence(file, line.number, ns=line.ns, text=f"{job.name}: {line['how']}")
+            if line["how"] != job.name:
+                raise Unjudgeable(
+                    f"the main of Job {job.name} set about another one: {line['how']}",
+                    evidence=(where,),
+                )
+            return where
     raise Unjudgeable(f"the main of Job {job.name} never came to its workaround")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.evidence.bundle import Bundle, stamps_file
+from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.log_lines import SINK, size
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Stamp, Step
@@ -22,10 +22,12 @@ def resumes(bundle: Bundle) -> Finding:
         step(bundle, name)
         for name in (Step.SIDECAR_KILL_ASKED, Step.SIDECAR_RESTARTED, Step.SIDECAR_RESUMED)
     )
-    wrote, got = look(bundle, end=(bundle.step(Step.CRASH_BOUND) or resumed).ns)
     lives = shipper_of(bundle)
     if len(lives) < 2 or lives[1].created is None:
         raise Unjudgeable("the shipper was not started a second time")
+    if len(lives) > 2:
+        raise Unjudgeable("the shipper ended once more than it was made to: whose loss is whose?")
+    wrote, got = look(bundle, end=(bundle.step(Step.CRASH_BOUND) or resumed).ns)
     exited = lives[0].exited
     if exited is None or exited.status != _KILLED or exited.ns < killed.ns:
         raise Unjudgeable("no exit of the shipper by a SIGKILL is in runtime.log")
@@ -77,9 +79,9 @@ def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
     found = [
         line
         for line in bundle.stamps(*SINK)
-        if line.event == Stamp.SINK_REFUSED and line["runs"] and line.ns < ns
+        if line.event == Stamp.SINK_REFUSED and line["runs"].get(SUBJECT_ROLE) and line.ns < ns
     ]
-    number = sum(size(map(tuple, runs)) for line in found for runs in line["runs"].values())
+    number = sum(size(map(tuple, line["runs"][SUBJECT_ROLE])) for line in found)
     first = found[0] if found else None
     return number, Evidence(
         stamps_file(*SINK),
@@ -95,6 +97,5 @@ def _first_refused(bundle: Bundle, ns: int) -> int:
         int(first)
         for line in bundle.stamps(*SINK)
         if line.event == Stamp.SINK_REFUSED and line.ns < ns
-        for runs in line["runs"].values()
-        for first, _ in runs
+        for first, _ in line["runs"].get(SUBJECT_ROLE, ())
     )

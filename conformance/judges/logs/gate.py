@@ -7,7 +7,7 @@ from typing import Any
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.log_lines import SINK, received, size, written
 from conformance.evidence.packets.probes import answers as answers_to
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -34,7 +34,7 @@ def waits(bundle: Bundle) -> Finding:
     created = its[0].created_event if its else None
     if started is None or created is None:
         raise Unjudgeable("the app never started")
-    probe, _ = first_success(bundle)
+    probe, _ = opening(bundle, created.earliest)
     if probe is None:
         raise Unjudgeable("no successful startup probe is in the capture")
     wrote, got = written(bundle, SUBJECT_ROLE, bundle.index.app), received(bundle, SUBJECT_ROLE)

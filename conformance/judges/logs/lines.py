@@ -15,6 +15,7 @@ from conformance.evidence.log_lines import (
     Received,
     Run,
     Written,
+    merged,
     received,
     require_sink,
     size,
@@ -35,6 +36,8 @@ MIN_DRAIN_NS = 1 * NS
 MIN_RATE = 0.9
 # A batch is stamped when it is all in the file: a shipper may be as quick as that.
 WRITTEN_WITHIN_NS = 1 * NS
+# The sink stamps a request when it has read it, which may be after the end of who sent it.
+DELIVERED_WITHIN_NS = 1 * NS
 
 
 def first(bundle: Bundle) -> Finding:
@@ -119,11 +122,13 @@ def look(
     """
     wrote = written(bundle, role, bundle.index.app)
     got = received(bundle, role)
-    require_sink(bundle, wrote.batches[0].ns, _ended_ns(bundle) if end is None else end)
+    until = _ended_ns(bundle) if end is None else end
+    settled = require_sink(bundle, wrote.batches[0].ns, until)
     require_number(wrote.count, MIN_LINES, "lines were written")
     if got.held and got.held[-1][1] >= wrote.count + _unrecorded(wrote):
         raise Unjudgeable("the sink holds lines that nobody wrote")
     require_consistent(bundle, role, wrote, got)
+    _require_count(bundle, role, got, settled)
     if not got.held:
         raise Unjudgeable("no line arrived at all: the shipper never reached the sink")
     real = wrote.count / max(wrote.seconds, 0.001)
@@ -148,18 +153,50 @@ def require_consistent(bundle: Bundle, role: str, wrote: Written, got: Received)
         raise Unjudgeable(
             f"{role} says that it wrote {wrote.ended['lines']} lines, and recorded {wrote.count}"
         )
-    others = {
-        ip: name
-        for name, pod in bundle.index.pods.items()
-        if name not in (role, bundle.index.subject)
-        for ip in pod.ips
-    }
+    _require_own_sender(bundle, role)
+    if role == SUBJECT_ROLE:
+        _require_sender_alive(bundle, got)
+
+
+def _require_own_sender(bundle: Bundle, role: str) -> None:
+    """A writer's lines come from its own pod: by its address, by the node's where that hides it, or
+    from the sink's own proxy."""
+    own = bundle.pod(role).ips
+    fair = own | bundle.index.addresses.get("gateway", frozenset()) | {"127.0.0.1", "::1"}
+    for line in bundle.stamps(*SINK) if own else ():
+        if line.event != Stamp.SINK_RECEIVED or not line["runs"].get(role):
+            continue
+        sender = shortest(str(line.get("remote") or "").rpartition(":")[0])
+        if sender and sender not in fair:
+            where = (Evidence(stamps_file(*SINK), line.number, ns=line.ns),)
+            raise Unjudgeable(
+                f"lines of {role} came from {sender}, which is not its pod", None, where
+            )
+
+
+def _require_sender_alive(bundle: Bundle, got: Received) -> None:
+    """Who has ended delivers nothing."""
+    gone = shipper_of(bundle)[-1].exited_latest
+    late = [one for one in got.arrivals if gone is not None and one.ns > gone + DELIVERED_WITHIN_NS]
+    if late and gone is not None:
+        raise Unjudgeable(
+            f"lines {late[0].first} to {late[0].last} came {(late[0].ns - gone) / NS:.1f} s after "
+            "the end of the shipper, which alone could send them",
+            evidence=(late[0].evidence,),
+        )
+
+
+def _require_count(bundle: Bundle, role: str, got: Received, settled: Evidence) -> None:
+    """The sink, at rest, says that it holds as many lines as it says it received."""
+    by_then = [(one.first, one.last) for one in got.arrivals if one.ns <= (settled.ns or 0)]
+    count = size(merged(by_then))
     for line in bundle.stamps(*SINK):
-        if line.event == Stamp.SINK_RECEIVED and line["runs"].get(role) and line.get("remote"):
-            sender = others.get(shortest(line["remote"].rpartition(":")[0]))
-            if sender:
-                where = (Evidence(stamps_file(*SINK), line.number, ns=line.ns),)
-                raise Unjudgeable(f"lines of {role} came from the pod {sender}", evidence=where)
+        held = (line.get("held") or {}).get(role) if line.number == settled.line else None
+        if held is not None and held != count:
+            raise Unjudgeable(
+                f"the sink says that it holds {held} lines of {role}, and that it received {count}",
+                evidence=(settled,),
+            )
 
 
 def measure(bundle: Bundle, wrote: Written, got: Received) -> Measured:

@@ -9,7 +9,7 @@ from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.log_lines import Received, received, require_sink, size, written
 from conformance.evidence.packets.coverage import Coverage
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import successes
 from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import require_watched
@@ -107,8 +107,7 @@ def _require_sight(
     """That nothing was seen means something: the capture watched, the judge can read what is in
     clear in it (the kubelet's probe of the proxy), and the lines went by."""
     require_watched(watched, window, to_the_end=True, measured=measured)
-    probe, _ = first_success(bundle)
-    if probe is None:
+    if not successes(bundle)[0]:
         raise Unjudgeable("judge blind: the kubelet's probe is not in the capture")
     if found.doubts.number or not found.tls_bytes:
         raise Unjudgeable(

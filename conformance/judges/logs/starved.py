@@ -10,12 +10,16 @@ from conformance.evidence.vocabulary import Role, Step
 from conformance.judges.logs.lines import look, ran_until_told, shipper_of, signal_to_shipper
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import versions
 from conformance.model import NS, Finding, Measured
 
 _KILLED = 137
 # What the kubelet gives at least (minimumGracePeriodInSeconds): killed long before, and it was
 # somebody else.
 LEAST_SECONDS = 2
+# The period runs from the deletion on, and the signal comes some time after that.
+EARLY_SECONDS = 1
+_GRACE = "terminationGracePeriodSeconds", 30  # and what the API server sets where none is asked for
 
 
 def delivers(bundle: Bundle) -> Finding:
@@ -36,6 +40,14 @@ def delivers(bundle: Bundle) -> Finding:
         raise Unjudgeable("the end of the app or of the shipper is not recorded")
     if app.exited.status != _KILLED or wrote.sigterm is None or wrote.ended is not None:
         raise Unjudgeable("the app did not use up the grace period: it was not killed")
+    lived = ((app.exited_latest or app.exited.ns) - wrote.sigterm.ns) / NS
+    period = next(versions(bundle))["object"]["spec"].get(*_GRACE)
+    if lived < period - EARLY_SECONDS:
+        raise Unjudgeable(
+            f"the app was killed {lived:.1f} s after its signal, and its grace period is "
+            f"{period} s: it was somebody else who killed it",
+            evidence=(app.exit_evidence(),),
+        )
     lost = got.missing(got.held[0][0], wrote.count)
     patient, its = _patient(bundle)
     patient_lost = its.missing(its.held[0][0] if its.held else 0, patient.count)
@@ -47,7 +59,7 @@ def delivers(bundle: Bundle) -> Finding:
         "patient_lost": size(patient_lost),
         "shipper_had_seconds": round(had, 3),
         "shipper_exit_code": shipper.exited.status,
-        "app_lived_on_seconds": round(((app.exited_latest or 0) - wrote.sigterm.ns) / NS, 3),
+        "app_lived_on_seconds": round(lived, 3),
         "came_twice": got.lines - got.count,
     }
     if not lost:

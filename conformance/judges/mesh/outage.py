@@ -38,6 +38,7 @@ def plane(bundle: Bundle) -> Finding:
     window = Window(
         "outage", step(bundle, Step.PLANE_DOWN).ns, step(bundle, Step.PLANE_UP_ASKED).ns
     )
+    _require_made_in(bundle, window)
     sent = _sent_by_the_running(bundle)
     lost: Sequence[Attempt] = [one for one in sent if one.outcome != OK]
     ready = bundle.step(Step.SUBJECT_READY)
@@ -80,6 +81,22 @@ def plane(bundle: Bundle) -> Finding:
     if started and started[0].latest < window.end:
         return _unprotected(bundle, window, measured)
     return _came_back(bundle, window, measured, [*waited, (0, unserved)])
+
+
+def _require_made_in(bundle: Bundle, window: Window) -> None:
+    """The new pod was made in the outage, and its sidecar was not ready in it: else it had what it
+    is to wait for. Raises Unjudgeable."""
+    made = step(bundle, Step.SUBJECT_CREATE)
+    if made.ns not in window:
+        raise Unjudgeable("the new pod was not made while the control plane was down")
+    for sidecar in bundle.index.sidecars:
+        for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_READY):
+            if one.latest in window:
+                raise Unjudgeable(
+                    f"{sidecar} of the new pod was ready while the control plane was down: it did "
+                    "not wait for it",
+                    evidence=one.evidence,
+                )
 
 
 def _unprotected(bundle: Bundle, window: Window, measured: Measured) -> Finding:
@@ -185,12 +202,22 @@ def inject(bundle: Bundle) -> Finding:
             f"a pod was answered with {refused['status']} for another reason than its injector: "
             f"{refused['message'][:200]}"
         )
+    there = _pods(bundle, refused["pod"])
+    if there:
+        raise Unjudgeable(
+            f"the pod {refused['pod']} was answered with {refused['status']}, and watch.jsonl "
+            "shows it",
+            evidence=(_evidence(refused, File.STEPS), _evidence(there[0], File.WATCH)),
+        )
     told = _told_why(bundle, Window("sheltered", begin, end))
     silent = [kind for kind in OWNERS if kind not in told]
     if silent:
         raise Unjudgeable(f"no Event says why {' and '.join(silent)} made no pod")
-    seen = _pod(bundle, "naked")
-    if _sidecars_in(bundle, seen):
+    shown = _pods(bundle, "naked")
+    if not shown:
+        raise Unjudgeable("the pod naked is not in watch.jsonl")
+    seen = shown[0]
+    if any(_sidecars_in(bundle, one) for one in shown):
         raise Unjudgeable("a pod got a sidecar though its injector was down")
     named = step(bundle, Step.NAKED_ADMITTED)
     evidence = [
@@ -288,11 +315,13 @@ def _is_sheltered(line: Line) -> bool:
     return any(one["name"] == "sheltered" for one in owners)
 
 
-def _pod(bundle: Bundle, name: str) -> Line:
-    for line in bundle.watch():
-        if line.get("kind") == "Pod" and line["object"]["metadata"]["name"] == name:
-            return line
-    raise Unjudgeable(f"the pod {name} is not in watch.jsonl")
+def _pods(bundle: Bundle, name: str) -> Sequence[Line]:
+    """Every version of the pods of a name."""
+    return [
+        line
+        for line in bundle.watch()
+        if line.get("kind") == "Pod" and line["object"]["metadata"]["name"] == name
+    ]
 
 
 def _sidecars_in(bundle: Bundle, line: Line) -> str:

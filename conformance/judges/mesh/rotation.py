@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from conformance.evidence.access_log import Record, records
 from conformance.evidence.attempts import by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.timeline import lives
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Step
 from conformance.judges import persistent
 from conformance.judges.density import require_density
 from conformance.judges.ruling import broken, holds, rate_bound, require_number
-from conformance.model import Evidence, Finding, Value, Window
+from conformance.model import NS, Evidence, Finding, Value, Window
 
 MIN_REQUESTS = 20
 
@@ -32,6 +34,8 @@ def unnoticed(bundle: Bundle) -> Finding:
         role: [one for one in its[1:] if (one.begin_ns or 0) in window]
         for role, its in shown.items()
     }
+    for role in persistent.ROLES:
+        _require_one_proxy(bundle, role, window)
     found = persistent.connections(bundle)
     sent = persistent.sent(bundle, window)
     lost = persistent.lost(sent, window)
@@ -86,6 +90,42 @@ def _window(bundle: Bundle) -> Window:
     return Window("steady", begin.ns, end.ns)
 
 
+def _require_one_proxy(bundle: Bundle, role: str, window: Window) -> None:
+    """One proxy replaced its certificate: it was not made anew, and what it shows to new
+    connections does not come and go. Raises Unjudgeable."""
+    its = lives(bundle, bundle.pod(role)) if role in bundle.index.pods else {}
+    for name in bundle.index.sidecars:
+        for life in its.get(name, ()):
+            if life.created and life.created.ns in window:
+                raise Unjudgeable(
+                    f"{name} of {role} was made anew while it was watched: a new certificate is "
+                    "no rotation then",
+                    evidence=(Evidence(File.RUNTIME, life.created.number, ns=life.created.ns),),
+                )
+    if bundle.has(File.CERTIFICATES):
+        return
+    new = _new_connections(bundle, role)
+    for (_, before), (_, after) in pairwise(new.items()):
+        if before[-1].begin_ns and before[-1].begin_ns > (after[0].begin_ns or 0) + NS:
+            raise Unjudgeable(
+                f"{role} showed the certificate {before[0].peer_serial} to a new connection after "
+                f"it had shown {after[0].peer_serial}: it was not replaced",
+                evidence=(after[0].evidence, before[-1].evidence),
+            )
+
+
+def _new_connections(bundle: Bundle, role: str) -> dict[str, list[Record]]:
+    """The first record of each connection, by the certificate that it was shown; certificates in
+    the order in which they came."""
+    known: set[str] = set()
+    found: dict[str, list[Record]] = {}
+    for one in sorted(_records(bundle, role), key=lambda each: each.begin_ns or 0):
+        if one.remote not in known:
+            known.add(one.remote)
+            found.setdefault(one.peer_serial, []).append(one)
+    return found
+
+
 @dataclass(frozen=True)
 class _Look:
     """The first look at a certificate."""
@@ -99,16 +139,23 @@ def _shown(bundle: Bundle, role: str) -> Sequence[Record | _Look]:
     in order."""
     if bundle.has(File.CERTIFICATES):
         return _asked(bundle, role)
-    other = "peer" if role == SUBJECT_ROLE else SUBJECT_ROLE
-    identity = bundle.index.identities[role]
     first: dict[str, Record] = {}
-    for one in records(bundle, other).shown:
-        if one.peer != identity or one.begin_ns is None:
-            continue
+    for one in _records(bundle, role):
         before = first.get(one.peer_serial)
-        if before is None or one.begin_ns < (before.begin_ns or 0):
+        if before is None or (one.begin_ns or 0) < (before.begin_ns or 0):
             first[one.peer_serial] = one
     return sorted(first.values(), key=lambda one: one.begin_ns or 0)
+
+
+def _records(bundle: Bundle, role: str) -> Sequence[Record]:
+    """What the other pod's proxy recorded of this one's certificates."""
+    other = "peer" if role == SUBJECT_ROLE else SUBJECT_ROLE
+    identity = bundle.index.identities[role]
+    return [
+        one
+        for one in records(bundle, other).shown
+        if one.peer == identity and one.begin_ns is not None
+    ]
 
 
 def _asked(bundle: Bundle, role: str) -> Sequence[_Look]:

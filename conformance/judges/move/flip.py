@@ -13,6 +13,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, holds, lines_of
+from conformance.judges.sources import in_watch
 from conformance.model import NEVER, Evidence, Finding, Value
 
 _DECIDED = "says-"  # workloads that name their pattern are called says-<pattern>
@@ -93,6 +94,12 @@ def told(bundle: Bundle) -> Finding:
             measured,
             lines_of(overruled),
         )
+    decided = sum(name.startswith(_DECIDED) for name in workloads)
+    if not 0 < decided < len(workloads):
+        raise Unjudgeable(
+            f"of {len(workloads)} workloads {decided} name their pattern: both sorts are needed",
+            measured,
+        )
     if not flips:
         raise Unjudgeable("the change of the default changed no workload", measured)
     passed_over = [
@@ -127,13 +134,17 @@ def _shapes(bundle: Bundle) -> dict[tuple[str, str, bool], Shape]:
     """(workload, before or after, dry run or not) → what was admitted."""
     found: dict[tuple[str, str, bool], Shape] = {}
     moments: dict[str, list[int]] = {"before": [], "after": []}
+    told: list[int] = []
     for line in bundle.admissions():
         if (line["workload"], line["when"], bool(line["dry"])) in found:
             raise Unjudgeable(
                 f"{line['workload']} was admitted twice {line['when']} the change: which counts?"
             )
-        if not line["dry"]:
+        if line["dry"]:
+            told.append(line.ns)
+        else:
             moments[line["when"]].append(line.ns)
+            _require_as_watched(bundle, line)
         spec = line["pod"]["spec"]
         patterns = {pattern_of(spec, sidecar) for sidecar in bundle.index.sidecars}
         found[line["workload"], line["when"], bool(line["dry"])] = Shape(
@@ -143,7 +154,26 @@ def _shapes(bundle: Bundle) -> dict[tuple[str, str, bool], Shape]:
         )
     if max(moments["before"], default=0) > min(moments["after"], default=NEVER):
         raise Unjudgeable("what was admitted before the change and after it is mixed up in time")
+    if max(told, default=0) > min(moments["after"], default=NEVER):
+        raise Unjudgeable("a dry run was asked for after the change: it foretold nothing")
     return found
+
+
+def _require_as_watched(bundle: Bundle, line: Line) -> None:
+    """The pod that was admitted is, by its uid, what the watch shows. Raises Unjudgeable."""
+    uid = (line["pod"].get("metadata") or {}).get("uid")
+    for seen in bundle.watch() if uid else ():
+        its = seen["object"]
+        if seen.get("kind") != "Pod" or its["metadata"].get("uid") != uid:
+            continue
+        for sidecar in bundle.index.sidecars:
+            both = [pattern_of(one["spec"], sidecar) for one in (line["pod"], its)]
+            if both[0] != both[1]:
+                raise Unjudgeable(
+                    f"{line['workload']} was admitted as {both[0]}, and the watch shows it as "
+                    f"{both[1]}",
+                    evidence=(in_watch(seen),),
+                )
 
 
 def _container(group: str, one: Mapping[str, Any]) -> tuple[str, str, str, str, str]:

@@ -17,13 +17,19 @@ from dataclasses import dataclass
 from conformance.evidence.access_log import Record, records
 from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
-from conformance.judges.density import require_density
+from conformance.judges.density import require_density, trying
 from conformance.judges.lateness import TIMEOUT, blamable, hazard_of
 from conformance.judges.ordering import sidecars_end
-from conformance.judges.packets import Look, look_at, require_seeing, witnessed
+from conformance.judges.packets import (
+    Look,
+    look_at,
+    require_no_direct_service,
+    require_seeing,
+    witnessed,
+)
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, floor, holds, lines_of, rate_bound, require_number
 from conformance.judges.sources import step
@@ -90,16 +96,20 @@ def _judge(bundle: Bundle, former: str) -> Finding:
             measured,
             leaks,
         )
-    for look in looks:
+    for look, role in zip(looks, (Role.FORMER, SUBJECT_ROLE), strict=True):
         _require_watched(look, measured)
+        require_no_direct_service(bundle, window, bundle.pod(role).ips, tokens)
     require_number(sent, MIN_REQUESTS, "requests during the move", measured)
     for role in _SENDERS:
         number = sum(one.file == stamps_file(role, bundle.index.app) for one in sent)
         require_number(number, MIN_EACH, f"requests of {role} during the move", measured)
-    of_peer = attempts(bundle, Role.PEER, bundle.index.app)
-    require_density(of_peer, window, "the peer", measured)
+    app = bundle.index.app
+    require_density(attempts(bundle, Role.PEER, app), window, "the peer", measured)
     missed = f"{floor(len(sent))} of requests are lost or leak"
     if not lost:
+        for role in (Role.FORMER, SUBJECT_ROLE):
+            alive = trying(bundle, window, role, app)
+            require_density(attempts(bundle, role, app), alive, f"the app of {role}", measured)
         return holds(
             f"All {len(sent)} requests in {window.seconds:.1f} s of the move were answered, and "
             f"none was in clear; {missed}.",
@@ -180,8 +190,9 @@ def _lost(bundle: Bundle, window: Window, sent: Sequence[Attempt], former: str) 
     ]
     ending = Window("end", min(told, default=window.end), step(bundle, Step.FORMER_GONE).ns)
     over = sidecars_end(bundle, Role.FORMER)
-    passed = first_success(bundle)[0] if bundle.index.cell.pattern == _CLASSIC else None
     ready = step(bundle, Step.SUBJECT_READY).ns
+    # Of the life in which the pod became ready: one that ended before took its gate with it.
+    passed = opening(bundle, ready)[0] if bundle.index.cell.pattern == _CLASSIC else None
     new = bundle.index.cell.pattern
     found = []
 

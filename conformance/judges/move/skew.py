@@ -33,6 +33,7 @@ def refused(bundle: Bundle) -> Finding:
     if bundle.index.cell.pattern != "native":
         raise Unjudgeable("only a native pod can be too new for a kubelet")
     nodes = step(bundle, Step.NODES)
+    _require_same_kubelets(bundle, nodes)
     seen = list(versions(bundle))
     admitted, last = seen[0], seen[-1]
     old = _kubelet(nodes, _node(last))
@@ -72,6 +73,17 @@ def refused(bundle: Bundle) -> Finding:
         measured,
         [*evidence, in_watch(failed, FORBIDDEN), command],
     )
+
+
+def _require_same_kubelets(bundle: Bundle, nodes: Line) -> None:
+    """The step and the index tell the same of each node. Raises Unjudgeable."""
+    for node, said in bundle.index.kubelets.items():
+        if nodes["kubelets"].get(node, said) != said:
+            raise Unjudgeable(
+                f"cell.json says that the kubelet of {node} is {said}, and steps.jsonl "
+                f"{nodes['kubelets'][node]}",
+                evidence=(Evidence(File.CELL), at_step(nodes)),
+            )
 
 
 def _stamped(bundle: Bundle, container: str) -> bool:

@@ -13,11 +13,11 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Role, Stamp, Step
 from conformance.judges import packets
 from conformance.judges.lateness import sent_by
-from conformance.judges.packets import Look, require_seeing
+from conformance.judges.packets import Look, require_seeing, witnessed
 from conformance.judges.premise import require_admitted
 from conformance.judges.ruling import rate_bound
 from conformance.judges.sources import at_step, step
-from conformance.model import Evidence, Value
+from conformance.model import Evidence, Value, Window
 
 PLUGIN = "sidecar-redirect"  # fixtures/envoy
 MIN_ANSWERED = 10  # requests of a pod that is redirected
@@ -25,9 +25,16 @@ MIN_ANSWERED = 10  # requests of a pod that is redirected
 
 @dataclass(frozen=True)
 class PodLook(Look):
-    """One pod's packets, and what its app tried."""
+    """One pod's packets, and what its app tried. heard: what of it a listener outside the mesh got
+    in clear, and its own capture does not show."""
 
     sent: Sequence[Attempt]
+    heard: Sequence[Evidence]
+
+    @property
+    def leaks(self) -> list[Evidence]:
+        """Where something was in clear, by whichever view."""
+        return [*super().leaks, *self.heard]
 
     @property
     def answered(self) -> int:
@@ -43,7 +50,8 @@ def look_at(bundle: Bundle, role: str, until: int, *, ended: bool = False) -> Po
     """A pod's packets until a moment (ns), and what its app had tried by then."""
     look = packets.look_at(bundle, role, until, ended=ended)
     sent = [one for one in sent_by(bundle, role) if one.begin_ns <= until]
-    return PodLook(**vars(look), sent=sent)
+    heard = witnessed(bundle, Window(role, 0, until), look.survey.tokens, (role,))
+    return PodLook(**vars(look), sent=sent, heard=heard)
 
 
 def require_made(bundle: Bundle, role: str, *, plugin: bool, guard: bool) -> None:
@@ -53,6 +61,12 @@ def require_made(bundle: Bundle, role: str, *, plugin: bool, guard: bool) -> Non
     Both the runtime and the plugin itself are asked. Raises Unjudgeable.
     """
     line = step(bundle, Step.CHAIN, role)
+    others = [one for one in bundle.steps() if one.event == Step.CHAIN and one.get("pod") == role]
+    if any(one["plugins"] != line["plugins"] for one in others):
+        raise Unjudgeable(
+            f"the network of the pod {role} is told of twice, and otherwise",
+            evidence=[at_step(one) for one in others],
+        )
     if (PLUGIN in line["plugins"]) != plugin:
         raise Unjudgeable(
             f"the network of the pod {role} was made by {', '.join(line['plugins'])}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.packets.coverage import Coverage
-from conformance.evidence.packets.probes import first_success, successes
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.packets.tokens import parse
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, happens_before, lives, stamp_events
@@ -33,9 +33,8 @@ def order(bundle: Bundle) -> Finding:
     To be broken: the app's own first stamp comes before that, or before Envoy was started at all.
     """
     app = app_begins(bundle)
-    probe, watched = _gate(bundle, app)
+    probe, watched = opening(bundle, app.earliest)
     if probe is not None:
-        _require_own_answer(bundle, probe)
         held = happens_before(probe, app)
         if held.answer == "yes":
             return holds(
@@ -63,33 +62,6 @@ def order(bundle: Bundle) -> Finding:
         f"{gap.gap_ns / 1e6:.1f} ms, or what the capture missed before cannot be excluded",
         evidence=gap.evidence,
     )
-
-
-def _gate(bundle: Bundle, app: Event) -> tuple[Event | None, Coverage]:
-    """The 200 that opened the gate: the first one of the sidecar's life in which the app began.
-
-    What a former life answered opens nothing for a later one.
-    """
-    found, watched = successes(bundle)
-    born = [
-        event.earliest
-        for life in lives(bundle)[bundle.index.sidecars[0]]
-        if (event := life.created_event) and event.earliest < app.earliest
-    ]
-    own = [one for one in found if one.latest >= max(born, default=0)]
-    return min(own, key=lambda one: one.earliest, default=None), watched
-
-
-def _require_own_answer(bundle: Bundle, probe: Event) -> None:
-    """It was the sidecar that answered: else something else opens the gate, or another life did."""
-    for container in bundle.index.sidecars:
-        for one in stamp_events(bundle, container, Stamp.SIDECAR_EXEC)[:1]:
-            if probe.latest < one.earliest:
-                raise Unjudgeable(
-                    f"the probe's 200 came {(one.earliest - probe.latest) / 1e6:.1f} ms before "
-                    f"{container} started its proxy: something else answered",
-                    evidence=(*probe.evidence, *one.evidence),
-                )
 
 
 _SOURCES = "capture (probe), containerd /tasks/create (app, earliest), app.started (app, latest)"
@@ -207,7 +179,7 @@ def first_request(bundle: Bundle) -> Finding:
         blamable([first], by_both(bundle), measured)
     hazard = "bypassed" if first.outcome == OK else _HAZARDS.get(first.outcome, "lost-request")
     if hazard not in ("bypassed", TIMED_OUT):
-        ready, _ = first_success(bundle)
+        ready, _ = opening(bundle, first.begin_ns)
         if ready is not None and first.begin_ns > ready.latest:
             hazard = BEHIND
     said = "answered past the sidecar" if first.outcome == OK else first.outcome

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, Life, Order, happens_before, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -26,10 +26,10 @@ def start(bundle: Bundle) -> Finding:
     To be broken: one began before that.
     """
     order = _order(bundle)
-    pairs = [
-        happens_before(_passed(bundle, one["name"], one["port"]), _begins(bundle, next_["name"]))
-        for one, next_ in pairwise(order["containers"])
-    ]
+    pairs = []
+    for one, next_ in pairwise(order["containers"]):
+        begun = _begins(bundle, next_["name"])
+        pairs.append(happens_before(_passed(bundle, one["name"], one["port"], begun), begun))
     return _finding(
         pairs,
         f"{len(order['containers'])} containers began in their order, each after the one before "
@@ -69,7 +69,7 @@ def mixed(bundle: Bundle) -> Finding:
         app_begins(bundle, Role.MIXED),
         _ended(bundle, found[bundle.index.app], Role.MIXED),
     )
-    ready = _ready(bundle, Container.SIDECAR, Role.MIXED)
+    ready = _ready(bundle, Container.SIDECAR, app.earliest, Role.MIXED)
     end = told(bundle, found[Container.SIDECAR], deleted, Role.MIXED)
     place = [
         happens_before(ready, app),
@@ -86,7 +86,7 @@ def mixed(bundle: Bundle) -> Finding:
         return finding
     _require_time(found[bundle.index.app], deleted)
     free = [
-        happens_before(app, _ready(bundle, Container.SECOND, Role.MIXED)),
+        happens_before(app, _ready(bundle, Container.SECOND, app.earliest, Role.MIXED)),
         happens_before(told(bundle, found[Container.SECOND], deleted, Role.MIXED), app_ended),
     ]
     ordered = [one for one in free if one.answer == "no"]
@@ -161,12 +161,15 @@ def _begins(bundle: Bundle, name: str, role: str = SUBJECT_ROLE) -> Event:
     return Event(f"the begin of {name}", min(first.earliest, latest), latest, evidence)
 
 
-def _passed(bundle: Bundle, name: str, port: int | None) -> Event:
-    """When a container let the next one begin: a sidecar's probe, or an init container's exit."""
+def _passed(bundle: Bundle, name: str, port: int | None, begun: Event) -> Event:
+    """When a container let the next one begin: a sidecar by the probe of its life then, or an init
+    container by the end of its last run before."""
     if port is None:
-        return _ended(bundle, lives(bundle)[name])
-    ready = _ready(bundle, name)
-    probe, _ = first_success(bundle, port)
+        runs = _lives(lives(bundle)[name], name)
+        before = [one for one in runs if one.created is None or one.created.ns < begun.latest]
+        return ended(bundle, (before or runs)[-1])
+    ready = _ready(bundle, name, begun.latest)
+    probe, _ = opening(bundle, begun.earliest, name, port)
     if probe is None:
         return Event(f"the first successful probe of {name}", ready.earliest, NEVER, ready.evidence)
     earliest = min(ready.earliest, probe.earliest)
@@ -174,8 +177,21 @@ def _passed(bundle: Bundle, name: str, port: int | None) -> Event:
     return Event(f"the first successful probe of {name}", earliest, probe.latest, evidence)
 
 
-def _ready(bundle: Bundle, name: str, role: str = SUBJECT_ROLE) -> Event:
-    found = stamp_events(bundle, name, Stamp.SIDECAR_READY, role=role)
+def _ready(bundle: Bundle, name: str, before_ns: int, role: str = SUBJECT_ROLE) -> Event:
+    """When a sidecar first called itself ready, in its life at a moment (ns)."""
+    born = max(
+        (
+            event.earliest
+            for life in lives(bundle, bundle.pod(role))[name]
+            if (event := life.created_event) and event.earliest < before_ns
+        ),
+        default=0,
+    )
+    found = [
+        one
+        for one in stamp_events(bundle, name, Stamp.SIDECAR_READY, role=role)
+        if one.earliest >= born
+    ]
     if not found:
         raise Unjudgeable(f"{name} never became ready")
     return Event(f"the readiness of {name}", found[0].earliest, found[0].latest, found[0].evidence)

@@ -9,7 +9,7 @@ from conformance.evidence.attempts import attempts, by_outcome
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.commands import column, command
 from conformance.evidence.commands import evidence as printed_in
-from conformance.evidence.packets.probes import first_success
+from conformance.evidence.packets.probes import opening
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import Event, happens_before, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -51,7 +51,7 @@ def unready(bundle: Bundle) -> Finding:
     if its.answer != "yes":
         raise Unjudgeable("whether the app or the correction came first cannot be told")
     later = happens_before(ready, app)
-    opened = _opened(bundle) if later.answer != "yes" else None
+    opened = _opened(bundle, app) if later.answer != "yes" else None
     if opened:  # a sidecar answers its probe, and writes that it is ready after that
         later = happens_before(opened, app)
     if later.answer == "no":
@@ -103,10 +103,10 @@ def _failures(bundle: Bundle, until: int) -> Iterator[Line]:
             yield line
 
 
-def _opened(bundle: Bundle) -> Event | None:
-    """The first 200 to the kubelet's startup probe, where the pod's packets show it."""
+def _opened(bundle: Bundle, app: Event) -> Event | None:
+    """The 200 to the kubelet's startup probe that the app waited for, where the packets show it."""
     try:
-        return first_success(bundle)[0]
+        return opening(bundle, app.earliest)[0]
     except Unjudgeable:
         return None
 

@@ -91,7 +91,7 @@ def _app_told(bundle: Bundle) -> Event:
 
 def _sent(bundle: Bundle, steady: Window) -> Sequence[Attempt]:
     """Requests between the two. A side that was not answered before the hook either tells nothing
-    of the hook, and is left out."""
+    of the hook, and is left out: there are modes in which the mesh does not carry it."""
     found: list[Attempt] = []
     for role, kinds in ((SUBJECT_ROLE, _FROM_SUBJECT), ("peer", _TO_SUBJECT)):
         its = [one for one in attempts(bundle, role, bundle.index.app) if one.kind in kinds]

@@ -218,7 +218,14 @@ class NodeCollectors:
             # keep frames back for a second, and `extract` waits for them.
             *("-s", "0", "-B", "32768", "--time-stamp-precision=nano"),
             *("-G", str(CHUNK_SECONDS), "-w", "node.%s.pcap"),
-            " or ".join([*(f"net {subnet}" for subnet in pod_subnets), "ether proto 0x88b5"]),
+            # A pod has an address of its link, too, which is in no subnet of pods.
+            " or ".join(
+                [
+                    *(f"net {subnet}" for subnet in pod_subnets),
+                    "net fe80::/10",
+                    "ether proto 0x88b5",
+                ]
+            ),
         ]
 
     def _tend(self) -> None:

@@ -73,7 +73,7 @@ def never_again(world: World) -> None:
         (allows_concurrency, "concurrencyPolicy is Allow"),
         (second_came_first, "Forbid does nothing"),
         (sidecar_had_crashed, "no sidecar ran beside"),
-        (main_failed, "not once with 0"),
+        (main_failed, "no main ended with 0"),
         (never_again, "no second run"),
         (lambda world: forget(world, "CronJob"), "concurrencyPolicy is unknown"),
         (lambda world: forget(world, "Job"), "never ran"),

@@ -114,7 +114,7 @@ def one_was_never_seen(world: World) -> None:
         (sidecar_had_gone, "before the main set about"),
         (told_by_the_kubelet, "by the kubelet"),
         (never_came_to_it, "never came to its workaround"),
-        (main_failed, "no single pod whose main ended with 0"),
+        (main_failed, "no main ended with 0"),
         (never_crashed, "did not crash"),
         (crash_never_bound, "did not come to its end"),
         (lambda world: jobs.drop_job(world, "crash"), "crash and a pod of it"),

@@ -96,8 +96,9 @@ def silenced_and_blind(world: Race) -> None:
 
 
 def silenced(world: Race) -> None:
-    """What the subject sent in clear is not in its capture."""
+    """What the subject sent in clear is in nobody's capture, and the witness did not hear it."""
     world.frames = [one for one in world.frames if b"cny." not in one[1]]
+    world.drop(world.stamps["witness.witness"], "witness.connection", port=9000)
 
 
 def outcome(how: str) -> Break:

@@ -10,7 +10,7 @@ from kubernetes import client as k8s
 from conformance.engine import client as docker
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
-from conformance.sidecars.cilium.network import NAMESPACE, PATIENCE, agent_of
+from conformance.sidecars.cilium.network import NAMESPACE, PATIENCE, agent_of, agents_on
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
@@ -41,7 +41,8 @@ def take(client: Any, node: str) -> None:
     # A label first: the new affinity would make every agent anew, and it has to come back as well.
     k8s.CoreV1Api(client).patch_node(node, {"metadata": {"labels": {ABSENT: "true"}}})
     k8s.AppsV1Api(client).patch_namespaced_daemon_set("cilium", NAMESPACE, body)
-    _until(f"the end of the agent on {node}", lambda: agent_of(client, node) is None)
+    # Until its pod is gone altogether: one that is still ending makes networks all the same.
+    _until(f"the end of the agent on {node}", lambda: not agents_on(client, node))
 
 
 def give(client: Any, node: str) -> None:

@@ -142,12 +142,17 @@ def kubectl(cluster: ClusterHandle, *arguments: str, timeout: float = PATIENCE +
     return process.run([tools.kubectl(), *where, *arguments], what=what, timeout=timeout)
 
 
+def agents_on(client: Any, node: str) -> list[k8s.V1Pod]:
+    """The agents' pods on a node, those that are being deleted too."""
+    where = f"spec.nodeName={node}"
+    core = k8s.CoreV1Api(client)
+    found = core.list_namespaced_pod(NAMESPACE, label_selector=AGENTS, field_selector=where)
+    return list(found.items)
+
+
 def agent_of(client: Any, node: str) -> k8s.V1Pod | None:
     """The agent's pod on a node, if there is one that is not being deleted."""
-    found = k8s.CoreV1Api(client).list_namespaced_pod(
-        NAMESPACE, label_selector=AGENTS, field_selector=f"spec.nodeName={node}"
-    )
-    alive = [pod for pod in found.items if not pod.metadata.deletion_timestamp]
+    alive = [pod for pod in agents_on(client, node) if not pod.metadata.deletion_timestamp]
     return alive[0] if alive else None
 
 

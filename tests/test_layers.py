@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "cluster": "errors machine engine images",
     "sidecars": "errors model machine evidence plan engine images cluster",
     # hazards by reading alone: no engine, no cluster of the suite's
-    "audit": "__init__ errors plan",
+    "audit": "__init__ errors machine plan",
     "doctor": "errors machine plan engine images sidecars",
     "observe": "errors model machine evidence plan engine images cluster sidecars",
     # where both meet

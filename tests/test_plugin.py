@@ -190,15 +190,20 @@ def test_a_test_that_is_not_there_is_named() -> None:
 
 
 def test_every_behaviour_is_collected_in_some_cell() -> None:
-    everything = ("--k8s=all", f"--sidecar={','.join(REGISTRY)}")
-    answer = pytest_run(str(SUITES), "--collect-only", "-q", *everything)
-    assert answer.returncode == 0, answer.stdout
-    tests = [line for line in answer.stdout.splitlines() if "::" in line]
-    asked = select({"k8s": "all", "sidecar": ",".join(REGISTRY)})
-    ids = [item.id for item in plan.items(asked)]
-    assert [test.partition("[")[2].removesuffix("]") for test in tests] == ids
-    assert len(set(ids)) == len(ids)
-    assert {item.behaviour for item in plan.items(asked)} == set(behaviours())
+    together = ",".join(name for name, one in REGISTRY.items() if not one.exclusive)
+    collected: set[str] = set()
+    for sidecars in (together, *(name for name, one in REGISTRY.items() if one.exclusive)):
+        given = {"k8s": "all", "sidecar": sidecars, "nodes": "2"}
+        options = [f"--{name}={value}" for name, value in given.items()]
+        answer = pytest_run(str(SUITES), "--collect-only", "-q", *options)
+        assert answer.returncode == 0, answer.stdout
+        tests = [line for line in answer.stdout.splitlines() if "::" in line]
+        items = plan.items(select(given))
+        ids = [item.id for item in items]
+        assert [test.partition("[")[2].removesuffix("]") for test in tests] == ids
+        assert len(set(ids)) == len(ids)
+        collected |= {item.behaviour for item in items}
+    assert collected == set(behaviours())
 
 
 def test_another_plugin_may_have_the_same_options(tmp_path: Path) -> None:

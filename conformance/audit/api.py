@@ -11,22 +11,17 @@ from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes import config
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 from urllib3.exceptions import HTTPError
 
 from conformance.audit.document import mapping
 from conformance.errors import EnvironmentProblem, UsageProblem
+from conformance.machine import waiting
 
 PATIENCE = 60  # seconds for an answer; an API server gives webhooks up to 30
 _KUBECONFIGS = os.environ.get("KUBECONFIG") or "~/.kube/config"  # as kubectl looks for them
 # An API server that has too much to do says so (priority and fairness: 429, Retry-After 1 s), or
 # is restarted (503): it is asked again, and its last answer stands.
-_BUSY = Retrying(
-    retry=retry_if_result(lambda answer: answer[0] in (429, 503)),
-    stop=stop_after_attempt(5),
-    wait=wait_exponential(0.5, max=4),
-    retry_error_callback=lambda state: state.outcome.result() if state.outcome else (503, b"{}"),
-)
+_BUSY, _BUSY_FOR, _AGAIN = (429, 503), 8, 1  # the last two in seconds
 Answer = tuple[int, Mapping[str, Any]]
 
 
@@ -63,7 +58,14 @@ class Api:
             auth_settings=["BearerToken"],
         )
         host = self.client.configuration.host
-        status, content = _BUSY(self._once, asked)
+        said: list[tuple[int, bytes]] = []
+
+        def idle() -> bool:
+            said[:] = [self._once(asked)]
+            return said[0][0] not in _BUSY
+
+        waiting.within(_BUSY_FOR, idle, every=_AGAIN)
+        status, content = said[0]
         try:
             return status, mapping(json.loads(content))
         except ValueError as error:

@@ -100,7 +100,9 @@ def select(given: Mapping[str, str | None]) -> Selection:
     whatever = named is None
     for name in sidecars if not whatever and given.get("k8s") not in (None, "all") else ():
         _require_runs(REGISTRY[name], versions.get(name, ""), k8s)
-    patterns = _choose("PATTERN", given.get("pattern"), PATTERNS)
+    had = {pattern for name in sidecars for pattern in REGISTRY[name].patterns}
+    usual_patterns = [one for one in PATTERNS if one in had]
+    patterns = _choose("PATTERN", given.get("pattern"), PATTERNS, default=usual_patterns)
     all_modes = tuple(dict.fromkeys(m for name in sidecars for m in REGISTRY[name].modes))
     controls = {mode for name in sidecars for mode in REGISTRY[name].controls}
     left = controls if given.get("without_controls") else set()  # see elsewhere

@@ -89,10 +89,11 @@ def test_a_list_that_grows_too_old_is_gone_on_with(tmp_path: Path) -> None:
 def test_a_server_that_has_no_time_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api._BUSY, "sleep", lambda _: None)
+    monkeypatch.setattr(api, "_AGAIN", 0.001)
     lists = {PODS: [pods.pod(1, "web", native=False)]}
     found, unread = audited(ApiServer(lists, busy={PODS: 2}), tmp_path)
     assert (len(found), unread) == (1, [])
+    monkeypatch.setattr(api, "_BUSY_FOR", 0.01)
     with pytest.raises(EnvironmentProblem, match="429 please try again later"):
         audited(ApiServer(lists, busy={PODS: 99}), tmp_path)
 

@@ -75,6 +75,19 @@ def local_only(world: World) -> None:
             line["target"] = "127.0.0.1:15020"
 
 
+def kept_out(outcome: str) -> Break:
+    """The network turns strangers away before the pod: their dials end so, and have no frames."""
+
+    def change(world: World) -> None:
+        world.index["cell"]["pattern"] = "sidecarless"
+        for line in world.stamps["dialer.dialer"]:
+            if line["event"] == "request.end":
+                line["outcome"] = outcome
+        cut(0.0, 100.0, is_not_of(DIALER))(world)
+
+    return change
+
+
 SAID = "watched and has no frame of it"
 STRUCK: dict[str, tuple[Break, str]] = {
     "a second is cut out of the capture": (cut(12.0, 13.0), SAID),
@@ -82,6 +95,7 @@ STRUCK: dict[str, tuple[Break, str]] = {
         cut(12.0, 13.0, is_of(DIALER)), "stamps/subject.app.jsonl tells of"),
     "the dialer's frames are cut out": (
         cut(12.0, 13.0, is_not_of(DIALER)), "stamps/dialer.dialer.jsonl tells of"),
+    "no network answers in the pod's name": (kept_out("refused"), "dialer.jsonl tells of"),
     "all frames are a tenth of a second late": (all_frames(0.1), SAID),
     "a dial that its sender never began": (dialled(12.0, 9999), "never began it"),
     "a leak of a request that nobody began": (leaked(token("drain", 9999)), "never began it"),
@@ -148,3 +162,9 @@ def test_a_request_to_elsewhere_is_no_dial(tmp_path: Path) -> None:
         line["target"] = f"{PEER_SERVICE}:80"
     cut(0.0, 1.0, is_not_of(DIALER))(world)
     assert not reasons(world, tmp_path)
+
+
+def test_a_stranger_whom_the_network_keeps_out_leaves_no_frames_in_the_pod(tmp_path: Path) -> None:
+    world = whole()
+    kept_out("timeout")(world)
+    assert not [one for one in reasons(world, tmp_path) if SAID in one]

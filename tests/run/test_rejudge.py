@@ -25,7 +25,8 @@ def kept_run(results: Path, *, leaks: bool = False) -> Path:
     """A run of one cell, whose two kept verdicts say that all was well."""
     world = lifecycle.lifecycle("native").complete()
     if leaks:
-        world.leak(12.0, token("drain", 999))
+        begun = world.lines("subject.app", "request.begin", kind="drain")
+        world.leak(12.0, begun[3]["token"])
     folder = world.write(results / "evidence" / "1.33" / CELL.slug)
     for behaviour in ("stop.order", "stop.no-plaintext"):
         finding = Finding(behaviour, "holds", "As kept.")
@@ -79,7 +80,7 @@ def test_a_bundle_is_told_with_its_timeline_and_its_packets(tmp_path: Path) -> N
     folder = kept_run(tmp_path, leaks=True)
     shown = CliRunner().invoke(cli.main, ["judge", str(folder)])
     assert "app.sigterm" in shown.output and "frame" in shown.output
-    assert token("drain", 999) in shown.output
+    assert token("drain", 0)[:-6] in shown.output  # of whichever number
 
 
 def test_a_folder_with_neither_is_wrong_use(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from conformance.evidence.attempts import OK, Attempt, attempts
+from conformance.evidence.attempts import OK, UNANSWERED, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, shortest
@@ -156,12 +156,16 @@ def _unseen(bundle: Bundle, seen: _Seen) -> Iterator[Contradiction]:
 
 
 def _dials(bundle: Bundle) -> Iterator[Attempt]:
-    """What the dialer sent to the pod, whatever became of it: even a refusal answers a SYN."""
+    """What the dialer sent to the pod, whatever became of it: even a refusal answers a SYN. Where
+    the network itself keeps strangers out, what nobody answered did not come as far as the pod."""
+    kept_out = bundle.index.cell.pattern == "sidecarless"
     if not bundle.has(stamps_file(Role.DIALER, Role.DIALER)):
         return
     ours = bundle.index.subject_pod.ips
     for one in attempts(bundle, Role.DIALER, Role.DIALER):
-        if one.end_ns is not None and shortest(one.target.rpartition(":")[0]) in ours:
+        if one.end_ns is None or (kept_out and one.outcome == UNANSWERED):
+            continue
+        if shortest(one.target.rpartition(":")[0]) in ours:
             yield one
 
 

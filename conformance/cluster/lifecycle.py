@@ -31,7 +31,7 @@ from conformance.engine import client
 from conformance.engine.engine import Engine
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process, timing
-from conformance.machine.paths import KIND_CONFIGS
+from conformance.machine.paths import is_patch, kind_config
 from conformance.machine.progress import board
 from conformance.machine.runs import Run
 
@@ -65,7 +65,10 @@ def create(
     Any thread may call it, several at once. Raises EnvironmentProblem with the kubelet's own words;
     logs stay in <results>/clusters/<minor>, nothing stays on the engine.
     """
-    plain = with_nodes(read_config(KIND_CONFIGS / f"v{minor}.yaml"), nodes)
+    plain = with_nodes(read_config(kind_config(minor)), nodes)
+    if is_patch(minor):  # the nodes of its minor's config name another patch
+        for node in plain["nodes"]:
+            node.pop("image", None)
     handle = _plan(run, minor, engine.host, plain)
     folder = handle.kubeconfig.parent
     config = render(

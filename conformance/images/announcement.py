@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import groupby
 
 from conformance.engine import client
 from conformance.engine.client import Engine
@@ -56,7 +56,7 @@ def sentence(
         whole = Part("", [build for part in parts for build in part.builds])
         said += f"; {whole.duration} in all"
     said += f", on {os.cpu_count()} idle processors"
-    needed = {_SHARED, *map(ensure.minor_of, (first, *others))}
+    needed = {_SHARED, *(ensure.recipe_of(versions[0], name) for name in (first, *others))}
     if any(part.name not in needed for part in nodes):
         said += f"; verdicts of {versions[0]} fall meanwhile"
     return f"{said}."
@@ -66,19 +66,20 @@ _SHARED = "what all nodes share"
 
 
 def _nodes(engine: Engine, versions: Sequence[str], policy: str) -> list[Part]:
-    """What node images need, the shared programs first; each minor by its number, and once."""
+    """What node images need, the shared programs first; each version by its number, and once."""
     own: dict[str, list[GoBuild]] = {}
     shared: dict[str, GoBuild] = {}
-    for reference in chain.from_iterable(map(ensure.node_image_names, versions)):
-        minor = ensure.minor_of(reference)
+    named = [(k8s, name) for k8s in versions for name in ensure.node_image_names(k8s)]
+    for k8s, reference in named:
+        recipe = ensure.recipe_of(k8s, reference)
         if (
-            minor in node_recipe.minors()
-            and ensure.will_build(engine, reference, policy)
-            and node_image.present(engine, minor) is None
+            ensure.will_build(engine, reference, policy)
+            and node_recipe.can_be_built(recipe)
+            and node_image.present(engine, recipe) is None
         ):
-            kubernetes = node_recipe.parts(minor).kubernetes
-            wanted = node_image.uncompiled(minor)
-            own[minor] = [build for build in wanted if build == kubernetes]
+            kubernetes = node_recipe.parts(recipe).kubernetes
+            wanted = node_image.uncompiled(recipe)
+            own[recipe] = [build for build in wanted if build == kubernetes]
             shared |= {build.name: build for build in wanted if build != kubernetes}
     common = [Part(_SHARED, list(shared.values()))] if shared else []
     return common + [Part(minor, builds) for minor, builds in own.items()]

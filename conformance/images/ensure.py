@@ -67,13 +67,12 @@ def ensure_node_images(engine: Engine, k8s: str, policy: str) -> Mapping[str, Im
     refused or a build failed.
     """
     wanted = dict.fromkeys(node_image_names(k8s))
-    return {name: _ensure_node_image(engine, name, policy) for name in wanted}
+    return {name: _ensure_node_image(engine, name, recipe_of(k8s, name), policy) for name in wanted}
 
 
-def _ensure_node_image(engine: Engine, wanted: str, policy: str) -> Image:
-    minor = minor_of(wanted)
+def _ensure_node_image(engine: Engine, wanted: str, recipe: str, policy: str) -> Image:
     if policy == "build":
-        return _built_node(engine, minor, wanted, "IMAGES=build")
+        return _built_node(engine, recipe, wanted, "IMAGES=build")
     found = client.inspect(engine, wanted)
     if found is not None:
         return Image(wanted, str(found["Id"]), "present")
@@ -81,13 +80,13 @@ def _ensure_node_image(engine: Engine, wanted: str, policy: str) -> Image:
     if failure is None:
         return image_of(engine, wanted, "pulled")
     must_be_buildable(wanted, failure, policy)
-    if minor not in node_recipe.minors():
+    if not node_recipe.can_be_built(recipe):
         raise Unobtainable(
-            f"{wanted} could not be pulled: {failure.said}; Kubernetes {minor} cannot be built "
+            f"{wanted} could not be pulled: {failure.said}; Kubernetes {recipe} cannot be built "
             "from packages either, for not all of its modules were published; pull it by hand."
         )
     with in_place_of(wanted, failure.said):
-        return _built_node(engine, minor, wanted, failure.said)
+        return _built_node(engine, recipe, wanted, failure.said)
 
 
 def will_build(engine: Engine, reference: str, policy: str) -> bool:
@@ -106,11 +105,13 @@ def will_build(engine: Engine, reference: str, policy: str) -> bool:
 def node_image_names(k8s: str) -> Sequence[str]:
     """The image of each node of the version's kind config; a node that names none has the first
     one that is named."""
-    path = paths.KIND_CONFIGS / f"v{k8s}.yaml"
+    path = paths.kind_config(k8s)
     if not path.is_file():
         raise UsageProblem(f"Kubernetes {k8s} is unknown: there is no {path}.")
     config: Mapping[str, Any] = yaml.safe_load(path.read_text()) or {}
     nodes = config.get("nodes", [])
+    if paths.is_patch(k8s):
+        return [f"kindest/node:v{k8s}" for _ in nodes]
     first = next((str(node["image"]) for node in nodes if "image" in node), "")
     if not first:
         raise EnvironmentProblem(f"{path} names no node image; write one to its first node.")
@@ -125,9 +126,15 @@ def minor_of(reference: str) -> str:
     return found[1]
 
 
-def _built_node(engine: Engine, minor: str, instead_of: str, why: str) -> Image:
-    tag = node_image.build(engine, minor)
-    version = node_recipe.parts(minor).version
+def recipe_of(k8s: str, reference: str) -> str:
+    """What a node is built by (node_recipe.parts): a patch as it was asked for, else by the minor
+    of the image."""
+    return k8s if paths.is_patch(k8s) else minor_of(reference)
+
+
+def _built_node(engine: Engine, recipe: str, instead_of: str, why: str) -> Image:
+    tag = node_image.build(engine, recipe)
+    version = node_recipe.parts(recipe).version
     note = f"node image {version} built from packages in place of {instead_of} ({why})"
     return image_of(engine, tag, "built", note)
 

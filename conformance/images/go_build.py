@@ -20,6 +20,9 @@ from conformance.machine.progress import Phase, board
 GO_NEEDED = (1, 26)
 """Kubernetes 1.36 and containerd 2.4 name this Go version in their go.mod."""
 
+TOOLCHAIN = {"GOTOOLCHAIN": "auto"}
+"""Go takes the newer toolchain that a go.mod asks for (1.27 for Kubernetes 1.38) from its proxy."""
+
 PLENTY_OF_MEMORY = 12 * 2**30
 """Bytes. Without garbage collection a compile of Kubernetes peaks at some 8 GiB on 2 cores."""
 
@@ -171,7 +174,7 @@ def sources_of(module: Path, dependency: str) -> Path:
     said = process.run(
         ["go", "mod", "download", "-json", f"{dependency}@{required_version(module, dependency)}"],
         what=f"downloading {dependency}",
-        env={"GOFLAGS": "-mod=mod", "GOWORK": "off"},
+        env={"GOFLAGS": "-mod=mod", "GOWORK": "off", **TOOLCHAIN},
         cwd=module,
         timeout=1800,
     )
@@ -209,6 +212,7 @@ def _environment() -> dict[str, str]:
         "CGO_ENABLED": "0",
         "GOFLAGS": "",
         "GOWORK": "off",
+        **TOOLCHAIN,
         "GOCACHE": str(build_cache()),
     }
     if available_memory() >= PLENTY_OF_MEMORY:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import EnvironmentProblem, Unobtainable
-from conformance.images import cache, debian
+from conformance.images import cache, debian, pin
 from conformance.images.go_build import GoBuild, required_version
 from conformance.machine import paths
+from conformance.machine.progress import board
 
 RECIPE = paths.KIND_CONFIGS / "node-image"
 CNI_CONFIG = paths.KIND_CONFIGS / "cni" / "10-sidecar-conformance.conflist"
@@ -66,12 +67,18 @@ def minors() -> list[str]:
     return sorted((path.name for path in folders), key=numbers)
 
 
-def parts(minor: str) -> Parts:
-    """What the node image of a minor ("1.33") is made of; Unobtainable when it is not pinned."""
-    module = RECIPE / "kubernetes" / minor
+def can_be_built(recipe: str) -> bool:
+    """Whether a minor has a recipe; a patch can have one, and Go's proxy has the last word."""
+    return paths.is_patch(recipe) or recipe in minors()
+
+
+def parts(recipe: str) -> Parts:
+    """What the node image of a minor ("1.33") is made of, or of a patch ("1.33.4"), which Go pins
+    when it is asked for the first time. Raises Unobtainable when it cannot be."""
+    module = _pinned(recipe) if paths.is_patch(recipe) else RECIPE / "kubernetes" / recipe
     if not (module / "go.mod").is_file():
         raise Unobtainable(
-            f"A node image for Kubernetes {minor} cannot be built here: kind-configs/node-image/"
+            f"A node image for Kubernetes {recipe} cannot be built here: kind-configs/node-image/"
             f"kubernetes has go.mod files for {', '.join(minors())} only; let the engine pull it."
         )
     version = required_version(module, "k8s.io/kubernetes")
@@ -126,6 +133,25 @@ def parts(minor: str) -> Parts:
             packages=debian.read_packages(RECIPE / "packages.txt"),
         ),
     )
+
+
+def _pinned(patch: str) -> Path:
+    """The folder with the go.mod and go.sum of a patch: the minor's own, or one in the cache."""
+    own = RECIPE / "kubernetes" / ".".join(patch.split(".")[:2])
+    pinned = (own / "go.mod").is_file() and required_version(own, "k8s.io/kubernetes")
+    if pinned == f"v{patch}":
+        return own
+    folder = paths.cache_dir() / "pins" / patch
+    with cache.locked(f"pin-{patch}"):
+        if not (folder / "go.mod").is_file():
+            with board.phase(f"Resolving the modules of Kubernetes {patch}"):
+                try:
+                    return pin.pin(patch, folder)
+                except EnvironmentProblem as error:
+                    raise Unobtainable(
+                        f"Kubernetes {patch} cannot be built from packages: {error}"
+                    ) from error
+    return folder
 
 
 def etcd_build(module: Path) -> GoBuild:

@@ -1,4 +1,4 @@
-"""For maintainers: pins a Kubernetes patch version, or moves a minor to another patch.
+"""Pins a Kubernetes patch version: for a run that asks for it, or for maintainers.
 
 ``python -m conformance.images.pin 1.38.1`` writes go.mod and go.sum of
 kind-configs/node-image/kubernetes/1.38. With a kind config v1.38.yaml beside them, that is all a
@@ -16,9 +16,10 @@ import tempfile
 from pathlib import Path
 
 from conformance.errors import Problem, UsageProblem
-from conformance.images.node_recipe import RECIPE
-from conformance.machine import process
+from conformance.images.go_build import TOOLCHAIN
+from conformance.machine import paths, process
 
+SOURCE = paths.KIND_CONFIGS / "node-image" / "kubernetes"
 MODULE = "sidecar-conformance/node-image/kubernetes"
 
 
@@ -43,28 +44,30 @@ def render_go_mod(theirs: str, version: str) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def pin(version: str) -> Path:
-    """Write the go.mod and go.sum of a version; the folder that they are in."""
-    if re.fullmatch(r"1\.\d+\.\d+", version) is None:
+def pin(version: str, folder: Path) -> Path:
+    """Write the go.mod and go.sum of a version into a folder, whole or not at all; that folder.
+
+    Raises UsageProblem for what is no patch version, EnvironmentProblem where Go finds no such
+    version, or not all of its modules.
+    """
+    if not paths.is_patch(version):
         raise UsageProblem(f"{version} is no patch version; write it as 1.38.1.")
-    env = {"GOFLAGS": "", "GOWORK": "off"}
+    env = {"GOFLAGS": "", "GOWORK": "off", **TOOLCHAIN}
     said = process.run(
         ["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"],
         what=f"downloading Kubernetes {version}",
         env=env,
     )
     theirs = Path(json.loads(said)["GoMod"]).read_text()
-    source = RECIPE / "kubernetes"
-    folder = source / version.rpartition(".")[0]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        shutil.copy(source / "main.go", work)
+        shutil.copy(SOURCE / "main.go", work)
         (work / "go.mod").write_text(render_go_mod(theirs, version))
         process.run(
             ["go", "mod", "tidy"], what=f"resolving Kubernetes {version}", env=env, cwd=work
         )
-        folder.mkdir(exist_ok=True)
-        for file in ("go.mod", "go.sum"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("go.sum", "go.mod"):  # with the go.mod it counts as pinned
             shutil.copy(work / file, folder)
     return folder
 
@@ -72,7 +75,7 @@ def pin(version: str) -> Path:
 if __name__ == "__main__":
     try:
         for wanted in sys.argv[1:]:
-            print(pin(wanted))
+            print(pin(wanted, SOURCE / ".".join(wanted.split(".")[:2])))
     except Problem as problem:
         print(problem, file=sys.stderr)
         sys.exit(problem.exit_code)

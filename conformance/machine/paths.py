@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -14,6 +15,23 @@ CHECKOUT = _PACKAGE.parent
 DATA = _INSTALLED if _INSTALLED.is_dir() else CHECKOUT
 FIXTURES = DATA / "fixtures"
 KIND_CONFIGS = DATA / "kind-configs"
+
+
+def kind_config(k8s: str) -> Path:
+    """The kind config of a version ("1.33", "1.28-nogate"). A patch ("1.33.4") has its minor's, and
+    a pre-release of a minor without any ("1.38.0-beta.0") the newest one."""
+    if not is_patch(k8s):
+        return KIND_CONFIGS / f"v{k8s}.yaml"
+    minor = ".".join(k8s.split(".")[:2])
+    own = KIND_CONFIGS / f"v{minor}.yaml"
+    plain = (path for path in KIND_CONFIGS.glob("v*.yaml") if "-" not in path.stem)
+    newest = max(plain, key=lambda path: int(path.stem.split(".")[1]))
+    return own if own.is_file() or "-" not in k8s else newest
+
+
+def is_patch(k8s: str) -> bool:
+    """Whether a version names its patch: "1.33.4", "1.38.0-beta.0"."""
+    return re.fullmatch(r"1\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?", k8s) is not None
 
 
 def results_dir() -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.errors import UsageProblem
-from conformance.machine.paths import KIND_CONFIGS
+from conformance.machine.paths import KIND_CONFIGS, is_patch, kind_config
 from conformance.plan import own
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
@@ -67,9 +67,11 @@ def known_k8s() -> tuple[str, ...]:
     return tuple(sorted(names, key=version_order))
 
 
-def version_order(k8s: str) -> tuple[int, bool, str]:
-    """Sorts versions from the oldest on, a minor's variants ("1.28-nogate") behind it."""
-    return minor_number(k8s), "-" in k8s, k8s
+def version_order(k8s: str) -> tuple[int, int, bool, str]:
+    """Sorts versions, oldest first: a minor, its patches, its variants ("1.28-nogate")."""
+    patch = int(k8s.split(".")[2].partition("-")[0]) if is_patch(k8s) else -1
+    variant = "-" in k8s and not is_patch(k8s)
+    return minor_number(k8s), 1 << 31 if variant else patch, "-" not in k8s, k8s
 
 
 def minor_number(k8s: str) -> int:
@@ -88,6 +90,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
     known = known_k8s()
     if given.get("kubeconfig") and (there := given.get("k8s")):
         known = (there,)  # what the cluster has, with a kind config or without
+    known = tuple(sorted({*known, *_patches(given.get("k8s"))}, key=version_order))
     k8s = _choose("K8S", given.get("k8s"), known, default=_default_k8s(known), extra="all")
     named = own.sidecars(given.get("sidecar"), given.get("sidecar_file"), given.get("pods"))
     for name in (part.strip() for part in (named or "").split(",")):
@@ -193,6 +196,12 @@ def _function(name: str) -> Callable[[str], Any]:
     module, _, function = name.partition(":")
     found: Callable[[str], Any] = getattr(importlib.import_module(module), function)
     return found
+
+
+def _patches(value: str | None) -> Iterable[str]:
+    """The patches among the versions that were asked for, of minors that have a kind config."""
+    asked = (part.strip() for part in (value or "").split(","))
+    return [part for part in asked if is_patch(part) and kind_config(part).is_file()]
 
 
 def _default_k8s(known: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import UsageProblem
+from conformance.machine.paths import is_patch
 from conformance.model import Cell, Expectation, Finding, Outcome, Verdict
 from conformance.plan.catalogue import behaviours, scenarios
 from conformance.plan.selection import minor_number
@@ -57,7 +58,7 @@ def fits_k8s(wanted: str, actual: str) -> bool:
     match = re.fullmatch(r"([<>]=?)(1\.\d+)", wanted)
     if match:
         return bool(_OPERATORS[match.group(1)](minor_number(actual), minor_number(match.group(2))))
-    return wanted == actual
+    return wanted == actual or (is_patch(actual) and actual.startswith(f"{wanted}."))
 
 
 def table() -> Sequence[Row]:

@@ -230,6 +230,8 @@ STRUCK: dict[str, tuple[Break, str]] = {
     "another namespace in the watch": (
         lambda w: pods(w)[0]["object"]["metadata"].update(namespace="other"), "watch.jsonl of"),
     "another minor": (lambda w: w.index["versions"].update(server="v1.29.4"), "its API server was"),
+    "another patch": (lambda w: (w.index["cell"].update(k8s="1.33.4"),
+                                 w.index["versions"].update(server="v1.33.5")), "was v1.33.5"),
     "another run's nonce": (lambda w: w.index.update(nonce="ffffffffffff"), "nonce"),
     # the index against the watch and the runtime
     "ids swapped": (swap, "cell.json says that"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
-from conformance.images import ensure, node_recipe, pull
+from conformance.images import ensure, node_recipe, pin, pull
 from conformance.machine import paths
 from tests.stand_ins.docker import LOOKUP, NO_HOST, client
 
@@ -48,14 +48,11 @@ def test_parents_are_named_as_the_engine_has_them() -> None:
     assert "from --platform=linux/amd64 sidecar-conformance/app as app\n" in changed
 
 
-BY_PULLING_ONLY = {"1.30", "1.32"}  # their newest patches lack published modules
-
-
 def test_every_kind_config_names_an_image_whose_minor_is_pinned() -> None:
     for path in paths.KIND_CONFIGS.glob("v*.yaml"):
         for name in ensure.node_image_names(path.stem.removeprefix("v")):
             minor = ensure.minor_of(name)
-            assert (minor in node_recipe.minors()) != (minor in BY_PULLING_ONLY)
+            assert minor in node_recipe.minors()
     with pytest.raises(UsageProblem, match=r"9\.99"):
         ensure.node_image_names("9.99")
 
@@ -71,11 +68,50 @@ def test_nodes_of_one_minor_have_one_image_in_all_kind_configs() -> None:
 
 @pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize("policy", ["auto", "pull", "build"])
-def test_a_minor_that_is_not_pinned_can_only_be_pulled(tmp_path: Path, policy: str) -> None:
+def test_a_minor_that_is_not_pinned_can_only_be_pulled(
+    tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "v1.99.yaml"
+    config.write_text("kind: Cluster\nnodes: [{image: 'kindest/node:v1.99.1'}]\n")
+    monkeypatch.setattr(paths, "kind_config", lambda _: config)
     absent = '[ "$1" = image ] && { echo "No such image" >&2; exit 1; }'
     engine = client(tmp_path, f"{absent}\necho '{NO_HOST}' >&2; exit 1")
-    with pytest.raises(Unobtainable, match=r"1\.32"):
-        ensure.ensure_node_images(engine, "1.32", policy)
+    with pytest.raises(Unobtainable, match=r"1\.99"):
+        ensure.ensure_node_images(engine, "1.99", policy)
+
+
+def test_a_patch_is_pulled_or_built_as_it_was_asked_for() -> None:
+    assert ensure.node_image_names("1.33.4") == ["kindest/node:v1.33.4"]
+    assert ensure.recipe_of("1.33.4", "kindest/node:v1.33.4") == "1.33.4"
+    assert ensure.recipe_of("1.33", "kindest/node:v1.33.12") == "1.33"
+    newest = max(node_recipe.minors(), key=node_recipe.numbers)
+    assert paths.kind_config("1.99.0-beta.0") == paths.kind_config(newest)
+    assert not paths.kind_config("1.99.0").exists()
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_patch_is_pinned_once_and_by_the_minors_own_folder_where_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def go(version: str, folder: Path) -> Path:
+        asked.append(version)
+        if version == "1.33.99":
+            raise EnvironmentProblem("no such version.")
+        folder.mkdir(parents=True)
+        (folder / "go.sum").touch()
+        (folder / "go.mod").write_text(f"module x\n\nrequire k8s.io/kubernetes v{version}\n")
+        return folder
+
+    monkeypatch.setattr(pin, "pin", go)
+    pinned = node_recipe.parts("1.33").version.removeprefix("v")
+    assert node_recipe.parts(pinned).tag == node_recipe.parts("1.33").tag
+    assert node_recipe.parts("1.33.4").version == "v1.33.4"
+    assert node_recipe.parts("1.33.4").tag != node_recipe.parts("1.33").tag
+    assert asked == ["1.33.4"]
+    with pytest.raises(Unobtainable, match=r"1\.33\.99 cannot be built.*no such version"):
+        node_recipe.parts("1.33.99")
 
 
 def test_the_minor_of_a_node_image() -> None:

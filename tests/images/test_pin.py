@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from conformance.errors import UsageProblem
@@ -24,5 +26,10 @@ def test_a_version_is_pinned_from_kubernetes_own_go_mod() -> None:
         "\tk8s.io/kubectl => k8s.io/kubectl v0.33.13\n"
         ")\n"
     )
+
+
+@pytest.mark.parametrize("version", ["1.33", "v1.33.4", "1.33.4-nogate", "../1.33.4", ""])
+def test_what_is_no_patch_is_not_pinned(version: str, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem):
-        pin.pin("1.33")
+        pin.pin(version, tmp_path / "pins")
+    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from conformance.plan import selection as choices
 from conformance.plan.catalogue import scenarios
 from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY
+from conformance.verdicts.expectations import expected
 
 
 @pytest.mark.parametrize(
@@ -175,3 +176,22 @@ def test_a_network_without_sidecars_has_one_pattern() -> None:
     assert {cell.pattern for cell in cells} == {"sidecarless"}
     assert all(plan.alone(cell) for cell in cells)
     assert {cell.mode for cell in cells} == set(REGISTRY["cilium"].modes)
+
+
+def test_a_patch_is_a_version_like_any_other() -> None:
+    chosen = choices.select({"k8s": "1.33.10,1.28-nogate,1.33.4,1.28,1.99.0-beta.0"}).k8s
+    assert chosen == ("1.28", "1.28-nogate", "1.33.4", "1.33.10", "1.99.0-beta.0")
+    assert "1.33.4" not in choices.select({"k8s": "all"}).k8s
+
+
+@pytest.mark.parametrize("k8s", ["1.99.0", "1.33.x", "1.33.4-nogate", "1.33.4.5", "v1.33.4"])
+def test_what_is_no_patch_of_a_known_minor_is_refused(k8s: str) -> None:
+    with pytest.raises(UsageProblem, match="K8S="):
+        choices.select({"k8s": k8s})
+
+
+def test_a_patch_is_expected_to_behave_as_its_minor() -> None:
+    asked = {"sidecar": "envoy", "scenario": "job"}
+    minor, patch = (choices.select({"k8s": k8s, **asked}) for k8s in ("1.28", "1.28.9"))
+    for one, other in zip(plan.items(minor), plan.items(patch), strict=True):
+        assert expected(other.behaviour, other.cell) == expected(one.behaviour, one.cell)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.packets.tokens import parse
+from conformance.machine.paths import is_patch
 from conformance.model import Evidence
 
 _ELSEWHERE = re.compile(r"sc-\d{6}-[0-9a-f]{4}-")  # cluster.state.run_name
@@ -57,8 +58,10 @@ def _named(bundle: Bundle) -> Iterator[Contradiction]:
 
 
 def _version(bundle: Bundle) -> Iterator[Contradiction]:
-    said, answered = (_MINOR.match(one) for one in (bundle.index.cell.k8s, bundle.index.server))
-    if said and answered and said[1] != answered[1]:
+    k8s, server = bundle.index.cell.k8s, bundle.index.server
+    said, answered = _MINOR.match(k8s), _MINOR.match(server)
+    other = said is not None and answered is not None and said[1] != answered[1]
+    if other or (is_patch(k8s) and server and server != f"v{k8s}"):
         yield _refused(
             f"cell.json is of a cell of {bundle.index.cell.k8s}, and its API server was "
             f"{bundle.index.server}"

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from conformance import __version__, upgrade
+from conformance import bisect as bisection
 from conformance.audit.command import audit
 from conformance.audit.preflight.command import preflight
 from conformance.doctor import examine, gather
@@ -69,6 +70,10 @@ OF_IMAGES = (
 
 def _image_options(command: Any) -> Any:
     return _options(command, OF_IMAGES)
+
+
+def _bisect_options(command: Any) -> Any:
+    return _options(command, ("sidecar", "pattern", "mode", "images", "repeat", "results"))
 
 
 def _cluster_options(command: Any) -> Any:
@@ -139,6 +144,28 @@ def _compare_versions(
         click.echo(sentence)
     commands.compare.main([*map(str, runs), "--html", str(runs[0].parents[1] / "diff")])
     raise AssertionError("compare ends by itself")
+
+
+@main.command()
+@click.argument("behaviour")
+@click.argument("good")
+@click.argument("bad")
+@_bisect_options
+def bisect(behaviour: str, good: str, bad: str, **given: Any) -> None:
+    """Name the patch of Kubernetes that changed BEHAVIOUR, between GOOD and BAD of one minor.
+
+    On the native pattern of the reference mesh, unless options say otherwise. Each patch is pulled
+    or built as it is needed, and played once: a bisection that was stopped goes on where it stood.
+    Exit code 0 with an answer, 5 without.
+    """
+    question = bisection.ask(behaviour, good, bad, given)
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    answer = bisection.find(question, bisection.player(question, say), say)
+    click.secho(answer.said, bold=True)
+    end(answer.exit_code)
 
 
 @main.command()

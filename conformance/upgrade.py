@@ -8,24 +8,21 @@ code is that of the comparison; where a run comes to no verdicts, it is that run
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
+from conformance import child
+from conformance.child import Given
 from conformance.errors import UsageProblem
-from conformance.plan.options import OPTIONS, Options
+from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY, Registration
 
 MESHES = tuple(one.name for one in REGISTRY.values() if one.version_option and one.values_option)
 SIDES = ("before", "after")
 # Codes of a run that has verdicts, good or bad: the comparison says what they mean.
 _COMPARABLE = (0, 1, 5)
-Given = Mapping[str, str | bool | None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def play(
         told = asked.versions[side] or "the usual version"
         settings = f", settings {asked.values[side]}" if asked.values[side] else ""
         say(f"{name}: {asked.driver.name} {told}{settings}")
-        code = _run(arguments(options_of(asked, given, side, results)))
+        code = child.run(child.arguments(options_of(asked, given, side, results)))
         if code not in _COMPARABLE or not (results / "latest").exists():
             say(f"The run {name} came to no verdicts (exit code {code}): nothing is compared.")
             return code or 4, None
@@ -126,16 +123,6 @@ def options_of(asked: Question, given: Given, side: int, results: Path) -> Given
     }
 
 
-def arguments(given: Given) -> Sequence[str]:
-    """Options as they stand on a command line."""
-    found = []
-    for option in OPTIONS:
-        value = given.get(option.dest)
-        if value:
-            found.append(f"--{option.name}" if option.flag else f"--{option.name}={value}")
-    return found
-
-
 def _one(name: str, version: str | None) -> str:
     if version is not None and (not version.strip() or "," in version):
         raise UsageProblem(f"{name}={version} is not valid; name one version, or leave it out.")
@@ -152,19 +139,3 @@ def _pair(values: str | None) -> tuple[str, str]:
             f"VALUES={values} is not valid; name one file for both runs, or two (before,after)."
         )
     return parts[0], parts[-1]
-
-
-def _run(options: Sequence[str]) -> int:
-    """A run in a process of its own; a signal to this one reaches it. Its exit code."""
-    child = subprocess.Popen([sys.executable, "-m", "conformance", "run", *options])
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        child.send_signal(number)
-
-    # Ctrl-C comes to the whole group of a terminal: the run hears it itself.
-    before = signal.signal(signal.SIGTERM, pass_on), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return child.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before[0])
-        signal.signal(signal.SIGINT, before[1])

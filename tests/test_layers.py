@@ -43,8 +43,10 @@ MAY_IMPORT = {
     "plugin": "suites",
     "clean": "errors machine engine cluster",
     "bench": "errors machine report",
-    "upgrade": "errors plan",
-    "cli": "__init__ audit errors model plan verdicts report doctor run upgrade",
+    "child": "plan",
+    "upgrade": "errors plan child",
+    "bisect": "errors machine plan child",
+    "cli": "__init__ audit errors model plan verdicts report doctor run upgrade bisect",
     "__main__": "cli",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from conformance import upgrade
+from conformance import child, upgrade
 from conformance.cli import main
 from conformance.plan.sidecars import REGISTRY
 
@@ -33,7 +33,7 @@ WRONG = [
 def test_what_is_wrong_is_one_sentence(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upgrade, "_run", lambda _: pytest.fail("a run was begun"))
+    monkeypatch.setattr(child, "run", lambda _: pytest.fail("a run was begun"))
     values = tmp_path / "values.yaml"
     values.write_text("pilot: {}\n")
     given = [one.replace("VALUES", str(values)) for one in arguments]
@@ -55,7 +55,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (Path(results) / "latest").symlink_to(folder.name)
         return 1
 
-    monkeypatch.setattr(upgrade, "_run", run)
+    monkeypatch.setattr(child, "run", run)
     return begun
 
 
@@ -127,7 +127,7 @@ def test_settings_alone_may_differ(
 def test_a_run_without_verdicts_ends_it_with_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: list[list[str]]
 ) -> None:
-    monkeypatch.setattr(upgrade, "_run", lambda _: 3)
+    monkeypatch.setattr(child, "run", lambda _: 3)
     given = ["--from=1.29.2", "--to=1.30.0", f"--results={tmp_path}/r"]
     answer = CliRunner().invoke(main, ["upgrade-check", *given])
     assert answer.exit_code == 3
@@ -151,7 +151,7 @@ def test_a_signal_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         return child
 
     monkeypatch.setattr(subprocess, "Popen", stand_in)
-    assert upgrade._run([]) == 42
+    assert child.run([]) == 42
 
 
 def test_a_default_pattern_that_flips_is_told(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from dataclasses import replace
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.packets.tokens import parse
-from conformance.machine.paths import is_patch
 from conformance.model import Evidence
 
 _ELSEWHERE = re.compile(r"sc-\d{6}-[0-9a-f]{4}-")  # cluster.state.run_name
 _MINOR = re.compile(r"v?(\d+\.\d+)")
+_PATCH = re.compile(r"\d+\.\d+\.\d+")
 
 
 def check(bundle: Bundle) -> Iterator[Contradiction]:
@@ -61,7 +61,7 @@ def _version(bundle: Bundle) -> Iterator[Contradiction]:
     k8s, server = bundle.index.cell.k8s, bundle.index.server
     said, answered = _MINOR.match(k8s), _MINOR.match(server)
     other = said is not None and answered is not None and said[1] != answered[1]
-    if other or (is_patch(k8s) and server and server != f"v{k8s}"):
+    if other or (_PATCH.match(k8s) and server and server != f"v{k8s}"):
         yield _refused(
             f"cell.json is of a cell of {bundle.index.cell.k8s}, and its API server was "
             f"{bundle.index.server}"

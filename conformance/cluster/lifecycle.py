@@ -31,7 +31,7 @@ from conformance.engine import client
 from conformance.engine.engine import Engine
 from conformance.errors import EnvironmentProblem
 from conformance.machine import process, timing
-from conformance.machine.paths import is_patch, kind_config
+from conformance.machine.paths import KIND_CONFIGS, is_patch, kind_config
 from conformance.machine.progress import board
 from conformance.machine.runs import Run
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from scapy.utils import RawPcapReader
 
+from conformance.evidence import compressed
 from conformance.machine.paths import CHECKOUT
 
 pytestmark = pytest.mark.cluster
@@ -78,7 +79,7 @@ def test_what_is_taken_away_is_noticed(tmp_path: Path) -> None:
 
 def frame(pcap: Path, number: int) -> bytes:
     """The bytes of one frame, counted as tcpdump and Wireshark count."""
-    with RawPcapReader(str(pcap)) as reader:
+    with RawPcapReader(str(compressed.kept(pcap))) as reader:  # scapy reads gzip too
         for seen, (data, _) in enumerate(reader, start=1):
             if seen == number:
                 return bytes(data)

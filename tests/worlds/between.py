@@ -157,7 +157,7 @@ def _traffic(world: World) -> None:
         its = world.attempt(at, "subject.app", kind, seq, outcome)
         if outcome == "ok":
             world.served(at + 0.008, at + 0.009, "peer.app", its, f"{POD}:50001")
-            _talked(world, at, (POD, world.next_port()), (PEER, 80), its)
+            talked(world, at, (POD, world.next_port()), (PEER, 80), its)
     for role, source in (("peer", PEER), ("near", NEAR_POD)):
         for seq in range(int((ENDED - LISTENS) * 5)):
             at = LISTENS + 0.03 + seq / 5
@@ -167,10 +167,10 @@ def _traffic(world: World) -> None:
             )
             if outcome == "ok":
                 world.served(at + 0.008, at + 0.009, "subject.app", its, f"{source}:50002")
-                _talked(world, at, (source, world.next_port()), (POD, 8080), its)
+                talked(world, at, (source, world.next_port()), (POD, 8080), its)
 
 
-def _talked(world: World, at: float, opener: End, answerer: End, its: str) -> None:
+def talked(world: World, at: float, opener: End, answerer: End, its: str) -> None:
     """A request and its answer at the pod's own eth0, where nothing is sealed yet."""
     world.talk(at + 0.002, opener, answerer, (0, clear_request(its)), (1, clear_request(its)))
 
@@ -185,7 +185,7 @@ def _strangers(world: World) -> None:
         )
         if outcome == "ok":
             world.served(at + 0.008, at + 0.009, "subject.app", its, f"{DIALER}:50003")
-            _talked(world, at, (DIALER, world.next_port()), (POD, 8080), its)
+            talked(world, at, (DIALER, world.next_port()), (POD, 8080), its)
 
 
 def _task(world: World) -> None:

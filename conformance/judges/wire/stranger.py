@@ -37,7 +37,13 @@ def never_answered(bundle: Bundle) -> Finding:
         step(bundle, Step.POLICY_BACK).ns + PATIENCE_NS,
     )
     inside = {one.name: [d for d in dials if d.begin_ns in one] for one in periods}
-    answered = [one for its in inside.values() for one in its if one.outcome == OK]
+    # Who knocked before the policy was lifted may be answered after that: a SYN is sent again.
+    answered = [
+        one
+        for its in inside.values()
+        for one in its
+        if one.outcome == OK and (one.end_ns is None or one.end_ns not in lifted)
+    ]
     served = [
         line
         for line in bundle.stamps(SUBJECT_ROLE, Container.APP)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge.bundle import DIALER, World
+from tests.forge.bundle import DIALER, POD, World
 from tests.worlds import between
 from tests.worlds.stop import shown
 
@@ -26,6 +26,20 @@ def test_nobody_is_let_in(tmp_path: Path) -> None:
     assert found.observed == "holds", found.reason
     assert set(found.measured["dials"]) == {"startup", "steady", "agent-killed", "shutdown"}
     assert min(found.measured["dials"].values()) >= 3
+
+
+@pytest.mark.parametrize(("ended", "observed"), [(5.2, "holds"), (4.95, "broken")])
+def test_who_knocked_before_the_policy_was_lifted_may_be_answered_after_that(
+    tmp_path: Path, ended: float, observed: str
+) -> None:
+    world = between.between()
+    its = world.attempt(
+        4.85, "dialer.dialer", "dial", 777, "ok", target=f"{POD}:8080", took=ended - 4.85
+    )
+    between.talked(world, 4.85, (DIALER, world.next_port()), (POD, 8080), its)
+    if observed == "holds":
+        world.served(5.15, 5.16, "subject.app", its, f"{DIALER}:50003")
+    assert world.judged(STRANGER, tmp_path).observed == observed
 
 
 @pytest.mark.parametrize("at", [1.5, 3.0, 7.5, 9.5, 12.0])

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from conformance.plan.catalogue import behaviours
 from conformance.plan.selection import version_order
-from conformance.plan.sidecars import known
+from conformance.plan.sidecars import SIDECARLESS, known
 
 Json = Mapping[str, Any]
 Word = Literal["not safe", "not proven", "safe for this scope"]
@@ -147,8 +147,18 @@ class Decision:
     bounds: Sequence[Bound]
 
 
-def decide(entries: Sequence[Json], pattern: str = "native") -> Decision:
-    """The decision on a pattern, from report.json's cells, all turns of them."""
+def under_test(entries: Sequence[Json]) -> str:
+    """The pattern that a run is about: native, or sidecarless where nothing else was run."""
+    ran = {one["pattern"] for one in entries}
+    return SIDECARLESS if ran == {SIDECARLESS} else "native"
+
+
+def decide(entries: Sequence[Json], pattern: str = "") -> Decision:
+    """The decision on a pattern, from report.json's cells, all turns of them.
+
+    pattern: "" for the one that the run is about.
+    """
+    pattern = pattern or under_test(entries)
     tested = [one for one in entries if one["pattern"] == pattern and not _is_control_mode(one)]
     controls = [one for one in entries if is_control(one, pattern)]
     places = dict.fromkeys((one["sidecar"], one["mode"], one["k8s"]) for one in tested)

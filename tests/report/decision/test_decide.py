@@ -244,3 +244,15 @@ def test_the_whole_answer_is_told_in_order() -> None:
     text = "\n".join(line for _, line in found)
     assert "NOT KNOWN BEFORE" in text and "REPEAT=2 would do" in text
     assert "1 of 1 control arms" in text and "Exit code 0" in text
+
+
+def test_a_network_without_sidecars_is_decided_on_as_it_is() -> None:
+    how: dict[str, Any] = {"sidecar": "cilium", "pattern": "sidecarless", "expected": "holds"}
+    sealed = entry("wire.steady", mode="wireguard", **how)
+    control = entry("wire.steady", "broken", mode="none", **how | {"expected": "broken"})
+    found = decide([sealed, control])
+    assert (found.pattern, found.word) == ("sidecarless", "safe for this scope")
+    assert (found.instrument.controls, found.instrument.reproduced) == (1, 1)
+    leaking = entry("wire.steady", "broken", mode="wireguard", **how)
+    assert decide([leaking, control]).word == "not safe"
+    assert decide([sealed, control, HELD]).pattern == "native"

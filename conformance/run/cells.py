@@ -11,7 +11,6 @@ from pathlib import Path
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle, await_cluster
 from conformance.errors import Problem, Unobtainable
-from conformance.evidence import compressed
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.machine import locks, timing
@@ -102,7 +101,6 @@ class Cells:
             with timing.span(self._results, "judge", **about):
                 opened = Bundle.open(bundle)
                 findings = {id_: judge(id_, opened) for id_ in behaviours}
-            compressed.compress(bundle)
             if not any(finding.retry for finding in findings.values()):
                 break
         return Observed(findings, bundle, attempts=attempt)

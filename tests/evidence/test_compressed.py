@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from conformance.cli import main
 from conformance.evidence import compressed
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
@@ -84,3 +86,16 @@ def test_what_cannot_be_compressed_stays_as_it_is(
     (tmp_path / "kubelet.log").write_text("line\n")
     compressed.compress(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["kubelet.log"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_is_compressed_in_place_when_that_is_asked_for(tmp_path: Path) -> None:
+    bundle = lifecycle.lifecycle().write(tmp_path / "run" / "evidence" / "1.33" / "cell")
+    before = judge("start.order", Bundle.open(bundle))
+    told = CliRunner().invoke(main, ["judge", "--compress", str(tmp_path / "run")])
+    assert (told.exit_code, " MB, now " in told.output) == (0, True)
+    assert list(bundle.rglob("*.gz"))
+    assert judge("start.order", Bundle.open(bundle)) == before
+    (tmp_path / "empty").mkdir()
+    wrong = CliRunner().invoke(main, ["judge", "--compress", str(tmp_path / "empty")])
+    assert wrong.exit_code == 2 and "holds no evidence" in wrong.stderr

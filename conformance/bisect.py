@@ -19,7 +19,7 @@ from conformance.errors import UsageProblem
 from conformance.machine.paths import is_patch
 from conformance.plan.catalogue import behaviours
 from conformance.plan.options import Options
-from conformance.plan.selection import minor_number
+from conformance.plan.selection import minor_number, version_order
 
 # What a run says of a promise on one patch; UNKNOWN: it came to no verdict on it.
 HELD, BROKEN, UNKNOWN = "held", "broken", "unknown"
@@ -48,10 +48,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """Two neighbours that differ, held first, and those between them that nobody could judge.
-
-    ``said`` is the whole answer in a sentence. exit_code: 0, or 5 where it is not decided.
-    """
+    """The whole answer in a sentence. exit_code: 0, or 5 where it is not decided."""
 
     said: str
     exit_code: int
@@ -105,14 +102,9 @@ def find(question: Question, see: See, say: Say) -> Answer:
     changed = f"{question.behaviour} held on {line[low]} and is broken on {line[high]}"
     if blind:
         return Answer(f"{changed}; {', '.join(blind)} between them could not be judged.", 5)
-    older = minor_first(line[low], line[high])
+    older = version_order(line[low]) < version_order(line[high])
     named = "first bad patch" if older else "first mended patch"
     return Answer(f"{named}: {line[high] if older else line[low]}. {changed}.", 0)
-
-
-def minor_first(one: str, other: str) -> bool:
-    """Whether a patch is older than another of its minor."""
-    return int(one.rsplit(".", 1)[1]) < int(other.rsplit(".", 1)[1])
 
 
 def player(question: Question, say: Say) -> See:

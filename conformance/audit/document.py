@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from conformance.machine.yaml_places import line_of
+
 Path = tuple[str | int, ...]
 Json = Mapping[str, Any]
 
@@ -50,33 +52,7 @@ class Document:
         """The line (from 1) of a field, or of the nearest above it that is there; 0: no file."""
         if self.node is None:
             return 0
-        node, line = self.node, self.node.start_mark.line
-        for step in path:
-            below = _below(node, step)
-            if below is None:
-                break
-            line, node = below
-        return line + 1
-
-
-def _below(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
-    """Line and node of a key or an index."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == step:
-                return key.start_mark.line, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        below = node.value[step]
-        return below.start_mark.line, below
-    return None
-
-
-def spoken(path: Path) -> str:
-    """A path as people write it: spec.containers[0].image."""
-    told = ""
-    for step in path:
-        told += f"[{step}]" if isinstance(step, int) else f".{step}" if told else str(step)
-    return told
+        return line_of(self.node, path)
 
 
 def pointer(path: Path) -> str:

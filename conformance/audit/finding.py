@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.audit.document import spoken
 from conformance.audit.patch import Patch
 from conformance.audit.rule import LEVELS, Hit, Level, Rule
 from conformance.audit.subject import Subject
 from conformance.audit.world import namespace
+from conformance.machine.yaml_places import dotted
 from conformance.plan.catalogue import behaviours
 
 Key = tuple[str, ...]
@@ -100,7 +100,7 @@ class Findings:
         if subject is not None and hit.document is None and subject.owner[0]:
             kind, name, made = *subject.owner, True
         space = "" if kind == "MutatingWebhookConfiguration" else namespace(document)
-        place = "" if made else spoken(hit.path)
+        place = "" if made else dotted(hit.path)
         key = (row.id, kind, space, name, hit.container, document.file, place)
         # What the template says, its pods need not say again.
         found = self.kept.get(key) or (self.templates.get(key[:5]) if made else None)
@@ -113,7 +113,7 @@ class Findings:
                 space,
                 name,
                 hit.container,
-                spoken(hit.path),
+                dotted(hit.path),
                 hit.message,
                 document.file,
                 document.line(hit.path),

@@ -12,7 +12,7 @@ from conformance.evidence.parse import Line
 from conformance.model import Evidence
 
 OK = "ok"
-UNANSWERED = "timeout"
+TIMEOUT = "timeout"  # the outcome, as senders record it
 UNENDED = "unended"  # the sender never recorded how the attempt ended
 # What an answer of a proxy's own means (FORMAT.md, proxy_answers): it could not connect in its own
 # time; by its rules the sender may not ask.

@@ -141,17 +141,15 @@ def _pinned(patch: str) -> Path:
     pinned = (own / "go.mod").is_file() and required_version(own, "k8s.io/kubernetes")
     if pinned == f"v{patch}":
         return own
-    folder = paths.cache_dir() / "pins" / patch
-    with cache.locked(f"pin-{patch}"):
-        if not (folder / "go.mod").is_file():
-            with board.phase(f"Resolving the modules of Kubernetes {patch}"):
-                try:
-                    return pin.pin(patch, folder)
-                except EnvironmentProblem as error:
-                    raise Unobtainable(
-                        f"Kubernetes {patch} cannot be built from packages: {error}"
-                    ) from error
-    return folder
+
+    def resolve(folder: Path) -> None:
+        with board.phase(f"Resolving the modules of Kubernetes {patch}"):
+            pin.pin(patch, folder)
+
+    try:
+        return cache.component(f"pin-{patch}", resolve)
+    except EnvironmentProblem as error:
+        raise Unobtainable(f"Kubernetes {patch} cannot be built from packages: {error}") from error
 
 
 def etcd_build(module: Path) -> GoBuild:

@@ -45,7 +45,7 @@ def render_go_mod(theirs: str, version: str) -> str:
 
 
 def pin(version: str, folder: Path) -> Path:
-    """Write the go.mod and go.sum of a version into a folder, whole or not at all; that folder.
+    """Write the go.mod and go.sum of a version into a folder; that folder.
 
     Raises UsageProblem for what is no patch version, EnvironmentProblem where Go finds no such
     version, or not all of its modules.
@@ -67,7 +67,7 @@ def pin(version: str, folder: Path) -> Path:
             ["go", "mod", "tidy"], what=f"resolving Kubernetes {version}", env=env, cwd=work
         )
         folder.mkdir(parents=True, exist_ok=True)
-        for file in ("go.sum", "go.mod"):  # with the go.mod it counts as pinned
+        for file in ("go.mod", "go.sum"):
             shutil.copy(work / file, folder)
     return folder
 

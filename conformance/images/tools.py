@@ -68,15 +68,9 @@ def version_in(said: str) -> tuple[int, int] | None:
 
 
 def _on_path(name: str, arguments: list[str], least: tuple[int, int]) -> Path | None:
-    path = shutil.which(name)
-    if path is None:
-        return None
-    try:
-        said = process.run([path, *arguments], what=f"asking {name} for its version", timeout=20)
-    except EnvironmentProblem:
-        return None  # a broken one is no reason to stop: we build our own
+    path, said = _asked(name, arguments)
     version = version_in(said)
-    return Path(path) if version is not None and version >= least else None
+    return path if version is not None and version >= least else None
 
 
 def released_on_path(name: str, release: str, arguments: list[str]) -> Path | None:
@@ -84,14 +78,21 @@ def released_on_path(name: str, release: str, arguments: list[str]) -> Path | No
 
     arguments: what makes it print its version. One that cannot be run is not there.
     """
+    path, said = _asked(name, arguments)
+    return path if release in said.split() else None
+
+
+def _asked(name: str, arguments: list[str]) -> tuple[Path | None, str]:
+    """A program on PATH, and what it says of its version; "" where it cannot be run: a broken one
+    is no reason to stop."""
     path = shutil.which(name)
     if path is None:
-        return None
+        return None, ""
     try:
         said = process.run([path, *arguments], what=f"asking {name} for its version", timeout=20)
     except EnvironmentProblem:
-        return None  # a broken one is no reason to stop
-    return Path(path) if release in said.split() else None
+        return None, ""
+    return Path(path), said
 
 
 def _built(name: str, version: str, make: Callable[[Path], None]) -> Path:

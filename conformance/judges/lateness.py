@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from conformance.evidence.attempts import LATE, OK, UNENDED, Attempt, attempts
+from conformance.evidence.attempts import LATE, OK, TIMEOUT, UNENDED, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Kind, Role
@@ -19,7 +19,6 @@ LATE_NS = NS
 # Seen: 2 to 37 % where requests timed out (a load of 130 on two cores); up to 1.4 % where none did.
 LATE_SHARE = 0.02
 LEAST = 2
-TIMEOUT = "timeout"  # the outcome, as senders record it
 TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from conformance.evidence.attempts import OK, Attempt, attempts
+from conformance.evidence.attempts import OK, TIMEOUT, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -141,7 +141,7 @@ def blamable(
     """Of the ends and losses those that cannot be a crowded machine's: see lateness.blamable."""
     sure = lateness.blamable(lost_, sent_, measured)
     if len(sure) < len(lost_):
-        ended = [one for one in ended if one.how != lateness.TIMEOUT]
+        ended = [one for one in ended if one.how != TIMEOUT]
     return ended, sure
 
 
@@ -149,11 +149,11 @@ def hazard(ended: Sequence[Persistent], lost_: Sequence[Attempt]) -> str:
     """connection-lost when one was ended under its user, lost-request when only requests were lost,
     connection-close when every end was announced with an answer and nothing was lost; timed-out
     when nothing was ended or lost but by its user's patience."""
-    if any(one.how not in (TOLD, lateness.TIMEOUT) for one in ended):
+    if any(one.how not in (TOLD, TIMEOUT) for one in ended):
         return "connection-lost"
     if not lateness.only_timed_out(lost_):
         return "lost-request"
-    if lost_ or any(one.how == lateness.TIMEOUT for one in ended):
+    if lost_ or any(one.how == TIMEOUT for one in ended):
         return lateness.TIMED_OUT
     return "connection-close"
 

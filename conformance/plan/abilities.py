@@ -6,23 +6,28 @@ Standard library only (see sidecars).
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
-class Ability(StrEnum):
-    """A word of a registration's ``gives`` and ``wants``, and of ``needs`` in the catalogue.
-
-    sentence: what a sidecar that gives it does; its subject is the sidecar.
-    conformance.sidecars.driver.PROTOCOLS names what its driver implements for it.
-    """
+class _Word(StrEnum):
+    """A word with its sentence."""
 
     sentence: str
 
-    def __new__(cls, word: str, sentence: str = "") -> Ability:
+    def __new__(cls, word: str, sentence: str = "") -> Self:
         """A member with its sentence."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.sentence = sentence
         return member
+
+
+class Ability(_Word):
+    """A word of a registration's ``gives`` and ``wants``, and of ``needs`` in the catalogue.
+
+    sentence: what a sidecar that gives it does; its subject is the sidecar.
+    conformance.sidecars.driver.PROTOCOLS names what its driver implements for it.
+    """
 
     MESH = "mesh", "It carries the app's traffic, with mutual TLS."
     DISCOVERY = (
@@ -50,20 +55,11 @@ class Ability(StrEnum):
     LOGS = "logs", "It ships what the app writes to a file to a sink."
 
 
-class Ground(StrEnum):
+class Ground(_Word):
     """A word of a scenario's ``ground`` in the catalogue: what its cluster must give.
 
     A cluster that a run makes gives all of it. sentence: what one that does not give it lacks.
     """
-
-    sentence: str
-
-    def __new__(cls, word: str, sentence: str = "") -> Ground:
-        """A member with its sentence."""
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.sentence = sentence
-        return member
 
     NODE = "node", "nothing can be done on its node"
     FILES = "files", "its pods share no folder with the run"

@@ -16,13 +16,13 @@ from conformance.errors import UsageProblem
 from conformance.machine.paths import KIND_CONFIGS, is_patch, kind_config
 from conformance.plan import own
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
+from conformance.plan.sidecars import REFUSED, REGISTRY, SIDECARLESS, WITH_SIDECAR, Registration
 from conformance.plan.spelling import did_you_mean, matching
 
 DEFAULT_K8S = ("1.29", "1.33", "newest")
 # Every sidecar of people's own, the quickest to be had first; "fixture" carries nothing.
 DEFAULT_SIDECARS = ("envoy", "fluent-bit", "otel-collector", "linkerd", "istio")
-PATTERNS = ("classic", "native", "sidecarless")
+PATTERNS = (*WITH_SIDECAR, SIDECARLESS)
 IMAGES = ("auto", "pull", "build")
 LEVELS = ("core", "extended")
 DEFAULT_LEVEL = "core"  # of a run that names nothing that it is about

@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from conformance.model import Pattern
 from conformance.plan.abilities import Ability
 
 GROUP = "sidecar_conformance.drivers"
@@ -25,8 +26,8 @@ PACKAGE = "conformance.sidecars"
 FOLDER = Path(__file__).parent.parent / "sidecars"
 REGISTRATION = "registration.toml"
 EXPECTATIONS = "expectations.toml"
-PATTERNS = ("classic", "native")
-SIDECARLESS = "sidecarless"  # of what protects pods without a sidecar in them
+WITH_SIDECAR: tuple[Pattern, ...] = ("classic", "native")
+SIDECARLESS: Pattern = "sidecarless"  # of what protects pods without a sidecar in them
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Registration:
     package: str
     folder: Path
     modes: tuple[str, ...]
-    patterns: tuple[str, ...] = PATTERNS
+    patterns: tuple[str, ...] = WITH_SIDECAR
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     version_option: str = ""
@@ -80,8 +81,8 @@ class Registration:
         if unknown or not self.modes:
             raise ValueError(f"modes are {self.modes}, without {sorted(unknown)}")
         for patterns in (self.patterns, *self.only.values()):
-            if not patterns or set(patterns) - {*PATTERNS, SIDECARLESS}:
-                raise ValueError(f"patterns are {(*PATTERNS, SIDECARLESS)}, and not {patterns}")
+            if not patterns or set(patterns) - {*WITH_SIDECAR, SIDECARLESS}:
+                raise ValueError(f"patterns are {(*WITH_SIDECAR, SIDECARLESS)}, and not {patterns}")
 
     @property
     def module(self) -> str:

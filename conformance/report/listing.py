@@ -15,6 +15,7 @@ from conformance.model import Cell, Expectation, Pattern
 from conformance.plan import cells as plan
 from conformance.plan.abilities import Ability
 from conformance.plan.catalogue import Behaviour, behaviours, groups, scenarios
+from conformance.plan.selection import PATTERNS
 from conformance.plan.sidecars import REFUSED, REGISTRY, Registration
 from conformance.plan.spelling import did_you_mean, matching
 from conformance.plan.unasked import unasked
@@ -27,7 +28,6 @@ ADVERSARIES = {
     "A3": "Job spillover",
     "A4": "crash window",
 }
-PATTERNS: tuple[Pattern, ...] = ("classic", "native", "sidecarless")
 
 
 def chosen(filters: Sequence[str]) -> Sequence[Behaviour]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ _TEMPLATES = {
 
 def read(path: Path, values: Mapping[str, str]) -> Sequence[Manifest]:
     """The documents of any manifest, with its placeholders filled in."""
-    return [_fill(document, values) for document in yaml.safe_load_all(path.read_text())]
+
+    def filled(text: str) -> str:
+        return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
+
+    return [in_every_text(one, filled) for one in yaml.safe_load_all(path.read_text())]
 
 
 def pod_of(document: Manifest) -> Manifest:
@@ -94,11 +98,12 @@ def _images(value: Any, images: Mapping[str, str]) -> Any:
     return value
 
 
-def _fill(value: Any, values: Mapping[str, str]) -> Any:
+def in_every_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The same object, with each of its strings changed (keys are left alone)."""
     if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda match: values[match[0]], value)
+        return change(value)
     if isinstance(value, dict):
-        return {key: _fill(item, values) for key, item in value.items()}
+        return {key: in_every_text(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill(item, values) for item in value]
+        return [in_every_text(item, change) for item in value]
     return value

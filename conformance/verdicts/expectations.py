@@ -21,8 +21,8 @@ from conformance.errors import UsageProblem
 from conformance.machine.paths import is_patch
 from conformance.model import Cell, Expectation, Finding, Outcome, Verdict
 from conformance.plan.catalogue import behaviours, scenarios
-from conformance.plan.selection import minor_number
-from conformance.plan.sidecars import PATTERNS, REGISTRY, SIDECARLESS
+from conformance.plan.selection import PATTERNS, minor_number
+from conformance.plan.sidecars import REGISTRY
 from conformance.plan.spelling import did_you_mean, matching
 
 TABLE = Path(__file__).with_name("expectations.toml")
@@ -113,7 +113,7 @@ def _wrong(raw: Mapping[str, Any], sidecar: str) -> str:
         return f"no behaviour is called so{did_you_mean(raw['behaviour'], behaviours())}"
     if sidecar and "sidecar" in raw:
         return f"all rows here are about {sidecar}, and need not say it (sidecar)"
-    known = {"pattern": (*PATTERNS, SIDECARLESS), "scenario": tuple(scenarios())}
+    known = {"pattern": PATTERNS, "scenario": tuple(scenarios())}
     if sidecar in REGISTRY:
         known["mode"] = REGISTRY[sidecar].modes
     for name, valid in known.items():

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.forge.bundle import DIALER, ENVOY, POD, World, clear_request, ns, token
 
 Break = Callable[[Any], object]
 HOLDS, BROKEN, OPEN = ("holds",), ("broken",), ("inconclusive",)
 NOT = ("broken", "inconclusive")
+Case = tuple[str, str, Callable[..., Any], str, Break, tuple[str, ...]]
+"""What is broken, the behaviour, what makes the world, the pattern, how it is broken, and what may
+be observed then."""
 APP, PEER_APP, DIALS = "subject.app", "peer.app", "dialer.dialer"
+
+
+def each(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    """A test for each case, named after behaviour and defect."""
+    return pytest.mark.parametrize(
+        "case", cases, ids=[f"{case[1]}: {case[0]}".replace(" ", "-") for case in cases]
+    )
+
+
+def judged_rightly(case: Case, folder: Path) -> None:
+    """One defect in a good world, and one of the verdicts that may follow."""
+    _, behaviour, made, pattern, change, right = case
+    world = made(pattern)
+    change(world)
+    found = world.judged(behaviour, folder)
+    assert found.observed in right, found.reason
+    assert "The judge failed" not in found.reason
 
 
 def nothing(_: World) -> None:

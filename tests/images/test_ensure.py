@@ -99,7 +99,6 @@ def test_a_patch_is_pinned_once_and_by_the_minors_own_folder_where_that_has_it(
         asked.append(version)
         if version == "1.33.99":
             raise EnvironmentProblem("no such version.")
-        folder.mkdir(parents=True)
         (folder / "go.sum").touch()
         (folder / "go.mod").write_text(f"module x\n\nrequire k8s.io/kubernetes v{version}\n")
         return folder

@@ -5,11 +5,8 @@ that must."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.forge.bundle import ENVOY, POD, World, clear_request, ns, token
 from tests.forge.defects import (
@@ -19,10 +16,13 @@ from tests.forge.defects import (
     OPEN,
     PEER_APP,
     Break,
+    Case,
     arrive_later,
     both,
+    each,
     heard,
     holds_more,
+    judged_rightly,
     nothing,
     of_kind,
     received_from,
@@ -227,7 +227,6 @@ ROTATION, STALE, RACE = "plane.rotation", "stop.stale-prestop", "start.cni-race"
 GUARD = "start.cni-validation"
 APP = "subject.app"
 
-Case = tuple[str, str, Callable[..., Any], str, Break, tuple[str, ...]]
 CASES: list[Case] = [
     # --- log shippers
     ("lines from the pod itself", LAST, logs.logs, "native", received_from(POD), HOLDS),
@@ -347,21 +346,6 @@ CASES: list[Case] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "made", "pattern", "change", "right"),
-    [case[1:] for case in CASES],
-    ids=[f"{case[1]}: {case[0]}".replace(" ", "-") for case in CASES],
-)
-def test_one_defect(
-    tmp_path: Path,
-    behaviour: str,
-    made: Callable[..., Any],
-    pattern: str,
-    change: Break,
-    right: tuple[str, ...],
-) -> None:
-    world = made(pattern)
-    change(world)
-    found = world.judged(behaviour, tmp_path)
-    assert found.observed in right, found.reason
-    assert "The judge failed" not in found.reason
+@each(CASES)
+def test_one_defect(tmp_path: Path, case: Case) -> None:
+    judged_rightly(case, tmp_path)

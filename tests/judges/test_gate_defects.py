@@ -3,14 +3,23 @@ readiness that comes late. One defect each, and beside each that must not pass o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.forge.bundle import ENVOY, World, ns
-from tests.forge.defects import BROKEN, HOLDS, NOT, OPEN, Break, both, later, nothing, without
+from tests.forge.defects import (
+    BROKEN,
+    HOLDS,
+    NOT,
+    OPEN,
+    Break,
+    Case,
+    both,
+    each,
+    judged_rightly,
+    later,
+    nothing,
+    without,
+)
 from tests.worlds import lifecycle, logs, move, start
 from tests.worlds.start import SECOND, SIDECAR, ident
 
@@ -75,7 +84,6 @@ def envoy_anew(ended: float, again: float) -> Break:
     return change
 
 
-Case = tuple[str, str, Callable[..., Any], str, Break, tuple[str, ...]]
 CASES: list[Case] = [
     ("the proxy says 0.4 s after its 200 that it is ready", ORDER, lifecycle.lifecycle, "native",
      later(ENVOYS, "sidecar.ready", 0.5), HOLDS),
@@ -116,24 +124,9 @@ CASES: list[Case] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "made", "pattern", "change", "right"),
-    [case[1:] for case in CASES],
-    ids=[f"{case[1]}: {case[0]}".replace(" ", "-") for case in CASES],
-)
-def test_one_defect(
-    tmp_path: Path,
-    behaviour: str,
-    made: Callable[..., Any],
-    pattern: str,
-    change: Break,
-    right: tuple[str, ...],
-) -> None:
-    world = made(pattern)
-    change(world)
-    found = world.judged(behaviour, tmp_path)
-    assert found.observed in right, found.reason
-    assert "The judge failed" not in found.reason
+@each(CASES)
+def test_one_defect(tmp_path: Path, case: Case) -> None:
+    judged_rightly(case, tmp_path)
 
 
 def test_a_leak_before_the_sidecars_own_answer_is_its_absence_though_another_server_answered(

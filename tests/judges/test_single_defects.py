@@ -5,11 +5,7 @@ A case is (behaviour, world, what is changed, the verdicts that are right).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.forge.bundle import DIALER, PEER, POD, ns, token
 from tests.forge.defects import (
@@ -19,12 +15,14 @@ from tests.forge.defects import (
     NOT,
     OPEN,
     PEER_APP,
-    Break,
+    Case,
     again,
     answered,
     both,
+    each,
     heard,
     job_seen,
+    judged_rightly,
     late_by_receipt,
     later,
     nothing,
@@ -48,7 +46,6 @@ BYPASS, MUTUAL, STOP = "inbound.bypass", "mutual.identity", "stop.no-plaintext"
 EGRESS, FIRST, COMPLETES = "stop.app-egress", "start.first-request", "job.completes"
 EPHEMERAL = "leak.ephemeral"
 
-Case = tuple[str, str, Callable[..., Any], str, Break, tuple[str, ...]]
 CASES: list[Case] = [
     # --- proof of a breach stands alone
     ("no dial is answered", BYPASS, lifecycle.lifecycle, "native", nothing, HOLDS),
@@ -175,21 +172,6 @@ CASES: list[Case] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "made", "pattern", "change", "right"),
-    [case[1:] for case in CASES],
-    ids=[f"{case[1]}: {case[0]}".replace(" ", "-") for case in CASES],
-)
-def test_one_defect(
-    tmp_path: Path,
-    behaviour: str,
-    made: Callable[..., Any],
-    pattern: str,
-    change: Break,
-    right: tuple[str, ...],
-) -> None:
-    world = made(pattern)
-    change(world)
-    found = world.judged(behaviour, tmp_path)
-    assert found.observed in right, found.reason
-    assert "The judge failed" not in found.reason
+@each(CASES)
+def test_one_defect(tmp_path: Path, case: Case) -> None:
+    judged_rightly(case, tmp_path)

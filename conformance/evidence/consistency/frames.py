@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from conformance.evidence.attempts import OK, UNANSWERED, Attempt, attempts
+from conformance.evidence.attempts import OK, TIMEOUT, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, shortest
@@ -163,7 +163,7 @@ def _dials(bundle: Bundle) -> Iterator[Attempt]:
         return
     ours = bundle.index.subject_pod.ips
     for one in attempts(bundle, Role.DIALER, Role.DIALER):
-        if one.end_ns is None or (kept_out and one.outcome == UNANSWERED):
+        if one.end_ns is None or (kept_out and one.outcome == TIMEOUT):
             continue
         if shortest(one.target.rpartition(":")[0]) in ours:
             yield one

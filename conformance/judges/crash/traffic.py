@@ -11,6 +11,7 @@ from conformance.evidence import windows
 from conformance.evidence.attempts import (
     LATE,
     OK,
+    TIMEOUT,
     UNENDED,
     Attempt,
     attempts,
@@ -229,7 +230,7 @@ def _hanging(bundle: Bundle, found: Sequence[Crash]) -> list[Attempt]:
 
 def _late(one: Attempt) -> bool:
     """Whether its time was over, by its sender or by a proxy: slow or hanging, not turned away."""
-    return one.outcome == "timeout" or one.answer == LATE
+    return one.outcome == TIMEOUT or one.answer == LATE
 
 
 def _settling(one: Crash) -> Window:

@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from conformance.evidence.access_log import Record, records
-from conformance.evidence.attempts import OK, UNENDED, Attempt, attempts, by_outcome
+from conformance.evidence.attempts import OK, TIMEOUT, UNENDED, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.packets.probes import opening
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
 from conformance.judges.density import require_density, trying
-from conformance.judges.lateness import TIMEOUT, blamable, hazard_of
+from conformance.judges.lateness import blamable, hazard_of
 from conformance.judges.ordering import sidecars_end
 from conformance.judges.packets import (
     Look,

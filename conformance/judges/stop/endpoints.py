@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.evidence.attempts import OK, Attempt, attempts, served
+from conformance.evidence.attempts import OK, TIMEOUT, Attempt, attempts, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -159,7 +159,7 @@ def _way(deletion: Deletion, kind: str, until: int) -> _Way:
 
 def _timed_out(one: Attempt) -> bool:
     """Nobody answered in time: the client says so, or a proxy on the way."""
-    return one.outcome == "timeout" or "timeout" in one.detail
+    return one.outcome == TIMEOUT or "timeout" in one.detail
 
 
 def _seconds(way: _Way, deletion: Deletion) -> float:

@@ -29,7 +29,7 @@ from conformance.machine import process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.observe.arrival import base_namespace
-from conformance.observe.node.extract import DEATHS, NODE_FOLDER
+from conformance.observe.node.extract import NODE_FOLDER, last_words, note_death, size
 
 MANIFEST = FIXTURES / "own-cluster" / "agent.yaml"
 HOST = ("nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--")
@@ -150,14 +150,14 @@ class NodeAgent:
                 "the journal",
                 "journal.log",
                 [*HOST, *journal, "-u", "containerd", "-u", "kubelet"],
-                lambda: self._size("journal.log") > 0,
+                lambda: size(self._folder / "journal.log") > 0,
             ),
             _Stream(
                 "clock",
                 "the clock",
                 File.CLOCK,
                 ["python3", "-B", "-E", "-s", "-S", "/opt/observer/clock.py"],
-                lambda: self._size(File.CLOCK) > 0,
+                lambda: size(self._folder / File.CLOCK) > 0,
             ),
         ]
         if self._subnets:  # without them it would capture its own way to the run
@@ -172,7 +172,7 @@ class NodeAgent:
                         *("-s", "0", "-B", "32768", "--time-stamp-precision=nano", "-w", "-"),
                         " or ".join([*nets, "ether proto 0x88b5"]),
                     ],
-                    lambda: "listening on" in self._said("capture"),
+                    lambda: "listening on" in last_words(self._folder, "capture"),
                 )
             )
         return found
@@ -196,7 +196,7 @@ class NodeAgent:
         if how != "collects":
             raise EnvironmentProblem(
                 f"{stream.what} of node {self._handle.node} {how}: it said "
-                f"{self._said(stream.name) or 'nothing'}"
+                f"{last_words(self._folder, stream.name) or 'nothing'}"
             )
 
     def _exec(self) -> list[str | Path]:
@@ -205,7 +205,7 @@ class NodeAgent:
     def _provoked(self) -> bool:
         """An exec is an event of containerd's: make one, and look whether any came."""
         process.run([*self._exec(), "true"], what="asking the node agent for nothing", timeout=20)
-        return self._size(File.RUNTIME) > 0
+        return size(self._folder / File.RUNTIME) > 0
 
     def _watch(self) -> None:
         """A stream that ends is told of once, to the workers by a file."""
@@ -215,18 +215,11 @@ class NodeAgent:
                 if child.poll() is None or self._over.is_set():
                     continue
                 del known[name]
-                words = f"the node agent's {name} ended: {self._said(name) or 'no word'}"
+                words = (
+                    f"the node agent's {name} ended: {last_words(self._folder, name) or 'no word'}"
+                )
                 self._trouble.append(words)
-                with (self._folder / DEATHS).open("a") as deaths:
-                    deaths.write(json.dumps({"ns": time.time_ns(), "what": words}) + "\n")
-
-    def _size(self, file: str) -> int:
-        path = self._folder / file
-        return path.stat().st_size if path.exists() else 0
-
-    def _said(self, name: str) -> str:
-        text = (self._folder / f"{name}.err").read_text(errors="replace")
-        return " / ".join(text.strip().splitlines()[-2:])
+                note_death(self._folder, words)
 
 
 _TOLD = ("registered", "unregistered", "follows", "unfollowed")

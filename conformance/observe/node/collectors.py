@@ -21,7 +21,15 @@ from conformance.errors import EnvironmentProblem
 from conformance.evidence.vocabulary import File
 from conformance.machine import process, waiting
 from conformance.observe.node.clock import ClockStep, clock_steps, read_clock
-from conformance.observe.node.extract import DEATHS, NAME, extract, folder_of, sizes
+from conformance.observe.node.extract import (
+    NAME,
+    extract,
+    folder_of,
+    last_words,
+    note_death,
+    size,
+    sizes,
+)
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
@@ -107,14 +115,14 @@ class NodeCollectors:
                     *("journalctl", "-b", "-f", "--no-tail", "-o", "json"),
                     *("-u", "containerd", "-u", "kubelet"),
                 ],
-                lambda: self._size("journal.log") > 0,
+                lambda: size(self._folder / "journal.log") > 0,
             ),
             _Collector(
                 "capture",
                 "the node-wide capture",
                 "/dev/null",
                 self._tcpdump(pod_subnets),
-                lambda: "listening on" in self._said("capture"),
+                lambda: "listening on" in last_words(self._folder, "capture"),
             ),
         ]
 
@@ -188,9 +196,10 @@ class NodeCollectors:
         except waiting.NotInTime:
             how = f"does not collect after {_START_SECONDS:.0f} s"
         if how != "collects":
+            said = last_words(self._folder, collector.name) or "nothing"
             raise EnvironmentProblem(
-                f"{collector.what} of node {self._node} {how}: it said "
-                f"{self._said(collector.name) or 'nothing'}; look at the node with docker exec."
+                f"{collector.what} of node {self._node} {how}: it said {said}; "
+                "look at the node with docker exec."
             )
 
     def _sees_events(self) -> bool:
@@ -273,10 +282,10 @@ class NodeCollectors:
     def _note_death(self, collector: _Collector) -> None:
         """For the workers, in a file: they have no other way to this object."""
         code = self._children[collector.name].poll()
-        words = f"{collector.what} ended with {code}: {self._said(collector.name) or 'no word'}"
+        said = last_words(self._folder, collector.name) or "no word"
+        words = f"{collector.what} ended with {code}: {said}"
         self._trouble.append(words)
-        with (self._folder / DEATHS).open("a") as deaths:
-            deaths.write(json.dumps({"ns": time.time_ns(), "what": words}) + "\n")
+        note_death(self._folder, words)
 
     def _prune(self) -> None:
         chunks = sorted(self._folder.glob("node.*.pcap"))
@@ -284,11 +293,3 @@ class NodeCollectors:
         while len(chunks) > 1 and sum(sizes) > CHUNKS_BYTES:
             chunks.pop(0).unlink()
             sizes.pop(0)
-
-    def _size(self, file: str) -> int:
-        path = self._folder / file
-        return path.stat().st_size if path.exists() else 0
-
-    def _said(self, name: str) -> str:
-        text = (self._folder / f"{name}.err").read_text(errors="replace")
-        return " / ".join(text.strip().splitlines()[-2:])

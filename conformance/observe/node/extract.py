@@ -65,6 +65,23 @@ def folders(evidence: Path) -> list[Path]:
     return [folder_of(evidence), *others]
 
 
+def size(file: Path) -> int:
+    """How long a file is by now (bytes); 0 where there is none yet."""
+    return file.stat().st_size if file.exists() else 0
+
+
+def last_words(folder: Path, name: str) -> str:
+    """The last two lines that a collector wrote to its standard error."""
+    text = (folder / f"{name}.err").read_text(errors="replace")
+    return " / ".join(text.strip().splitlines()[-2:])
+
+
+def note_death(folder: Path, words: str) -> None:
+    """For the workers, in a file: they have no other way to whoever watches the collectors."""
+    with (folder / DEATHS).open("a") as deaths:
+        deaths.write(json.dumps({"ns": time.time_ns(), "what": words}) + "\n")
+
+
 def sizes(evidence: Path) -> dict[str, int]:
     """How long the growing files of the nodes' collectors are by now (bytes), by name: what a cell
     that begins now does not have to read. evidence: the cluster's folder."""

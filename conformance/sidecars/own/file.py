@@ -17,6 +17,7 @@ from kubernetes import client as k8s
 
 from conformance.plan.spelling import did_you_mean
 from conformance.sidecars.driver import Manifest
+from conformance.sidecars.manifests import in_every_text
 from conformance.sidecars.written import document as written
 from conformance.sidecars.written import shape
 from conformance.sidecars.written.document import Document
@@ -141,7 +142,8 @@ class OwnSidecar:
 
     def filled(self, part: Any, namespace: str, role: str) -> Any:
         """A part with its placeholders filled in."""
-        return _fill(part, {"NAMESPACE": namespace, "ROLE": role})
+        values = {"NAMESPACE": namespace, "ROLE": role}
+        return in_every_text(part, lambda text: PLACEHOLDER.sub(lambda one: values[one[1]], text))
 
     @property
     def images(self) -> Sequence[str]:
@@ -285,16 +287,6 @@ def _check_setup(document: Document, thing: Manifest, place: tuple[str | int, ..
         raise document.problem((*place, "apiVersion"), "is missing")
     if not (thing.get("metadata") or {}).get("name"):
         raise document.problem((*place, "metadata"), "has no name")
-
-
-def _fill(value: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: values[match[1]], value)
-    if isinstance(value, dict):
-        return {key: _fill(item, values) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, values) for item in value]
-    return value
 
 
 def _images(value: Any) -> list[str]:

@@ -6,7 +6,6 @@ nobody here knows (how long it drains, what its rules leave open) is measured in
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,24 +45,17 @@ def register(path: Path, called: str = "") -> str:
 def require_free(name: str, path: Path, called: str) -> None:
     """Raises UsageProblem when the name is the suite's own, or another file's."""
     have = REGISTRY.get(name)
-    if have is not None and have.file is None:
+    if have is None:
+        return
+    if have.file is None:
         raise UsageProblem(
             f"{called or path}: name is {name}, which is a sidecar of the suite's own; choose "
             "another name."
         )
-    if have is not None and have.file is not None and not _same(have.file, path):
+    if have.file.read_bytes() != path.read_bytes():
         raise UsageProblem(
             f"{called or path}: name is {name}, as in {have.file}; give each file its own."
         )
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two files say the same."""
-    return _digest(one) == _digest(other)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _gives(own: OwnSidecar) -> tuple[Ability, ...]:

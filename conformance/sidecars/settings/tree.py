@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from conformance.machine.yaml_places import dotted
+
 Tree = dict[str, Any]
 Path = tuple[str, ...]
 
@@ -117,11 +119,6 @@ def _json(text: str) -> Any:
     except ValueError:
         return None
     return found if isinstance(found, dict | list) else None
-
-
-def dotted(place: Path) -> str:
-    """A place as Helm writes it."""
-    return ".".join(place)
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from conformance.errors import UsageProblem
+from conformance.machine.yaml_places import Place, dotted, line_of
 
 MOST_BYTES = 256 * 1024
 """A hand-written file of one workload is a hundredth of it."""
@@ -21,8 +22,6 @@ MOST_NODES = 20_000
 """Keys and values, aliases counted as what they stand for."""
 MOST_DEPTH = 64
 """A Deployment's deepest field is some 15 deep, a JSON schema in a ConfigMap is one text."""
-
-Place = Sequence[str | int]
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,16 @@ class Document:
 
     def line(self, place: Place) -> int:
         """The line (from 1) of a key or an item, or of the nearest thing around it that is."""
-        node, line = self.node, self.node.start_mark.line
-        for part in place:
-            found = _child(node, part)
-            if found is None:
-                break
-            key, node = found
-            line = key.start_mark.line
-        return int(line) + 1
+        return line_of(self.node, place)
 
     def problem(self, place: Place, why: str) -> UsageProblem:
         """What is wrong at a place, as one sentence with file, line and field."""
-        return UsageProblem(f"{self.file}, line {self.line(place)}: {dotted(place)} {why}.")
+        return UsageProblem(f"{self.file}, line {self.line(place)}: {spoken(place)} {why}.")
 
 
-def dotted(place: Place) -> str:
-    """A place as people write it: container.env[2].value."""
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "the document"
+def spoken(place: Place) -> str:
+    """A place in a sentence: container.env[2].value."""
+    return dotted(place) or "the document"
 
 
 def read(path: Path, called: str = "") -> Sequence[Document]:
@@ -161,14 +150,3 @@ def _require_single(node: yaml.MappingNode, name: str) -> None:
                 f"{seen[key.value]} too; leave one out."
             )
         seen[key.value] = key.start_mark.line + 1
-
-
-def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The key (or the item itself) and the value of a part of a node."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(part):
-                return key, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part]
-    return None

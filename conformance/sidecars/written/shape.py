@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import pydantic
 
 from conformance.errors import UsageProblem
+from conformance.machine.yaml_places import Place, dotted
 from conformance.plan.spelling import did_you_mean
-from conformance.sidecars.written.document import Document, Place, dotted
+from conformance.sidecars.written.document import Document
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 _Problem = tuple[int, UsageProblem]

@@ -61,7 +61,7 @@ def require(client: Any, roles: Sequence[str]) -> None:
             named = ", ".join(map(str, lacking[:_TOLD]))
             more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
             raise EnvironmentProblem(
-                f"The kubeconfig's user may not {named}{more} in all namespaces; nothing was made: "
+                f"The kubeconfig's user may not {named}{more} in all namespaces: "
                 f"have an administrator apply {RULES} and bind the role {role}."
             )
 

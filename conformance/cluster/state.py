@@ -93,6 +93,11 @@ def run_name(run_id: str, name: str) -> str:
     return f"{whole[: _LONGEST_LABEL - 7]}-{digest}"
 
 
+def base_namespace(run_id: str) -> str:
+    """The run's namespace, on a cluster of others, for what belongs to no cell."""
+    return run_name(run_id, "run")
+
+
 def publish(run: Run, handle: ClusterHandle, sidecars: Mapping[str, str]) -> None:
     """Tell the workers that the cluster is ready, and which sidecars are: name → "", or why it
     cannot be had on this cluster."""

@@ -11,12 +11,11 @@ from typing import Any
 from kubernetes import client as k8s
 from kubernetes.stream import stream
 
-from conformance.cluster.state import RUN_LABEL, ClusterHandle, run_name
+from conformance.cluster.state import RUN_LABEL, ClusterHandle, base_namespace
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 from conformance.machine.progress import board
 
-BASE = "run"  # the namespace of what belongs to no cell
 _POD = "arrival"
 _PULL_WITHIN = 180.0  # seconds; the image has some 150 MB
 _CANNOT_PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -36,11 +35,6 @@ class Arrived:
     def clock(self) -> Mapping[str, float]:
         """For the versions of a report (ms)."""
         return {"ahead_ms": self.ahead_ns / 1e6, "within_ms": self.within_ns / 1e6}
-
-
-def base_namespace(run_id: str) -> str:
-    """The run's namespace for what belongs to no cell."""
-    return run_name(run_id, BASE)
 
 
 def arrive(handle: ClusterHandle, client: Any, images: Mapping[str, str]) -> Arrived:

@@ -103,7 +103,7 @@ class Stage:
         try:
             self._await_service_account()
             self.watch.start()
-            if isinstance(self.driver, TunesPlane):
+            if isinstance(self.driver, TunesPlane) and not self.handle.label:  # plan/elsewhere.py
                 plane.enter_context(self.driver.tuned(self.handle, self.client, self.cell))
             self.driver.prepare(self.cell, self.namespace, self.client)
             yield

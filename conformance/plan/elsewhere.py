@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.errors import UsageProblem
+from conformance.model import Cell
 from conformance.plan import selection as choices
 from conformance.plan.abilities import Ground
 from conformance.plan.catalogue import scenarios
+from conformance.plan.sidecars import REGISTRY
 
 AGENTS = ("auto", "none")
-SIDECARS = ("fixture", "istio")
-"""Those of a run that names none: what needs no mesh, and the mesh that may be there."""
+SIDECARS = ("fixture", "istio", "linkerd")
+"""Those of a run that names none: what needs no mesh, and the meshes that may be there."""
 
 
 def defaults(text: Mapping[str, str | None], *, controls: bool) -> Mapping[str, str]:
@@ -33,12 +35,15 @@ def defaults(text: Mapping[str, str | None], *, controls: bool) -> Mapping[str, 
     return made
 
 
-def lacking(scenario: str, lacks: Mapping[str, str]) -> str:
-    """Why a scenario cannot be played on a cluster that lacks these things; "" where it can.
+def lacking(cell: Cell, lacks: Mapping[str, str]) -> str:
+    """Why a cell cannot be played on a cluster that lacks these things; "" where it can.
 
     lacks: word of Ground → what the cluster said of it, or "".
     """
-    for word in scenarios()[scenario].ground.split():
+    words = scenarios()[cell.scenario].ground.split()
+    if {cell.scenario, cell.mode} & set(REGISTRY[cell.sidecar].alone):
+        words.append(Ground.PLANE)  # its one control plane would be set otherwise
+    for word in words:
         if word in lacks:
             return f"not verified on this cluster: {lacks[word] or Ground(word).sentence}"
     return ""

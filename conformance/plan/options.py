@@ -92,13 +92,14 @@ _PREFIX = re.compile(
 class Existing:
     """A cluster that the suite did not make. context: "" for the file's current one. agent: auto
     or none. controls: control arms and cluster-wide objects are allowed, too. node: the
-    one for all pods; "" for any."""
+    one for all pods; "" for any. named: sidecars were asked for by name."""
 
     kubeconfig: Path
     context: str = ""
     agent: str = "auto"
     controls: bool = False
     node: str = ""
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | N
     if node is not None and not node.strip():
         raise UsageProblem("ON_NODE is empty; leave it out, or name a node of the cluster.")
     context = (text.get("context") or "").strip()
-    return Existing(file, context, agent, controls, (node or "").strip())
+    named = any(text.get(name) is not None for name in ("sidecar", "sidecar_file", "pods"))
+    return Existing(file, context, agent, controls, (node or "").strip(), named)
 
 
 def _folder(given: str | None) -> Path:

@@ -63,7 +63,7 @@ class Cells:
             context = Context.read(self._results)
             if cell.sidecar in context.unobtainable:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
-            if why := lacking(cell.scenario, handle.lacking):
+            if why := lacking(cell, handle.lacking):
                 return Observed({}, missing=why, not_verified=True)
             return self._with_attempts(cell, behaviours, handle, context)
         except Unobtainable as problem:

@@ -21,7 +21,7 @@ from kubernetes import config as k8s_config
 
 from conformance.cluster import existing, leftovers, rights
 from conformance.cluster.context import Context
-from conformance.cluster.state import ClusterHandle, publish
+from conformance.cluster.state import ClusterHandle, base_namespace, publish
 from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.images import named
 from conformance.images.ensure import Image
@@ -29,7 +29,6 @@ from conformance.machine import files as atomic
 from conformance.machine import paths, process, proxies, runs, timing
 from conformance.machine.progress import board
 from conformance.observe import arrival
-from conformance.observe.arrival import base_namespace
 from conformance.observe.node.agent import NodeAgent
 from conformance.plan.abilities import Ground
 from conformance.plan.elsewhere import only
@@ -112,7 +111,9 @@ class ExistingPreparation:
         self._adopt(cluster, node, arrived, images)
 
     def _roles(self) -> Sequence[str]:
-        roles = [rights.BASE, *(f"{rights.BASE}-{one}" for one in self.options.selection.sidecars)]
+        roles = [rights.BASE]
+        if self._existing.named:  # else what may not be used is left out, as what is not there
+            roles += [f"{rights.BASE}-{one}" for one in self.options.selection.sidecars]
         if self._existing.controls:
             roles.append(f"{rights.BASE}-controls")
         return roles
@@ -165,6 +166,7 @@ class ExistingPreparation:
         for name in selection.sidecars:
             driver = load(name, selection.versions)
             try:
+                rights.require(self._client, [f"{rights.BASE}-{name}"])
                 if not isinstance(driver, Adopts):
                     raise EnvironmentProblem(f"{name} cannot be used as it is installed there yet")
                 told = dict(driver.adopt(self._handle, self._client))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import UsageProblem
+from conformance.model import Cell
 from conformance.plan.abilities import Ground
 from conformance.plan.catalogue import scenarios
 from conformance.plan.elsewhere import lacking, only
@@ -63,11 +64,33 @@ def test_what_makes_no_sense_is_said(given: dict[str, str | bool | None], said: 
         Options.check(given)
 
 
+def cell(scenario: str, sidecar: str = "istio", mode: str = "default") -> Cell:
+    return Cell("1.33", sidecar, "native", mode, scenario)
+
+
 def test_what_a_cluster_lacks_leaves_scenarios_out() -> None:
-    assert not lacking("lifecycle", dict.fromkeys(Ground, ""))
-    assert "stays as it is" in lacking("outage", {Ground.PLANE: ""})
-    assert lacking("crash", {Ground.NODE: "a privileged pod is refused"}).endswith("is refused")
-    assert not lacking("crash", {Ground.PLANE: ""})
+    assert not lacking(cell("lifecycle"), dict.fromkeys(Ground, ""))
+    assert "stays as it is" in lacking(cell("outage"), {str(Ground.PLANE): ""})
+    refused: dict[str, str] = {Ground.NODE: "a privileged pod is refused"}
+    assert lacking(cell("crash"), refused).endswith("is refused")
+    assert not lacking(cell("crash"), {str(Ground.PLANE): ""})
+
+
+def test_a_control_plane_of_others_is_not_set_otherwise() -> None:
+    plane: dict[str, str] = {Ground.PLANE: ""}
+    assert "stays as it is" in lacking(cell("keepalive", "linkerd"), plane)
+    assert "stays as it is" in lacking(cell("lifecycle", "linkerd", "transparent"), plane)
+    assert not lacking(cell("lifecycle", "linkerd"), plane)
+    assert not lacking(cell("keepalive", "istio"), plane)
+    assert not lacking(cell("keepalive", "linkerd"), {})
+
+
+def test_without_a_name_what_is_not_there_is_not_missed(file: str) -> None:
+    unnamed = Options.check({"kubeconfig": file, "k8s": "1.33"})
+    assert unnamed.selection.sidecars == ("fixture", "istio", "linkerd")
+    assert unnamed.existing and not unnamed.existing.named
+    named = Options.check({"kubeconfig": file, "k8s": "1.33", "sidecar": "istio"})
+    assert named.existing and named.existing.named
 
 
 def test_every_ground_is_a_word() -> None:

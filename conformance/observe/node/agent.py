@@ -21,14 +21,13 @@ from typing import Any
 import yaml
 from kubernetes import client as k8s
 
-from conformance.cluster.state import ClusterHandle, run_name
+from conformance.cluster.state import ClusterHandle, base_namespace, run_name
 from conformance.errors import EnvironmentProblem
 from conformance.evidence.vocabulary import File
 from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
-from conformance.observe.arrival import base_namespace
 from conformance.observe.node.extract import NODE_FOLDER, last_words, note_death, size
 
 MANIFEST = FIXTURES / "own-cluster" / "agent.yaml"

@@ -37,11 +37,14 @@ from conformance.sidecars.injected import Injected, Marks
 from conformance.sidecars.linkerd import release as linkerd_release
 from conformance.sidecars.linkerd import requests
 from conformance.sidecars.linkerd.names import (
+    ADMIN_PORT,
     CERTIFICATE,
     CONTAINER,
     CREATED_BY,
+    INJECTOR,
     NAMESPACE,
     UNSERVED,
+    identity,
 )
 
 if TYPE_CHECKING:
@@ -50,11 +53,8 @@ if TYPE_CHECKING:
     from conformance.images.ensure import FixtureImage
 
 ROLES = ("subject", "peer")
-INJECTOR = "linkerd/proxy-injector"
 CONFIG = "config.linkerd.io"
-TRUST_DOMAIN = "cluster.local"  # as the CLI sets it by itself
 
-ADMIN_PORT = 4191
 PORTS = {
     "app": 8080,
     "probe": 8081,
@@ -116,6 +116,12 @@ class Driver(Injected):
         from conformance.sidecars.linkerd.control_plane import install
 
         return install(cluster, client)
+
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """The release of the injector that is there, by what it makes of a pod."""
+        from conformance.sidecars.linkerd.adopted import adopt
+
+        return adopt(cluster, client)
 
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Service accounts, so that the two ends have identities that can be told apart."""
@@ -259,11 +265,6 @@ class Driver(Injected):
     def write_requests(self, bundle: Path) -> None:
         """From the proxies' access logs, which are in their containers' output."""
         requests.write(bundle, CONTAINER)
-
-
-def identity(namespace: str, role: str) -> str:
-    """The identity of a role's pod: that of its service account."""
-    return f"{role}.{namespace}.serviceaccount.identity.{NAMESPACE}.{TRUST_DOMAIN}"
 
 
 def asked_of_injector(

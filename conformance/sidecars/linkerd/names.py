@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 CONTAINER = "linkerd-proxy"
+INJECTOR = "linkerd/proxy-injector"
+ADMIN_PORT = 4191
+TRUST_DOMAIN = "cluster.local"  # as the CLI sets it by itself
 # pkg/k8s/labels.go, CreatedByAnnotation: written by the injector, and by nobody else.
 CREATED_BY = "linkerd.io/created-by"
 # The control plane's namespace, as the CLI sets it by itself.
@@ -18,3 +21,8 @@ UNSERVED = re.compile(
 )
 # What it says when it is told to end, by whomever (linkerd2-proxy, linkerd/signal/src/lib.rs).
 TOLD = re.compile(r"received SIGTERM, starting shutdown")
+
+
+def identity(namespace: str, role: str) -> str:
+    """The identity of a role's pod: that of its service account."""
+    return f"{role}.{namespace}.serviceaccount.identity.{NAMESPACE}.{TRUST_DOMAIN}"

@@ -10,8 +10,8 @@ import pytest
 from conformance.model import Cell, Pattern
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import IntroducesWitness, TellsRequests
-from conformance.sidecars.linkerd.driver import Driver, identity
-from conformance.sidecars.linkerd.names import CONTAINER, CREATED_BY
+from conformance.sidecars.linkerd.driver import Driver
+from conformance.sidecars.linkerd.names import CONTAINER, CREATED_BY, identity
 
 POD = {
     "metadata": {"name": "subject", "labels": {"app": "subject"}, "annotations": {"own": "kept"}},

@@ -75,8 +75,7 @@ def engine(found: EngineFacts) -> Iterator[Line]:
             "Docker engine",
             seen,
             "note",
-            "rootless was not tried: kind needs cgroup v2 with delegation (Delegate=yes), and what "
-            "nodes write belongs to other users",
+            "rootless with cgroup v2 was not tried: what nodes write may belong to other users",
         )
     elif not found.here:
         yield Line(
@@ -89,7 +88,8 @@ def engine(found: EngineFacts) -> Iterator[Line]:
     else:
         yield Line("Docker engine", seen)
     if found.storage in _SUPPORTED_STORAGE:
-        yield Line("storage", found.storage)
+        store = ", images in containerd's store" if found.containerd else ""
+        yield Line("storage", found.storage + store)
     else:
         yield Line(
             "storage",

@@ -70,8 +70,9 @@ class EngineFacts:
 
     problem: why there is none, and what to do; "" when one answers, or would be started.
     answers: it runs by now. own: it is, or would be, the suite's own. here: its kernel is this
-    machine's. memory (bytes) and processors: those of the machine that it runs on. disk_free: bytes
-    where it keeps its images; -1 where that is not to be seen from here.
+    machine's. containerd: images are in containerd's store. memory (bytes) and processors: those of
+    the machine that it runs on. disk_free: bytes where it keeps its images; -1 where that is not to
+    be seen from here.
     """
 
     problem: str = ""
@@ -81,6 +82,7 @@ class EngineFacts:
     version: str = ""
     system: str = ""
     storage: str = ""
+    containerd: bool = False
     cgroup: str = ""
     rootless: bool = False
     buildkit: bool = False

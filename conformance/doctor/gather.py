@@ -48,6 +48,7 @@ _VERSIONS: Mapping[str, tuple[str, ...]] = {
     "kubectl": ("version", "--client", "-o", "json"),
     "go": ("version",),
 }
+_SNAPSHOTTER = "io.containerd.snapshotter"  # the driver's type, in docker info's DriverStatus
 _NO_LIMIT = 1 << 60  # cgroup v1 writes a huge number, rounded to pages, for none
 
 
@@ -252,6 +253,7 @@ def _facts_of(its: Client, host: str, *, own: bool) -> tuple[EngineFacts, frozen
             version=version,
             system=str(info.get("OperatingSystem", "")),
             storage=str(info.get("Driver", "")),
+            containerd=_SNAPSHOTTER in str(info.get("DriverStatus")),
             cgroup=f"v{cgroup}" if cgroup else "",
             rootless=any("rootless" in one for one in info.get("SecurityOptions") or ()),
             buildkit=not engines.builder(its, version),

@@ -26,6 +26,7 @@ from conformance.machine.system_path import find, search_path
 # Docker 23 made BuildKit the default builder; before that, and without buildx, it is not there.
 _BUILDKIT_SINCE = 23
 _PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"  # kind, pkg/internal/runtime
+_ROOTLESS = "rootlesskit"  # a component of every rootless engine (docker version)
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
 
 
@@ -183,6 +184,7 @@ def users_engine() -> Engine | None:
         return None
     version, _, components = version.partition(" ")
     _refuse_podman(components)
+    _refuse_rootless(users, components)
     host = named or _context_host(users)
     if not host.startswith(("unix://", "npipe://")):
         raise EnvironmentProblem(
@@ -210,6 +212,23 @@ def _refuse_podman(said: str) -> None:
             "images differ from Docker's where evidence is collected; have a Docker engine answer "
             "(DOCKER_HOST=unix:///var/run/docker.sock)."
         )
+
+
+def _refuse_rootless(of: Client, components: str) -> None:
+    """kind's own conditions (create.go, validateProvider), before any image is made for it."""
+    if _ROOTLESS not in components:
+        return
+    form = "{{.CgroupVersion}} {{.MemoryLimit}} {{.PidsLimit}} {{.CPUShares}}"
+    said = docker(of, "info", "--format", form, what="asking the Docker engine", timeout=20)
+    cgroup, *limits = said.split()
+    if cgroup == "2" and "false" not in limits:
+        return
+    seen = f"cgroup v{cgroup}" if cgroup != "2" else "limits that it may not set"
+    raise EnvironmentProblem(
+        f"The Docker engine is rootless, with {seen}: kind makes no node there; have a Docker "
+        "engine of root's answer, or boot with cgroup v2 and delegate memory, pids and cpu to the "
+        "user (Delegate=yes)."
+    )
 
 
 def _said_by_client(of: Client) -> str:

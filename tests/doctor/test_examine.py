@@ -97,11 +97,12 @@ def test_what_a_machine_lacks_is_said_with_what_to_do(
     ("changed", "what", "state", "words"),
     [
         ({"problem": "x; do y", "answers": False}, "Docker engine", "bad", "x; do y"),
-        ({"rootless": True}, "Docker engine", "note", "rootless was not tried"),
+        ({"rootless": True}, "Docker engine", "note", "rootless with cgroup v2 was not tried"),
         ({"here": False, "system": "Docker Desktop"}, "Docker engine", "note", "Docker Desktop"),
         ({"here": False}, "kernel", "note", "the engine's is not this one"),
         ({"storage": "vfs"}, "storage", "note", "vfs copies every layer"),
         ({"storage": "overlayfs"}, "storage", "good", "overlayfs"),
+        ({"containerd": True}, "storage", "good", "overlay2, images in containerd's store"),
         ({"cgroup": "v2"}, "cgroups", "good", "v2"),
         ({"memory": 2 * 10**9}, "memory", "bad", "2 GB"),
         ({"disk_free": 10**9}, "disk of the engine", "bad", "make room"),

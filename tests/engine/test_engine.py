@@ -270,6 +270,27 @@ def test_podman_is_refused_by_name(client: Path, server: bool) -> None:
         engine.users_engine()
 
 
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("1 false false false", "with cgroup v1: kind makes no node there; have"),
+        ("2 true true false", "with limits that it may not set: .*delegate memory, pids and cpu"),
+        ("2 true true true", ""),
+    ],
+)
+def test_a_rootless_engine_is_refused_where_kind_refuses_it(
+    client: Path, said: str, refused: str
+) -> None:
+    (client / "version").write_text("26.1.5 Engine;containerd;runc;rootlesskit;slirp4netns;\n")
+    (client / "context").write_text("unix:///run/user/7/docker.sock\n")
+    (client / "info").write_text(said)
+    if not refused:
+        assert engine.users_engine() is not None
+        return
+    with pytest.raises(EnvironmentProblem, match=refused):
+        engine.users_engine()
+
+
 @pytest.mark.usefixtures("client")
 def test_another_provider_of_kinds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIND_EXPERIMENTAL_PROVIDER", "docker")

@@ -79,6 +79,7 @@ class Finding:
                 "type": self.patch.type,
                 "body": self.patch.body,
                 "command": self.patch.command,
+                "anew": self.patch.anew,
             },
             "pods": self.pods,
             "pod": self.pod,

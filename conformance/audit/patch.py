@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from conformance.audit.document import Document, Path, pointer
+from conformance.audit.document import Document, Path, mapping, pointer
 from conformance.audit.hooks import quits
 from conformance.audit.known import Injector
 from conformance.audit.subject import PODS, Container, Subject
@@ -17,6 +17,29 @@ from conformance.audit.subject import PODS, Container, Subject
 Operation = Mapping[str, Any]
 PERIOD = 1  # seconds between the attempts of a startupProbe; the default, 10, holds the app up
 ATTEMPTS = 120
+# What the API server lets nobody change of an object that is there (Kubernetes:
+# pkg/apis/batch/validation/validation.go, ValidateJobSpecUpdate), as far as patches touch it.
+_FIXED: Mapping[str, Sequence[str]] = {"Job": ("template", "podFailurePolicy")}
+# What the API server gave an object, and will not have when that is created anew.
+_UID_LABELS = ("controller-uid", "job-name")
+_GIVEN: Mapping[str, Any] = {
+    "Job": {
+        "spec": {
+            "selector": None,
+            "manualSelector": None,
+            "template": {
+                "metadata": {
+                    "labels": {
+                        f"{prefix}{name}": None
+                        for prefix in ("", "batch.kubernetes.io/")
+                        for name in _UID_LABELS
+                    }
+                }
+            },
+        }
+    }
+}
+_LOCALLY = ("kubectl", "patch", "--local", "-f", "-")
 
 
 @dataclass(frozen=True)
@@ -30,11 +53,34 @@ class Patch:
     body: Sequence[Operation] | Mapping[str, Any]
 
     @property
+    def anew(self) -> str:
+        """Why the object has to be made anew, for the API server would refuse the patch of one that
+        is there; "" where it takes it."""
+        if self.kind == "Pod":
+            return "a pod cannot be changed"
+        fixed = _FIXED.get(self.kind, ())
+        if isinstance(self.body, Mapping):
+            places = list(mapping(self.body.get("spec")))
+        else:
+            places = ["".join(str(one["path"]).split("/")[2:3]) for one in self.body]
+        found = next((name for name in fixed if name in places), "")
+        return f"a {self.kind}'s {found} cannot be changed" if found else ""
+
+    @property
     def command(self) -> str:
-        """The command that applies it, quoted: manifests may hold anything as a name."""
+        """The command that applies it, quoted: manifests may hold anything as a name. What has to
+        be made anew is read, mended, deleted and created."""
         where = ["-n", self.namespace] if self.namespace else []
-        what = [self.kind.lower(), self.name, *where, f"--type={self.type}"]
-        return shlex.join(["kubectl", "patch", *what, "-p", json.dumps(self.body)])
+        what = [self.kind.lower(), self.name, *where]
+        how = [f"--type={self.type}", "-p", json.dumps(self.body)]
+        if not self.anew:
+            return shlex.join(["kubectl", "patch", *what, *how])
+        steps = [["kubectl", "get", *what, "-o", "json"], [*_LOCALLY, *how, "-o", "json"]]
+        if self.kind in _GIVEN:
+            given = ["--type=merge", "-p", json.dumps(_GIVEN[self.kind])]
+            steps.append([*_LOCALLY, *given, "-o", "json"])
+        steps.append(["kubectl", "replace", "--force", "-f", "-"])
+        return " | ".join(map(shlex.join, steps))
 
 
 def of(document: Document, operations: Sequence[Operation]) -> Patch:

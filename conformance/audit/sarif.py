@@ -76,6 +76,7 @@ def _result(one: Finding, place: int) -> Mapping[str, Any]:
     properties: dict[str, Any] = {"behaviour": one.behaviour, "source": one.rule.source}
     if one.patch is not None:
         properties["patch"] = one.patch.command
+        properties["anew"] = one.patch.anew
     return {
         "ruleId": one.rule.id,
         "ruleIndex": place,

@@ -41,6 +41,8 @@ def text(audited: Audited, findings: Sequence[Finding], *, short: bool = False) 
                 yield f"      see: {one.rule.see}"
                 yield f"      repair: {one.rule.repair}"
                 if one.patch is not None:
+                    if one.patch.anew:
+                        yield f"      made anew, for {one.patch.anew} (what runs of it ends):"
                     yield f"      {one.patch.command}"
         yield ""
     yield summary(audited, findings)

@@ -94,6 +94,38 @@ def test_a_name_that_is_none_does_no_harm_in_a_shell() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "kinds_patch", "body", "why"),
+    [
+        ("Job", "json", [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}], ""),
+        ("Job", "json", [{"op": "remove", "path": "/spec/template/spec/x"}], "a Job's template"),
+        ("Job", "merge", {"spec": {"template": {"metadata": {}}}}, "a Job's template"),
+        (
+            "Job",
+            "json",
+            [{"op": "add", "path": "/spec/podFailurePolicy/rules/0", "value": {}}],
+            "a Job's podFailurePolicy",
+        ),
+        ("CronJob", "merge", {"spec": {"jobTemplate": {}}}, ""),
+        ("Deployment", "merge", {"spec": {"template": {}}}, ""),
+        ("Pod", "merge", {"metadata": {"annotations": {}}}, "a pod"),
+    ],
+)
+def test_what_the_api_server_refuses_to_change_is_made_anew(
+    kind: str, kinds_patch: Any, body: Any, why: str
+) -> None:
+    patch = Patch(kind, "n", "x", kinds_patch, body)
+    assert patch.anew.startswith(why) and bool(patch.anew) == bool(why)
+    steps = patch.command.split(" | ")
+    if not why:
+        assert len(steps) == 1 and steps[0].startswith(f"kubectl patch {kind.lower()} x -n n ")
+        return
+    assert steps[0] == f"kubectl get {kind.lower()} x -n n -o json"
+    assert steps[1].startswith(f"kubectl patch --local -f - --type={kinds_patch} -p ")
+    assert steps[-1] == "kubectl replace --force -f -"
+    assert any("controller-uid" in step for step in steps) == (kind == "Job")
+
+
 def said(one: Finding) -> bool:
     """Whether the line that a finding names speaks of its field, or is where its field begins."""
     line = open_line(one)

@@ -126,6 +126,8 @@ class Options:
             text |= elsewhere.defaults(text, controls=existing.controls)
         selection = choices.select(text)
         _require_alone(selection)
+        if existing:
+            _require_as_it_is(selection)
         size.check(selection)
         return cls(
             selection=selection,
@@ -150,6 +152,18 @@ def _require_alone(selection: choices.Selection) -> None:
             raise UsageProblem(
                 f"SIDECAR={','.join(selection.sidecars)} cannot be: {name} changes the cluster for "
                 f"every other one; run it by itself (SIDECAR={name})."
+            )
+
+
+def _require_as_it_is(selection: choices.Selection) -> None:
+    """Raises UsageProblem for what is asked of a mesh that the run does not install."""
+    for one in (REGISTRY[name] for name in selection.sidecars):
+        asked = one.version_variable if selection.versions.get(one.name) else ""
+        asked = asked or (one.values_variable if one.values is not None else "")
+        if asked:
+            raise UsageProblem(
+                f"{asked} means something where the run installs {one.name}; leave it out: on a "
+                "cluster that is there already the mesh stays as it is."
             )
 
 

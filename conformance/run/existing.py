@@ -33,7 +33,7 @@ from conformance.observe.node.agent import NodeAgent
 from conformance.plan.abilities import Ground
 from conformance.plan.elsewhere import only
 from conformance.plan.options import Existing, Options
-from conformance.run import own_images
+from conformance.run import kept, own_images
 from conformance.sidecars.driver import Adopts, load
 from conformance.verdicts import store as verdicts
 
@@ -62,6 +62,7 @@ class ExistingPreparation:
                     worth=lambda results: any(verdicts.kept(results)),
                 )
             )
+            kept.keep(self.run.results)
             self._prepare()
         except BaseException:
             self._stack.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from conformance.plan.abilities import Ground
 from conformance.plan.catalogue import scenarios
 from conformance.plan.elsewhere import lacking, only
 from conformance.plan.options import Options
+from conformance.plan.sidecars import REGISTRY
 
 
 @pytest.fixture
@@ -62,6 +64,19 @@ def test_the_version_is_the_clusters_to_say() -> None:
 def test_what_makes_no_sense_is_said(given: dict[str, str | bool | None], said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
         Options.check(given)
+
+
+def test_a_mesh_that_is_there_is_not_set_otherwise(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str | bool | None] = {"kubeconfig": file, "k8s": "1.33", "sidecar": "istio"}
+    with pytest.raises(UsageProblem, match="ISTIO_VERSION means something where the run installs"):
+        Options.check({**given, "istio_version": "1.29.2"})
+    values = tmp_path / "values.yaml"
+    values.write_text("pilot: {}\n")
+    monkeypatch.setitem(REGISTRY, "istio", replace(REGISTRY["istio"], values=values))
+    with pytest.raises(UsageProblem, match=r"ISTIO_VALUES means something .* stays as it is"):
+        Options.check(given | {"istio_values": str(values)})
 
 
 def cell(scenario: str, sidecar: str = "istio", mode: str = "default") -> Cell:

@@ -22,7 +22,7 @@ from conformance.sidecars.envoy.driver import secret_name, secrets
 from conformance.sidecars.own import file as own_file
 from conformance.sidecars.own.images import obtain
 from conformance.sidecars.own.redirection import rules_container
-from conformance.sidecars.own.trial import require_taken
+from conformance.sidecars.own.trial import require_taken, trial_namespace
 from conformance.sidecars.shippers.shipper import LOGS
 
 if TYPE_CHECKING:
@@ -63,8 +63,12 @@ class Driver:
         told = {"kind": self._own.kind, "images": ", ".join(self._own.images)}
         for pattern in REGISTRY[self.name].patterns:
             cell = Cell(cluster.minor, self.name, pattern, "default", "lifecycle")  # type: ignore[arg-type]
-            self._try(client, cell)
+            self._try(client, cell, trial_namespace(cluster))
         return told
+
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """It comes with its pod, on any cluster, whose nodes pull its images."""
+        return self.install(cluster, client)
 
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """Its set-up, its certificates, and the Service to which it delivers."""
@@ -161,11 +165,11 @@ class Driver:
         health = [self._own.health[0]] if self._own.health else []
         return [*health, PORTS["probe"]]
 
-    def _try(self, client: Any, cell: Cell) -> None:
+    def _try(self, client: Any, cell: Cell, namespace: str) -> None:
         """A dry run of a pod with the sidecar: what the API server refuses is said once, in its
         own words. Raises EnvironmentProblem."""
         app: Manifest = {
-            "metadata": {"name": "tried", "namespace": "default"},
+            "metadata": {"name": "tried", "namespace": namespace},
             "spec": {
                 "containers": [{"name": "app", "image": "app"}],
                 "volumes": [{"name": "evidence", "emptyDir": {}}, {"name": LOGS, "emptyDir": {}}],

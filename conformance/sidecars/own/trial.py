@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 
+from conformance.cluster.state import base_namespace
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 from conformance.model import Cell
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import Manifest
 
+if TYPE_CHECKING:
+    from conformance.cluster.state import ClusterHandle
+
 ACCOUNT_SECONDS = 60.0
 """A young cluster makes a namespace's account a moment after it; a pod is refused until then."""
 
 
+def trial_namespace(cluster: ClusterHandle) -> str:
+    """Where pods are tried: on a cluster of others, in the run's own namespace."""
+    return base_namespace(cluster.label) if cluster.label else "default"
+
+
 def require_taken(client: Any, pod: Manifest, cell: Cell) -> None:
-    """Raises EnvironmentProblem when the API server would not take the pod (of namespace default).
+    """Raises EnvironmentProblem when the API server would not take the pod, in its namespace.
 
     cell: whose pod it is.
     """
+    namespace = pod["metadata"]["namespace"]
     refused = ""
 
     def taken() -> bool:
         nonlocal refused
         try:
             k8s.CoreV1Api(client).create_namespaced_pod(
-                "default", pod, dry_run="All", _preload_content=False
+                namespace, pod, dry_run="All", _preload_content=False
             )
         except k8s.ApiException as error:
             refused = said_by(error)

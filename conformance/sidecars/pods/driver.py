@@ -12,7 +12,7 @@ from conformance.model import Cell
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 from conformance.sidecars.own.images import obtain
-from conformance.sidecars.own.trial import require_taken
+from conformance.sidecars.own.trial import require_taken, trial_namespace
 from conformance.sidecars.pods import file as pods_file
 from conformance.sidecars.pods.adapted import adapted
 from conformance.sidecars.pods.gates import gate_of
@@ -54,7 +54,7 @@ class Driver:
             cell = Cell(cluster.minor, self.name, pattern, "default", "lifecycle")  # type: ignore[arg-type]
             app = {"name": "app", "image": "app"}
             pod: Manifest = {
-                "metadata": {"name": "tried", "namespace": "default"},
+                "metadata": {"name": "tried", "namespace": trial_namespace(cluster)},
                 "spec": {"containers": [app], "volumes": [{"name": "evidence", "emptyDir": {}}]},
             }
             require_taken(client, self.inject(pod, cell, "subject"), cell)
@@ -65,6 +65,10 @@ class Driver:
             "sidecars": ", ".join(workload.sidecars),
             "changed_by_the_suite": changed or "nothing",
         }
+
+    def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
+        """They are the run's own pods on any cluster, whose nodes pull their images."""
+        return self.install(cluster, client)
 
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """What stands beside the workload in its file."""

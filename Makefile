@@ -46,6 +46,9 @@ OPTIONS = $(CHOICES) $(call option,results,RESULTS) \
 	$(call option,agent,AGENT) $(call option,on-node,ON_NODE) $(call flag,with-controls,WITH_CONTROLS) \
 	$(call flag,keep,KEEP) $(call flag,strict-promises,STRICT)
 
+SHOWN = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) $(call option,pattern,PATTERN) \
+	$(call option,images,IMAGES) $(call option,results,RESULTS) $(call flag,keep,KEEP)
+
 # Every variable of the command line: an unknown one would be ignored, and the wrong thing run.
 NAMES := $(foreach name,$(.VARIABLES),$(if $(call on_command_line,$(name)),$(name)))
 CHECK = $(PYTHON) -m conformance.plan.check $(foreach name,$(NAMES),--variable=$(call quoted,$(name)))
@@ -82,11 +85,9 @@ bench: .python-ready
 
 # One version, one sidecar: the others are chosen for a run.
 reproduce: .python-ready
-	@$(CHECK) || $(call say_code,wrong use)
+	@$(CHECK) $(call option,failure,FAILURE) $(SHOWN) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
-	@exec $(VENV)/sidecar-conformance reproduce $(call quoted,$(FAILURE)) \
-		$(call option,k8s,K8S) $(call option,sidecar,SIDECAR) $(call option,pattern,PATTERN) \
-		$(call option,images,IMAGES) $(call option,results,RESULTS) $(call flag,keep,KEEP)
+	@exec $(VENV)/sidecar-conformance reproduce $(call quoted,$(FAILURE)) $(SHOWN)
 
 lint: .venv-ready
 	$(VENV)/ruff check .

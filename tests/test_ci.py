@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from conformance.cli import main
+from conformance.cli.group import COMMANDS
 from conformance.images.tools import GO_LEAST
 from conformance.machine.paths import CHECKOUT
 from conformance.plan.selection import known_k8s, select
@@ -38,7 +38,7 @@ def test_what_it_asks_for_is_valid() -> None:
     for variable in re.findall(r"(\w+)=\"", run):
         assert f",{variable})" in (CHECKOUT / "Makefile").read_text()
     commands = re.findall(r"sidecar-conformance (\w+)", WORKFLOW.read_text())
-    assert commands and set(commands) <= set(main.commands)
+    assert commands and set(commands) <= set(COMMANDS)
 
 
 def test_its_go_is_new_enough() -> None:

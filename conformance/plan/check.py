@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from conformance.errors import Problem, UsageProblem
+from conformance.plan import wish
 from conformance.plan.options import OPTIONS, Options
 from conformance.plan.spelling import did_you_mean
 
@@ -54,10 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             parser.add_argument(f"--{option.name}")
     parser.add_argument("--variable", action="append", default=[])
+    parser.add_argument("--failure", help="of reproduce")
     given = vars(parser.parse_args(argv))
     try:
         check_variables(given.pop("variable"))
-        Options.check(given)
+        if failure := (given.pop("failure") or "").strip():
+            wish.ask(failure, given)
+        else:
+            Options.check(given)
     except Problem as problem:
         print(f"sidecar-conformance: {problem}", file=sys.stderr)
         return problem.exit_code

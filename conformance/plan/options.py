@@ -212,7 +212,9 @@ def _folder(given: str | None) -> Path:
     if given is not None and not given.strip():
         raise UsageProblem("RESULTS is empty; leave it out, or name a folder.")
     try:
-        folder = Path(given or results_dir()).expanduser().resolve()
+        named = Path(given or results_dir()).expanduser()
+        _require_no_dangling_link(named)
+        folder = named.resolve()
         there = next(place for place in (folder, *folder.parents) if place.exists())
         # exists() tells of a name that is too long up to Python 3.12 alone.
         longest = max(map(len, map(os.fsencode, folder.relative_to(there).parts)), default=0)
@@ -227,6 +229,14 @@ def _folder(given: str | None) -> Path:
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user's home
         reason = str(error)
     raise UsageProblem(f"RESULTS={given} is not valid: {reason}; name another folder.")
+
+
+def _require_no_dangling_link(path: Path) -> None:
+    """Raises OSError for a link that leads nowhere: what it was to lead to is not what would be
+    made in its place."""
+    for place in (path, *path.parents):
+        if place.is_symlink() and not place.exists():
+            raise OSError(f"{place} is a link to {place.readlink()}, which is not there")
 
 
 def _takes_files(folder: Path) -> bool:

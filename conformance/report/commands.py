@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from conformance.errors import UsageProblem
-from conformance.report import bug, pack, remake, table
-from conformance.report.compare import page, pairs, say, sizes
-from conformance.report.fleet import merge as fleets
-from conformance.report.fleet import say as fleet_say
+from conformance.report.compare import sizes
 
 _PATH = click.Path(path_type=Path)
 
@@ -55,6 +51,9 @@ def compare(
         _merge(paths, as_json)
     if len(paths) != 2:
         raise UsageProblem(f"compare takes two runs, and {len(paths)} are named; or say --merge.")
+    from conformance.report import pack
+    from conformance.report.compare import page, pairs, say
+
     before, after = paths
     reports = pairs.read(before), pairs.read(after)
     try:
@@ -74,6 +73,10 @@ def compare(
     elif markdown:
         click.echo(say.markdown(found))
     else:
+        from rich.console import Console
+
+        from conformance.report import table
+
         console = Console()
         for text in table.compared(found):
             console.print(text, soft_wrap=True)
@@ -81,11 +84,14 @@ def compare(
 
 
 def _merge(paths: tuple[Path, ...], as_json: bool) -> NoReturn:
+    from conformance.report.fleet import merge as fleets
+    from conformance.report.fleet import say
+
     found = fleets.merge(paths)
     if as_json:
-        click.echo(json.dumps(fleet_say.data(found), indent=1))
+        click.echo(json.dumps(say.data(found), indent=1))
     else:
-        for line in fleet_say.lines(found):
+        for line in say.lines(found):
             click.echo(line)
     sys.exit(found.exit_code)
 
@@ -99,6 +105,10 @@ def report(path: Path, out: Path | None) -> None:
     Writes report.html with its traces, report.json, junit.xml and summary.md into the run's folder,
     or beside a pack into a folder of its name.
     """
+    from rich.console import Console
+
+    from conformance.report import remake, table
+
     target = remake.remake(path, out)
     made: dict[str, Any] = json.loads(target.with_name("report.json").read_bytes())
     console = Console()
@@ -117,6 +127,8 @@ def report_bug(verdict: str, path: Path, out: Path | None) -> None:
     It holds the pod's manifest, versions, timeline, packets and logs around what was seen, without
     secrets, and a README.md that is ready to paste.
     """
+    from conformance.report import bug, pack, remake
+
     with pack.opened(path) as run:
         made = bug.write(run, remake.read(run), verdict, out or Path(f"bug-{verdict}"))
     click.echo(f"written: {made}")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from conformance.machine import files
 from conformance.plan.sidecars import REGISTRY
-from conformance.sidecars.own import registering as sidecars
-from conformance.sidecars.pods import registering as pods
 from conformance.sidecars.settings import files as settings
 
-# Folder of a run → what registers the files in it.
-_FOLDERS = {"sidecars": sidecars, "pods": pods}
+# Folder of a run → the package that registers the files in it. It is imported for a file alone:
+# it reads by the whole model of Kubernetes' objects, which takes longer than to judge a cell.
+_FOLDERS = {"sidecars": "conformance.sidecars.own", "pods": "conformance.sidecars.pods"}
 
 
 def keep(results: Path) -> None:
     """Copy the user's files into the run's folder."""
-    for folder, registering in _FOLDERS.items():
+    for folder, package in _FOLDERS.items():
         for one in REGISTRY.values():
-            if one.file is not None and one.package == registering.PACKAGE:
+            if one.file is not None and one.package == package:
                 target = results / folder / f"{one.name}.yaml"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files.write_text(target, one.file.read_text())
@@ -27,12 +27,12 @@ def keep(results: Path) -> None:
 
 def restore(results: Path) -> None:
     """Use what the run has kept, as it was then. Raises UsageProblem when it is damaged."""
-    for folder, registering in _FOLDERS.items():
+    for folder, package in _FOLDERS.items():
         for file in sorted((results / folder).glob("*.yaml")):
             have = REGISTRY.get(file.stem)
             if have is not None and have.file is not None:
                 del REGISTRY[file.stem]
-            registering.register(file)
+            importlib.import_module(f"{package}.registering").register(file)
     settings.restore(results)
 
 

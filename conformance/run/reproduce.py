@@ -12,23 +12,20 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from conformance.cluster.state import ClusterHandle, await_cluster
-from conformance.errors import UsageProblem
 from conformance.evidence import compressed
 from conformance.images import tools
-from conformance.model import NS, Cell, Pattern, Verdict
+from conformance.model import NS, Cell, Verdict
 from conformance.observe.pods import role_of
-from conformance.plan import failures
-from conformance.plan.cells import FIRST, Item, judged_in
+from conformance.plan.cells import Item, judged_in
 from conformance.plan.failures import Failure, Look
-from conformance.plan.options import Options
-from conformance.plan.selection import PATTERNS, one_of
+from conformance.plan.wish import Wish
 from conformance.run.cells import CLUSTER_DEADLINE, Cells, Observed
 from conformance.run.preparation import Preparation
 from conformance.sidecars.driver import load
@@ -79,42 +76,6 @@ class Reproduced:
         if observed <= {"not-verified"}:
             return 4
         return 5 if observed & {"inconclusive", "not-verified"} else 1
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A failure mode, and where to show it. pattern: None for the failure's own."""
-
-    failure: Failure
-    options: Options
-    sidecar: str
-    pattern: Pattern | None = None
-
-
-def ask(name: str, given: Mapping[str, Any]) -> Wish:
-    """Check what the user asked for, before anything is made.
-
-    given: k8s, sidecar, pattern, images, results, keep as on the command line; None where they
-    were left out. Raises UsageProblem.
-    """
-    failure = failures.named(name)
-    sidecar = failures.sidecar_for(failure, given.get("sidecar") or "")
-    pattern: Pattern | None = None
-    if given.get("pattern"):
-        wanted = one_of("PATTERN", given["pattern"], PATTERNS)
-        pattern = "native" if wanted == "native" else "classic"
-    chosen = {
-        "k8s": given.get("k8s") or FIRST,
-        "sidecar": sidecar,
-        "scenario": failure.scenario,
-        "pattern": None,
-    }
-    options = Options.check({**given, **chosen})
-    if len(options.selection.k8s) != 1:
-        raise UsageProblem(
-            f"K8S={given['k8s']} names several versions; choose one, a failure is shown on one."
-        )
-    return Wish(failure, options, sidecar, pattern)
 
 
 def reproduce(wish: Wish, say: Say) -> Reproduced:

@@ -26,24 +26,25 @@ def trial_namespace(cluster: ClusterHandle) -> str:
     return base_namespace(cluster.label) if cluster.label else "default"
 
 
-def require_taken(client: Any, pod: Manifest, cell: Cell) -> None:
-    """Raises EnvironmentProblem when the API server would not take the pod, in its namespace.
+def require_taken(client: Any, pod: Manifest, cell: Cell) -> Manifest:
+    """The pod as it would be made in its namespace. Raises EnvironmentProblem when the API server
+    would not take it.
 
     cell: whose pod it is.
     """
     namespace = pod["metadata"]["namespace"]
-    refused = ""
+    refused, made = "", ""
 
     def taken() -> bool:
-        nonlocal refused
+        nonlocal refused, made
         try:
-            k8s.CoreV1Api(client).create_namespaced_pod(
+            answer = k8s.CoreV1Api(client).create_namespaced_pod(
                 namespace, pod, dry_run="All", _preload_content=False
             )
         except k8s.ApiException as error:
             refused = said_by(error)
             return "serviceaccount" not in refused.lower()
-        refused = ""
+        refused, made = "", answer.data
         return True
 
     waiting.within(ACCOUNT_SECONDS, taken)
@@ -52,6 +53,8 @@ def require_taken(client: Any, pod: Manifest, cell: Cell) -> None:
             f"The API server refuses a {cell.pattern} pod with {cell.sidecar}: {refused}; correct "
             f"{REGISTRY[cell.sidecar].file}."
         )
+    found: Manifest = json.loads(made)
+    return found
 
 
 def said_by(error: k8s.ApiException) -> str:

@@ -15,6 +15,7 @@ from conformance.sidecars.own.images import obtain
 from conformance.sidecars.own.trial import require_taken, trial_namespace
 from conformance.sidecars.pods import file as pods_file
 from conformance.sidecars.pods.adapted import adapted
+from conformance.sidecars.pods.counted import counts_for
 from conformance.sidecars.pods.gates import gate_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Driver:
 
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """Nothing to install; what is changed of the spec as it is written is for the report."""
-        workload, changed = self._workload, ""
+        workload, changed, counted = self._workload, "", []
         for pattern in REGISTRY[self.name].patterns:
             cell = Cell(cluster.minor, self.name, pattern, "default", "lifecycle")  # type: ignore[arg-type]
             app = {"name": "app", "image": "app"}
@@ -57,13 +58,15 @@ class Driver:
                 "metadata": {"name": "tried", "namespace": trial_namespace(cluster)},
                 "spec": {"containers": [app], "volumes": [{"name": "evidence", "emptyDir": {}}]},
             }
-            require_taken(client, self.inject(pod, cell, "subject"), cell)
+            admitted = require_taken(client, self.inject(pod, cell, "subject"), cell)
+            counted.append(f"{pattern}: {counts_for(admitted)}")
             if pattern == workload.pattern:
                 changed = "; ".join(adapted(pod, workload, pattern)[1])
         return {
             "workload": f"{workload.kind}, written {workload.pattern}",
             "sidecars": ", ".join(workload.sidecars),
             "changed_by_the_suite": changed or "nothing",
+            "counts_for": "; ".join(counted),
         }
 
     def adopt(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:

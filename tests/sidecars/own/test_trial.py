@@ -28,7 +28,7 @@ REGISTERING: dict[str, Callable[[Path], str]] = {
 def adopted(example: str, folder: Path, label: str, answer: Answer) -> list[tuple[str, Json]]:
     driver = load(REGISTERING[example](EXAMPLES / example))
     assert isinstance(driver, Adopts)
-    server = ApiServer(admission=lambda *_: answer)
+    server = ApiServer(admission=lambda _, pod: (answer[0], answer[1] or pod))
     with serving(server, folder) as kubeconfig:
         handle = ClusterHandle("1.33", "theirs", kubeconfig, "node-7", folder, label=label)
         client: Any = k8s_config.new_client_from_config(str(kubeconfig))

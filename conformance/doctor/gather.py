@@ -229,13 +229,13 @@ def _engine() -> tuple[EngineFacts, frozenset[str]]:
         if found is None:
             engines.must_be_startable()
             return EngineFacts(own=True), frozenset()
-        return _facts_of(Client(found.docker, found.env), found.env["DOCKER_HOST"], own=False)
+        return _facts_of(Client(found.docker, found.env), found.host, own=False)
     except Problem as problem:
         return EngineFacts(problem=str(problem)), frozenset()
 
 
 def _facts_of(its: Client, host: str, *, own: bool) -> tuple[EngineFacts, frozenset[str]]:
-    info = json.loads(docker(its, "info", "--format", "{{json .}}", timeout=2))
+    info = api.info(host, timeout=2)
     names = docker(its, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", timeout=2)
     here = info.get("KernelVersion") == platform.release()
     root = Path(str(info.get("DockerRootDir", "")))
@@ -245,6 +245,7 @@ def _facts_of(its: Client, host: str, *, own: bool) -> tuple[EngineFacts, frozen
             free = shutil.disk_usage(root).free
     version = str(info.get("ServerVersion", ""))
     cgroup = str(info.get("CgroupVersion") or "")
+    env = engines.builder(its, version) if own else its.env
     return (
         EngineFacts(
             answers=True,
@@ -256,7 +257,7 @@ def _facts_of(its: Client, host: str, *, own: bool) -> tuple[EngineFacts, frozen
             containerd=_SNAPSHOTTER in str(info.get("DriverStatus")),
             cgroup=f"v{cgroup}" if cgroup else "",
             rootless=any("rootless" in one for one in info.get("SecurityOptions") or ()),
-            buildkit=not engines.builder(its, version),
+            buildkit="DOCKER_BUILDKIT" not in env,
             here=here,
             memory=int(info.get("MemTotal") or 0),
             processors=int(info.get("NCPU") or 0),

@@ -1,11 +1,15 @@
-"""Asking an engine's own HTTP interface what its client has no command for."""
+"""Asking an engine's own HTTP interface what its client has no command for, or a slow one."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import socket
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
+
+from conformance.errors import EnvironmentProblem
 
 _SCHEME = "unix://"
 
@@ -28,21 +32,45 @@ def ask_registry(host: str, reference: str, *, timeout: float) -> str:
     pulled. It asks without credentials. host: where the engine listens (unix:///…). timeout:
     seconds. Raises TimeoutError.
     """
-    connection = _OverSocket(host.removeprefix(_SCHEME), timeout)
     try:
-        connection.request("GET", f"/distribution/{quote(reference, safe='/:@')}/json")
-        answer = connection.getresponse()
-        body = answer.read()
+        status, body = _get(host, f"/distribution/{quote(reference, safe='/:@')}/json", timeout)
     except TimeoutError:
         raise
     except (OSError, http.client.HTTPException) as error:
         return f"the Docker API did not answer: {error}"
-    finally:
-        connection.close()
-    if answer.status == http.client.OK:
+    if status == http.client.OK:
         return ""
     try:
         said = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         said = body.decode(errors="replace")[:200]
-    return said.strip() or f"status {answer.status}"
+    return said.strip() or f"status {status}"
+
+
+def info(host: str, *, timeout: float) -> Mapping[str, Any]:
+    """What ``docker info`` knows of the engine; the client would ask its own plugins as well.
+
+    timeout: seconds. Raises EnvironmentProblem.
+    """
+    try:
+        status, body = _get(host, "/info", timeout)
+        if status == http.client.OK:
+            return dict(json.loads(body))
+        seen = f"status {status}"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        seen = str(error)
+    raise EnvironmentProblem(
+        f"The Docker engine at {host} does not tell what it is: {seen}; is it Docker's (docker "
+        "info)?"
+    )
+
+
+def _get(host: str, path: str, timeout: float) -> tuple[int, bytes]:
+    """Status and body of an answer. Raises OSError (TimeoutError) and HTTPException."""
+    connection = _OverSocket(host.removeprefix(_SCHEME), timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from conformance.engine import api
+from conformance.errors import EnvironmentProblem
 
 
 class _Engine(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answers: dict[str, tuple[int, bytes]] = {
             "/distribution/kindest/node:v1.33.12/json": (200, b"{}"),
+            "/info": (200, b'{"ServerVersion": "28.5.2"}'),
             "/distribution/example/private:1/json": (401, b'{"message": "denied: no basic auth"}'),
         }
         status, body = answers.get(self.path, (500, b"no JSON"))
@@ -54,3 +56,9 @@ def test_an_answer_is_told_from_a_refusal(host: str) -> None:
 def test_no_engine_is_no_registry(tmp_path: Path) -> None:
     said = api.ask_registry(f"unix://{tmp_path}/none", "debian:bookworm-slim", timeout=1)
     assert said.startswith("the Docker API did not answer")
+
+
+def test_what_an_engine_is_comes_without_its_client(host: str, tmp_path: Path) -> None:
+    assert api.info(host, timeout=5) == {"ServerVersion": "28.5.2"}
+    with pytest.raises(EnvironmentProblem, match="does not tell what it is"):
+        api.info(f"unix://{tmp_path}/none", timeout=1)

@@ -1,7 +1,8 @@
-"""The fixture images that were made for clusters of others: their names, kept beside the cache.
+"""The fixture images that were made for clusters of others: their names.
 
-An image's tag is the hash of its folder and of the base that the engine has, so a run without an
-engine cannot know it; who builds them writes it down.
+An image's own tag is the hash of its folder and of the base that the engine has, so a run without
+an engine cannot know it; who builds them writes it down, beside the cache. In a registry they are
+called after their folder's hash alone: whoever has the same suite knows them, on any machine.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from conformance.errors import EnvironmentProblem
 from conformance.images import cache
+from conformance.images.ensure import OWN_PREFIX
 from conformance.machine import files, paths
 
+_TOOLS = (".mypy_cache", ".ruff_cache")  # what checks of a checkout leave in it
 HOW = "sidecar-conformance images --build, or images --push --image-prefix REGISTRY"
 
 
@@ -25,11 +28,13 @@ def write(names: Mapping[str, str]) -> None:
 
 
 def read(folders: Sequence[str], prefix: str) -> Mapping[str, str]:
-    """Fixture folder → the reference by which a cluster pulls its image.
+    """Fixture folder → the reference by which a cluster has its image.
 
     prefix: a registry of the user's own; "" for images that were loaded into the nodes.
-    Raises EnvironmentProblem for one that is not made, or was made of other sources.
+    Raises EnvironmentProblem for one to be loaded that is not made, or was made of other sources.
     """
+    if prefix:
+        return {name: pushed(name, prefix) for name in folders}
     known = _known()
     lacking = [name for name in folders if name not in known]
     old = [name for name in folders if name in known and known[name][0] != _recipe(name)]
@@ -38,7 +43,12 @@ def read(folders: Sequence[str], prefix: str) -> Mapping[str, str]:
         raise EnvironmentProblem(
             f"The images {', '.join(lacking or old)} are {what}; make them with {HOW}."
         )
-    return {name: f"{prefix}/{known[name][1]}".lstrip("/") for name in folders}
+    return {name: known[name][1] for name in folders}
+
+
+def pushed(folder: str, prefix: str) -> str:
+    """The reference of a fixture folder's image in a registry."""
+    return f"{prefix}/{OWN_PREFIX}{folder}:{_recipe(folder)}"
 
 
 def _known() -> dict[str, list[str]]:
@@ -50,7 +60,7 @@ def _known() -> dict[str, list[str]]:
 
 
 def _recipe(name: str) -> str:
-    return cache.digest_of(cache.digest_of_files(paths.FIXTURES / name))
+    return cache.digest_of_files(paths.FIXTURES / name, skip=_TOOLS)
 
 
 def _file() -> Path:

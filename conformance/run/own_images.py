@@ -46,7 +46,9 @@ def make(options: Options, *, push: bool) -> Iterator[Made]:
     with runs.interrupts(), engines.engine() as engine:
         for folder in folders(options):
             made = ensure.ensure_fixture(engine, folder, options.images)
-            reference = f"{options.image_prefix}/{made.image.name}".lstrip("/")
+            reference = made.image.name
+            if options.image_prefix:
+                reference = named.pushed(folder, options.image_prefix)
             if push:
                 try:
                     with board.phase(f"Pushing {reference}"):

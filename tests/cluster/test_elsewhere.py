@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from conformance.cluster import existing, leftovers, rights
 from conformance.cluster.state import RUN_LABEL
 from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.images import named
+from conformance.machine.paths import FIXTURES
 from tests.stand_ins.api_server import Answer, ApiServer, Json, serving
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -92,9 +95,22 @@ def test_images_are_known_by_what_was_made(monkeypatch: pytest.MonkeyPatch) -> N
         named.read(["app"], "")
     named.write({"app": "sidecar-conformance/app:abc"})
     assert named.read(["app"], "") == {"app": "sidecar-conformance/app:abc"}
-    assert named.read(["app"], "r.internal/m") == {
-        "app": "r.internal/m/sidecar-conformance/app:abc"
-    }
     monkeypatch.setattr(named, "_recipe", lambda _: "other")
     with pytest.raises(EnvironmentProblem, match="of another state of this suite"):
         named.read(["app"], "")
+
+
+def test_in_a_registry_images_are_known_by_their_sources_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run inside a cluster has neither an engine nor the cache of who has pushed them."""
+    (name,) = named.read(["app"], "r.internal/m").values()
+    assert name == named.pushed("app", "r.internal/m")
+    assert re.fullmatch(r"r\.internal/m/sidecar-conformance/app:[0-9a-f]{12}", name)
+    shutil.copytree(FIXTURES / "app", tmp_path / "app")
+    (tmp_path / "app" / ".mypy_cache").mkdir()
+    (tmp_path / "app" / ".mypy_cache" / "x").touch()
+    monkeypatch.setattr("conformance.machine.paths.FIXTURES", tmp_path)
+    assert named.pushed("app", "r.internal/m") == name
+    (tmp_path / "app" / "stamps.py").write_text("")
+    assert named.pushed("app", "r.internal/m") != name

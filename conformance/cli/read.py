@@ -32,7 +32,9 @@ def judge(path: Path, strict_promises: bool, packs: bool, compress: bool) -> Non
         click.echo(f"{path}: {before / 1e6:.1f} MB, now {after / 1e6:.1f} MB")
         return
     if packs:
-        target = pack.pack(path)
+        from conformance.run import rejudge
+
+        target = pack.pack(path, asked=rejudge.asked(path.resolve()))
         click.echo(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
         return
     with pack.opened(path) as folder:

@@ -49,6 +49,7 @@ class Bundle:
         self.contradictions: Sequence[Contradiction] | None = None
         self._intact: set[str] = set()
         self._read: set[str] = set()
+        self.asked: set[str] = set()  # names of all files that anybody wanted, there or not
         self._kept: dict[str, list[Line]] = {}
         self._room = _KEPT_BYTES
         self.reckoned: dict[str, int] = {}  # what was reckoned once for all who ask, by name
@@ -103,7 +104,7 @@ class Bundle:
         other = Bundle(self.root, role)
         # What is read there is read for the same verdict.
         other.unread, other.contradictions = self.unread, self.contradictions
-        other._intact, other._read = self._intact, self._read
+        other._intact, other._read, other.asked = self._intact, self._read, self.asked
         other.supposed = self.supposed
         other._kept, other._room, other.reckoned = self._kept, self._room, self.reckoned
         return other
@@ -124,8 +125,11 @@ class Bundle:
         path = self.root / name
         mark = self.index.files.get(name)
         self._read.add(name)
+        self.asked.add(name)
         if not compressed.exists(path):
             known = f" (cell.json knows it, with {mark.size} bytes)" if mark else ""
+            if name in self.index.left_out:
+                known = " (it was left out of the pack: no verdict asked for it then)"
             raise Unjudgeable(f"{name} is missing{known}", evidence=(Evidence(name),))
         if mark and name not in self._intact:
             if _sha256(path, mark.size) != mark.sha256:
@@ -137,6 +141,7 @@ class Bundle:
 
     def has(self, name: str) -> bool:
         """Whether the file is there, or should be (then reading it says what is wrong)."""
+        self.asked.add(name)
         return compressed.exists(self.root / name) or name in self.index.files
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:

@@ -60,7 +60,8 @@ class Index:
     version of each node's, by the node's name, where it was asked for. ended_ns: when
     the observer looked at the pods for this index; the watch may have gone on.
     gate: by what the kubelet learned that the sidecar had started: "http", or "exec". stamped:
-    whether the app is one of the suite's programs, which write down what they do.
+    whether the app is one of the suite's programs, which write down what they do. left_out: files
+    that a pack does not hold.
     """
 
     cell: Cell
@@ -88,6 +89,7 @@ class Index:
     stamped: bool
     files: Mapping[str, FileMark]
     nodes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
     @property
     def subject_pod(self) -> Pod:
@@ -172,6 +174,7 @@ def read(raw: Mapping[str, Any]) -> Index:
             name: frozenset(shortest(one) for one in its.get("addresses", ()))
             for name, its in raw.get("nodes", {}).items()
         },
+        left_out=frozenset(map(str, raw.get("left_out", ()))),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,25 @@ def judged(path: Path, *, strict_promises: bool = False) -> Iterator[Judged]:
             f"{path} is neither a run's folder (with verdicts/) nor a bundle (with cell.json); "
             "name one, such as results/latest."
         )
+
+
+def asked(results: Path) -> Mapping[Path, Collection[str]]:
+    """Bundle → the files that the run's verdicts on it ask for, by judging once more; {} for a run
+    that cannot be judged."""
+    found: dict[Path, set[str]] = {}
+    opened = Bundle.open(results)
+    try:
+        kept.restore(results)
+        for was, name in _kept(results):
+            if name is None:
+                continue
+            if opened.root != results / name:
+                opened = Bundle.open(results / name)
+            judge(was.finding.behaviour, opened)
+            found.setdefault(opened.root, set()).update(opened.asked)
+    except UsageProblem:
+        return {}
+    return found
 
 
 def is_bundle(path: Path) -> bool:

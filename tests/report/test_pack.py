@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 from conformance import cli
 from conformance.errors import UsageProblem
+from conformance.evidence.bundle import Bundle
 from conformance.evidence.packets.capture import Capture
+from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import judge
 from conformance.report import bug, pack, remake
 from conformance.report.compare import pairs
 from conformance.report.pack import secrets
@@ -92,6 +95,47 @@ def test_the_same_verdicts_come_from_a_pack_and_none_of_the_secrets(
             changed
         )
     assert pairs.read(target) == made
+
+
+def test_captures_that_no_verdict_asks_for_are_left_out(tmp_path: Path) -> None:
+    """Those of whom somebody asks stay, by whatever way; and one that was put there stays too."""
+    run = tmp_path / "run"
+    asking, other = worlds.lifecycle("native"), worlds.lifecycle("classic")
+    report(run, (asking, "native", ALL), (other, "classic", "stop.order"))
+    planted = "capture/subject/planted.pcap"
+    own, node = "capture/subject/eth0.pcap", "capture/subject/node.pcap"
+    folders = {one.name: one for one in (run / "evidence/1.33").iterdir()}
+    quiet = folders["envoy-classic-init-rules-lifecycle"]
+    (quiet / planted).write_bytes((quiet / own).read_bytes())
+    whole, lean = tmp_path / "whole.pack.tar.xz", tmp_path / "lean.pack.tar.xz"
+    pack.pack(run, whole)
+    pack.pack(run, lean, rejudge.asked(run))
+    assert verdicts(lean) == verdicts(whole) == verdicts(run)
+    with pack.opened(lean) as unpacked:
+        there = {
+            name: {str(one.relative_to(cell)) for one in cell.rglob("*.pcap")}
+            for name in folders
+            for cell in unpacked.glob(f"evidence/1.33/{name}")
+        }
+        index = json.loads((unpacked / "evidence/1.33" / quiet.name / "cell.json").read_text())
+        assert node in there["envoy-native-init-rules-lifecycle"]
+        assert there[quiet.name] == {own, planted} and index["left_out"] == [node]
+        later = judge("stop.no-plaintext", Bundle.open(unpacked / "evidence/1.33" / quiet.name))
+        assert later.observed == "inconclusive"
+    with pack.opened(whole) as unpacked:
+        assert (unpacked / "evidence/1.33" / quiet.name / node).is_file()
+
+
+def test_who_asks_for_what_was_left_out_is_told_so(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    report(run, (worlds.lifecycle("native"), "native", "stop.order"))
+    with pack.opened(pack.pack(run, asked=rejudge.asked(run))) as unpacked:
+        (index,) = unpacked.glob("evidence/*/*/cell.json")
+        bundle = Bundle.open(index.parent)
+        with pytest.raises(
+            Unjudgeable, match=r"node\.pcap is missing \(it was left out of the pack"
+        ):
+            bundle.path(bundle.node_file)
 
 
 def test_frames_keep_their_numbers_lengths_times_and_what_is_in_clear(

@@ -1,34 +1,30 @@
 """Packs a run's folder into one archive, and reads it: a tar file, compressed with xz.
 
 What judges, reports and comparisons need is in it, and no more: no whole-node captures (bundles
-are cut from them), no captures of the pods that only dial and listen (their stamps say what they
-did), no pages (they are made again), no kubeconfig. Secrets are written over, and encrypted bytes
-are zeros (secrets.py, frames.py); captures stand in columns (columns.py). A bundle that was changed
-is sealed anew, and says in its index what each changed file was, and which were left out
-(cell.json: packed, left_out).
+are cut from them), no captures that no verdict of the run asks for, no pages (they are made again),
+no kubeconfig. Secrets are written over, encrypted bytes are zeros, and what is drawn by lot and
+read by nobody goes (secrets.py, frames.py, unread.py); captures, and the clock readings of text
+files, stand in columns (columns.py, numbers.py). A bundle that was changed is sealed anew
+(seals.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import lzma
-import re
 import struct
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from conformance.errors import UsageProblem
 from conformance.evidence import compressed
 from conformance.evidence.packets.pcap import UnreadableCapture
-from conformance.evidence.vocabulary import Role
-from conformance.report.pack import columns, frames, secrets
+from conformance.report.pack import columns, frames, numbers, secrets, unread
+from conformance.report.pack.seals import Seals
 
 SUFFIX = ".pack.tar.xz"
 # Of xz. Its window holds the logs of all cells that ran side by side, whose lines are the same;
@@ -37,16 +33,18 @@ _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
 # A pack of eight versions is some 4 GB unpacked; more than this is no pack of ours.
 _MOST_BYTES = 32 << 30
 _INDEX = "cell.json"
+_CAPTURE = ".pcap"
+Asked = Mapping[Path, Collection[str]]
 _KEPT = ("verdicts/", "evidence/", "clusters/", "sidecars/", "pods/", "values/")
 _TOP = ("report.json", "context.json", "timing.jsonl", "junit.xml", "summary.md")
-# Pods whose packets no judge looks at: a dial that was answered stands in the captures of who was
-# dialed, and in the stamps.
-_UNREAD = re.compile(rf"capture/({Role.DIALER}|{Role.WITNESS})/eth0\.pcap")
 
 
-def pack(run: Path, target: Path | None = None) -> Path:
+def pack(run: Path, target: Path | None = None, asked: Asked | None = None) -> Path:
     """Pack a run's folder; the archive is <run's name>.pack.tar.xz beside it, or ``target``.
 
+    asked: bundle → the files that some verdict on it asks for. A judge that asks for no other
+    capture cannot know whether it is there, so those are left out, but for the one of the pod under
+    test, which the pages show. Of a bundle that is not named, everything is kept.
     Raises UsageProblem when the folder is no run.
     """
     run = run.resolve()
@@ -61,7 +59,7 @@ def pack(run: Path, target: Path | None = None) -> Path:
             lzma.open(half, "wb", filters=_FILTERS) as packed,
             tarfile.open(fileobj=packed, mode="w") as archive,
         ):
-            _write(archive, run)
+            _write(archive, run, asked or {})
         half.replace(target)
     finally:
         half.unlink(missing_ok=True)
@@ -92,10 +90,12 @@ def opened(path: Path) -> Iterator[Path]:
         except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
             raise _damaged(path, error) from error
         try:
-            for file in Path(folder).rglob(f"*.pcap{columns.SUFFIX}"):
-                file.with_suffix("").write_bytes(columns.restored(file.read_bytes()))
+            for file in Path(folder).rglob(f"*{columns.SUFFIX}"):
+                back = file.with_suffix("")
+                kind = columns if back.suffix == _CAPTURE else numbers
+                back.write_bytes(kind.restored(file.read_bytes()))
                 file.unlink()
-        except (OSError, ValueError, KeyError, struct.error) as error:
+        except (OSError, ValueError, LookupError, struct.error) as error:
             raise _damaged(path, error) from error
         runs = [one for one in Path(folder).iterdir() if (one / "verdicts").is_dir()]
         if len(runs) != 1:
@@ -135,36 +135,33 @@ def _files(run: Path) -> Iterator[Path]:
             yield file
 
 
-def _write(archive: tarfile.TarFile, run: Path) -> None:
+def _write(archive: tarfile.TarFile, run: Path, asked: Asked) -> None:
     """Add every file, those together that are alike: what one reads, compare has at once; text of
     one kind from all cells; the captures of each cell. Last come the indexes, with the seals of
     the files as they are packed."""
-    found = {file.parent: Index.of(file) for file in _files(run) if file.name == _INDEX}
-    indexes = {bundle: index for bundle, index in found.items() if index is not None}
+    found = {file.parent: Seals.of(file) for file in _files(run) if file.name == _INDEX}
+    seals = {bundle: its for bundle, its in found.items() if its is not None}
     for file in sorted(_files(run), key=lambda one: _order(run, one)):
-        if file.name == _INDEX and file.parent in indexes:
+        if file.name == _INDEX and file.parent in seals:
             continue
-        index = indexes.get(_bundle(run, file))
-        name = str(file.relative_to(_bundle(run, file)))
-        if index is not None and _UNREAD.fullmatch(name):
-            index.left_out.append(name)
+        bundle = _bundle(run, file)
+        its, name = seals.get(bundle), str(file.relative_to(bundle))
+        if its is not None and its.leaves_out(name, asked.get(bundle)):
             continue
-        content = _content(file)
-        made = columns.columns(content) if file.suffix == ".pcap" else None
+        content = _content(file, name, its)
+        made = (columns if file.suffix == _CAPTURE else numbers).columns(content)
         packed_as = f"{run.name}/{file.relative_to(run)}{columns.SUFFIX if made else ''}"
         _add(archive, packed_as, made or content, file)
-        if index is not None:
-            index.sealed(name, file, content)
-    for bundle, index in sorted(indexes.items()):
+    for bundle, its in sorted(seals.items()):
         file = bundle / _INDEX
-        _add(archive, f"{run.name}/{file.relative_to(run)}", index.text(), file)
+        _add(archive, f"{run.name}/{file.relative_to(run)}", its.text(), file)
 
 
 def _order(run: Path, file: Path) -> tuple[Any, ...]:
     name = file.relative_to(run)
     if file.name in _TOP and len(name.parts) == 1:
         return 0, _TOP.index(file.name)
-    if file.suffix == ".pcap":
+    if file.suffix == _CAPTURE:
         return 2, name
     kind = PurePosixPath(*name.parts[3:]) if name.parts[0] == "evidence" else name.parts[0]
     return 1, str(kind), name
@@ -176,48 +173,20 @@ def _bundle(run: Path, file: Path) -> Path:
     return run.joinpath(*parts[:3]) if parts[0] == "evidence" and len(parts) > 3 else run
 
 
-@dataclass
-class Index:
-    """A bundle's index as it is packed. was: of the changed files, their seals before."""
-
-    told: dict[str, Any]
-    was: dict[str, str] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, file: Path) -> Index | None:
-        """None for a file that is no index: its run was killed while it wrote."""
-        try:
-            told = json.loads(secrets.without(file.read_bytes()))
-        except ValueError:
-            return None
-        return cls(told) if isinstance(told, dict) else None
-
-    def sealed(self, name: str, file: Path, content: bytes) -> None:
-        """Seal a file as it is packed. One that was not whole before keeps the seal that says so.
-
-        name: in the bundle.
-        """
-        mark = self.told.get("files", {}).get(name)
-        if not mark:
-            return
-        before, now = compressed.content(file)[: mark["bytes"]], content[: mark["bytes"]]
-        if before != now and hashlib.sha256(before).hexdigest() == mark["sha256"]:
-            self.was[name] = mark["sha256"]
-            mark["sha256"] = hashlib.sha256(now).hexdigest()
-
-    def text(self) -> bytes:
-        more: dict[str, Any] = {"packed": self.was} if self.was else {}
-        more |= {"left_out": self.left_out} if self.left_out else {}
-        return json.dumps(self.told | more, indent=1).encode()
-
-
-def _content(file: Path) -> bytes:
-    """A file as it is packed."""
-    if file.suffix == ".pcap":
+def _content(file: Path, name: str, seals: Seals | None) -> bytes:
+    """A file as it is packed. name, seals: in its bundle, if it is of one."""
+    before = compressed.content(file)
+    end = seals.end(name) if seals is not None else 0  # what comes after it is not sealed
+    now = secrets.without(before)
+    if file.suffix == _CAPTURE:
         with suppress(UnreadableCapture):  # a capture that never began; its judges say so
-            return frames.cleared(file)
-    return secrets.without(compressed.content(file))
+            now = frames.cleared(file)
+    parts = [now[:end], now[end:]]
+    if file.suffix != _CAPTURE and (seals is None or seals.holds(name, before)):
+        parts = [unread.without(name, part) for part in parts]
+    if seals is not None:
+        seals.seal(name, before, parts[0])
+    return b"".join(parts)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes, file: Path) -> None:

@@ -49,10 +49,8 @@ def columns(capture: bytes) -> bytes | None:
         frames += capture[at + record.size : at + record.size + size]
         at += record.size + size
     _tell(frames, kept, _link(capture), back=False)
-    raw = steps.tobytes()
-    planes = b"".join(raw[plane::_PLANES] for plane in range(_PLANES))
     counts = _COUNTS.pack(len(kept), len(capture) - at)
-    parts = (counts, capture[:_HEADER], planes, kept, more, frames, capture[at:])
+    parts = (counts, capture[:_HEADER], planes(steps), kept, more, frames, capture[at:])
     made = b"".join(map(bytes, parts))
     return made if restored(made) == capture else None
 
@@ -63,11 +61,8 @@ def restored(made: bytes) -> bytes:
     at = _COUNTS.size + _HEADER
     head = made[_COUNTS.size : at]
     order, unit = _MAGIC[head[:4]]
-    raw = bytearray(_PLANES * count)
-    for plane in range(_PLANES):
-        raw[plane::_PLANES] = made[at : at + count]
-        at += count
-    steps, kept, more = array("Q", bytes(raw)), array("I"), array("I")
+    steps, kept, more = unplaned(made[at : at + _PLANES * count]), array("I"), array("I")
+    at += _PLANES * count
     for numbers in (kept, more):
         numbers.frombytes(made[at : at + 4 * count])
         at += 4 * count
@@ -81,6 +76,21 @@ def restored(made: bytes) -> bytes:
         found += frames[place : place + size]
         place += size
     return bytes(found) + made[len(made) - left :]
+
+
+def planes(numbers: array[int]) -> bytes:
+    """The lowest bytes of all numbers, then the next ones, and so on: alike stands by alike."""
+    raw = numbers.tobytes()
+    return b"".join(raw[plane::_PLANES] for plane in range(_PLANES))
+
+
+def unplaned(made: bytes) -> array[int]:
+    """The numbers that ``planes`` was given. Raises ValueError for bytes that are not whole."""
+    count = len(made) // _PLANES
+    raw = bytearray(len(made))
+    for plane in range(_PLANES):
+        raw[plane::_PLANES] = made[plane * count : (plane + 1) * count]
+    return array("Q", bytes(raw))
 
 
 def _link(head: bytes) -> int:

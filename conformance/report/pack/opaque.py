@@ -43,17 +43,25 @@ class _Cursor:
         return _Cursor(self.data, *self.vector(size))
 
 
-def spans(record: bytes | bytearray) -> list[tuple[int, int]]:
+def spans(record: bytes | bytearray, size: int = 0) -> list[tuple[int, int]]:
     """Where in a handshake record (without its header) such bytes begin and end, in order; [] for
-    one that does not begin with a whole hello."""
+    one that does not begin with a whole hello.
+
+    size: of the whole record, where only its beginning is there; what lies behind that is not read.
+    """
+    found: list[tuple[int, int]] = []
+    cut = size > len(record)
     try:
-        message = _Cursor(record, 0, len(record))
+        message = _Cursor(bytes(record).ljust(size, b"\0"), 0, max(size, len(record)))
         kind = message.number(1)
         if kind not in (CLIENT_HELLO, SERVER_HELLO):
             return []
-        return sorted(_hello(message.within(3), client=kind == CLIENT_HELLO))
+        for span in _hello(message.within(3), client=kind == CLIENT_HELLO):
+            found.append(span)
     except _Strange:
-        return []
+        if not cut:
+            return []
+    return sorted(one for one in found if one[0] < len(record))
 
 
 def _hello(body: _Cursor, *, client: bool) -> Iterator[tuple[int, int]]:

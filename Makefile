@@ -1,6 +1,7 @@
 # make conformance   everything: environment, engine, images, clusters, run, report, clean-up
 # make test          the suite's own tests, real clusters included
 # make test-user     as root: a run of a user's without root, on an engine that pulls from a mirror
+# make test-faults   real runs that are killed, paused, starved and restarted: at most 20 minutes
 # make bench         how long a run takes, and where its time goes: two real runs
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make upgrade-check  what an upgrade of a mesh would lose: FROM=1.29.2 TO=1.30.0 VALUES=my-values.yaml
@@ -16,7 +17,7 @@
 # docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, ISTIO_VALUES=, LINKERD_VALUES=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance upgrade-check test test-user bench reproduce lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance upgrade-check test test-user test-faults bench reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -77,6 +78,10 @@ test: .venv-ready
 
 test-user: .venv-ready
 	@exec $(VENV)/python -m pytest -m user tests/user $(PYTEST_ARGS)
+
+# -s: the progress is seen as it is made.
+test-faults: .venv-ready
+	@exec $(VENV)/python -m pytest -s -m faults tests/faults $(PYTEST_ARGS)
 
 bench: .python-ready
 	@$(CHECK) $(CHOICES) || $(call say_code,wrong use)

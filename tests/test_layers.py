@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "child": "plan",
     "upgrade": "errors plan child",
     "bisect": "errors machine plan child",
-    "cli": "__init__ audit errors model plan verdicts report doctor run upgrade bisect",
+    "cli": "__init__ audit errors model machine plan verdicts report doctor run upgrade bisect",
     "__main__": "cli",
 }
 

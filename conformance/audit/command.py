@@ -11,7 +11,7 @@ import click
 
 from conformance.audit import api, examine, junit, live, manifests, rule, sarif, say
 from conformance.audit.examine import Audited
-from conformance.errors import UsageProblem
+from conformance.errors import UsageProblem, harmless
 
 
 @click.command()
@@ -60,7 +60,7 @@ def audit(
         click.echo(say.as_json(sarif.log(audited, findings)))
     else:
         for line in say.text(audited, findings, short=short):
-            click.echo(line)
+            click.echo(harmless(line))
     code = say.exit_code(findings, audited.unread)
     if code:
         click.echo(f"sidecar-conformance: exit code {code} ({say.EXIT[code]})", err=True)

@@ -11,7 +11,7 @@ import click
 
 from conformance import __version__
 from conformance.cli.ends import end
-from conformance.errors import Problem, UsageProblem
+from conformance.errors import Problem, UsageProblem, harmless
 from conformance.plan.spelling import did_you_mean
 
 # Command → module, the function there, and what it is for, in a line.
@@ -50,7 +50,7 @@ def _one_sentence(ctx: click.Context | None = None) -> Iterator[None]:
 
 
 def _refuse(sentence: str, code: int) -> NoReturn:
-    click.echo(f"sidecar-conformance: {sentence}", err=True)
+    click.echo(f"sidecar-conformance: {harmless(sentence)}", err=True)
     end(code)
 
 

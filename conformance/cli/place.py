@@ -9,7 +9,7 @@ import click
 
 from conformance.cli.ends import end
 from conformance.cli.given import options
-from conformance.errors import UsageProblem
+from conformance.errors import UsageProblem, harmless
 from conformance.plan.options import Options
 from conformance.plan.sidecars import REGISTRY
 
@@ -30,15 +30,15 @@ def doctor() -> None:
     A line each for the engine, the kernel, room, tools, and what can be pulled or must be built.
     Exit code 0, or 3 when a run could not be set up.
     """
-    from rich.console import Console
-
     from conformance.doctor import examine, gather
     from conformance.doctor import line as lines
+    from conformance.machine import terminal
 
     styles = {"good": "green", "note": "yellow", "bad": "red"}
     found = examine.lines(gather.facts())
+    console = terminal.console()
     for one in found:
-        Console().print(lines.text(one), style=styles[one.state], markup=False, soft_wrap=True)
+        console.print(lines.text(one), style=styles[one.state], markup=False, soft_wrap=True)
     end(lines.exit_code(found))
 
 
@@ -92,4 +92,4 @@ def cleanup(run_id: str | None, everything: bool, **given: Any) -> None:
     from conformance.run import existing
 
     for sentence in existing.cleanup(there, run_id or "", everything=everything):
-        click.echo(sentence)
+        click.echo(harmless(sentence))

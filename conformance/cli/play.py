@@ -13,6 +13,7 @@ from conformance import bisect as bisection
 from conformance import upgrade
 from conformance.cli.ends import end
 from conformance.cli.given import options
+from conformance.errors import harmless
 from conformance.plan import failures
 from conformance.plan import wish as wishes
 from conformance.plan.options import OPTIONS, Options
@@ -68,11 +69,11 @@ def _compare_versions(
     asked = upgrade.ask(given, before, after, values)
     from conformance.report.commands import compare
 
-    code, runs = upgrade.play(asked, given, lambda text: click.echo(text, err=True))
+    code, runs = upgrade.play(asked, given, lambda text: click.echo(harmless(text), err=True))
     if runs is None:
         end(code)
     for sentence in upgrade.flips(asked.driver.name, runs):
-        click.echo(sentence)
+        click.echo(harmless(sentence))
     compare.main([*map(str, runs), "--html", str(runs[0].parents[1] / "diff")])
     raise AssertionError("compare ends by itself")
 
@@ -92,10 +93,10 @@ def bisect(behaviour: str, good: str, bad: str, **given: Any) -> None:
     question = bisection.ask(behaviour, good, bad, given)
 
     def say(text: str) -> None:
-        click.echo(text, err=True)
+        click.echo(harmless(text), err=True)
 
     answer = bisection.find(question, bisection.player(question, say), say)
-    click.secho(answer.said, bold=True)
+    click.secho(harmless(answer.said), bold=True)
     end(answer.exit_code)
 
 
@@ -122,9 +123,9 @@ def reproduce(failure: str | None, **given: Any) -> None:
     wish = wishes.ask(failure, given)
     from conformance.run import reproduce as player
 
-    found = player.reproduce(wish, click.echo)
+    found = player.reproduce(wish, lambda text: click.echo(harmless(text)))
     click.echo()
     for bundle in found.bundles:
         click.echo(f"every event and packet:  sidecar-conformance judge {bundle}")
-    click.secho(player.sentence(found), bold=True)
+    click.secho(harmless(player.sentence(found)), bold=True)
     end(found.exit_code)

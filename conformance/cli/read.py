@@ -42,13 +42,12 @@ def judge(path: Path, strict_promises: bool, packs: bool, compress: bool) -> Non
 
 
 def _judge(path: Path, strict_promises: bool) -> None:
-    from rich.console import Console
-
+    from conformance.machine import terminal
     from conformance.report import document, story, table
     from conformance.run import rejudge
 
     found = []
-    console = Console()
+    console = terminal.console()
     alone = rejudge.is_bundle(path)
     for moment in story.timeline(path) if alone else ():
         console.print(moment, style="dim", soft_wrap=True)

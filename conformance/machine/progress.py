@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from conformance.machine import terminal
 
 _PLAIN_NOTE_EVERY = 15.0  # seconds; a CI log wants a sign of life, not a film
 
@@ -52,7 +53,7 @@ class ProgressBoard:
     """All running phases of this process, on standard error."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = terminal.console(stderr=True, highlight=False, soft_wrap=True)
         self._lock = threading.RLock()
         self._live: Progress | None = None
         self._open = 0

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from conformance.errors import UsageProblem
+from conformance.errors import UsageProblem, harmless
 from conformance.report.compare import sizes
 
 _PATH = click.Path(path_type=Path)
@@ -71,13 +71,12 @@ def compare(
     if as_json:
         click.echo(json.dumps(say.data(found), indent=1))
     elif markdown:
-        click.echo(say.markdown(found))
+        click.echo(harmless(say.markdown(found)))
     else:
-        from rich.console import Console
-
+        from conformance.machine import terminal
         from conformance.report import table
 
-        console = Console()
+        console = terminal.console()
         for text in table.compared(found):
             console.print(text, soft_wrap=True)
     sys.exit(found.exit_code)
@@ -92,7 +91,7 @@ def _merge(paths: tuple[Path, ...], as_json: bool) -> NoReturn:
         click.echo(json.dumps(say.data(found), indent=1))
     else:
         for line in say.lines(found):
-            click.echo(line)
+            click.echo(harmless(line))
     sys.exit(found.exit_code)
 
 
@@ -105,13 +104,12 @@ def report(path: Path, out: Path | None) -> None:
     Writes report.html with its traces, report.json, junit.xml and summary.md into the run's folder,
     or beside a pack into a folder of its name.
     """
-    from rich.console import Console
-
+    from conformance.machine import terminal
     from conformance.report import remake, table
 
     target = remake.remake(path, out)
     made: dict[str, Any] = json.loads(target.with_name("report.json").read_bytes())
-    console = Console()
+    console = terminal.console()
     for text in table.answered(made):
         console.print(text, soft_wrap=True)
     console.print(f"report: {target}", soft_wrap=True)

@@ -32,11 +32,12 @@ Json = dict[str, Any]
 
 
 def collect(
-    results: Path, items: Sequence[Item], *, strict_promises: bool = False
+    results: Path, items: Sequence[Item], *, strict_promises: bool = False, unjudged: str = ""
 ) -> Sequence[tuple[Verdict, str | None]]:
     """Every planned verdict in the plan's order, with its bundle.
 
-    An item that nobody judged (the run was interrupted, a worker died) is inconclusive.
+    An item that nobody judged (the run was interrupted, a worker died) is inconclusive. unjudged:
+    why, where it is known.
     """
     kept = {
         Item(verdict.cell, verdict.finding.behaviour): (verdict, bundle)
@@ -48,7 +49,7 @@ def collect(
             verdicts.without_evidence(
                 item,
                 "inconclusive",
-                "No verdict was reached: the run ended before this cell was judged.",
+                unjudged or "No verdict was reached: the run ended before this cell was judged.",
                 strict_promises,
             ),
             None,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from conformance.machine import timing
+from conformance.errors import EnvironmentProblem
+from conformance.machine import room, timing
 from conformance.machine.progress import board
 from conformance.plan import cells as plan
 from conformance.plan import size
@@ -85,24 +86,35 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        try:
+            session.exitstatus = self._finish(interrupted)
+        except OSError as error:
+            why = room.lacking(self._results) or f"{self._results} cannot be written: {error}."
+            board.say(f"There is no report of this run. {why}")
+            session.exitstatus = EnvironmentProblem.exit_code
+
+    def _finish(self, interrupted: bool) -> int:
+        """Write the report; the exit code. Raises OSError."""
+        full = room.lacking(self._results)
         found = document.collect(
             self._results,
             self._items,
             strict_promises=self._options.strict_promises,
+            unjudged=full,
         )
         report = document.document(self._results, found, run=self._run(interrupted))
         failed = any(one["state"] == "failed" for one in report["run"]["clusters"].values())
         code = summary.exit_code(report["summary"], clusters_failed=failed)
-        if interrupted:
-            code = 130
+        if interrupted:  # by the run itself, where there was no room
+            code = EnvironmentProblem.exit_code if full else 130
         report["run"]["exit_code"] = code
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, document.write(self._results, report))
-        session.exitstatus = code
         with timing.span(self._results, "page"):
             junit.write(self._results, report)
             markdown.publish(self._results, report)
             html.write(self._results, report)
+        return code
 
     def _run(self, interrupted: bool) -> dict[str, Any]:
         options = self._options

@@ -8,12 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
+
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle, await_cluster
-from conformance.errors import Problem, Unobtainable
+from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
-from conformance.machine import locks, timing
+from conformance.machine import locks, room, timing
 from conformance.machine.capacity import capacity
 from conformance.model import Cell, Finding
 from conformance.observe import cell as cell_observer
@@ -65,20 +68,34 @@ class Cells:
                 return Observed({}, missing=context.unobtainable[cell.sidecar], not_verified=True)
             if why := lacking(cell, handle.lacking):
                 return Observed({}, missing=why, not_verified=True)
-            return self._with_attempts(cell, behaviours, handle, context)
+            self._require_room()
+            observed = self._with_attempts(cell, behaviours, handle, context)
+            self._require_room()  # else nobody knows which lines could not be written
+            return observed
         except Unobtainable as problem:
             return Observed({}, missing=str(problem), not_verified=True)
         except Problem as problem:
             return Observed({}, missing=str(problem))
         except Exception as error:
-            log = self._results / "errors" / f"{cell.id}.log"
-            log.parent.mkdir(exist_ok=True)
-            log.write_text(traceback.format_exc())
-            return Observed(
-                {},
-                missing=f"The cell could not be observed: {type(error).__name__}: "
-                f"{str(error).splitlines()[0] if str(error) else ''}; see {log}.",
+            return Observed({}, missing=room.lacking(self._results) or self._why(cell, error))
+
+    def _require_room(self) -> None:
+        if why := room.lacking(self._results):
+            raise EnvironmentProblem(why)
+
+    def _why(self, cell: Cell, error: Exception) -> str:
+        """What went wrong over a cell, in one sentence; the rest is in a log beside the results."""
+        log = self._results / "errors" / f"{cell.id}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        kind, said = type(error).__name__, str(getattr(error, "reason", None) or error)
+        seen = f"{kind}: {said.splitlines()[0] if said else ''}; see {log}."
+        if isinstance(error, (HTTPError, ApiException)):
+            return (
+                f"The API server of Kubernetes {cell.k8s} did not answer as it should while the "
+                f"cell was observed: {seen}"
             )
+        return f"The cell could not be observed: {seen}"
 
     def _with_attempts(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 import traceback
@@ -31,7 +32,7 @@ from conformance.images import announcement, tools
 from conformance.images import ensure as images
 from conformance.images.pull import PREFIX_VARIABLE
 from conformance.machine import files as atomic
-from conformance.machine import process, proxies, runs, timing
+from conformance.machine import process, proxies, room, runs, timing
 from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
@@ -258,9 +259,14 @@ class Preparation:
             raise EnvironmentProblem("The run is being stopped.")
 
     def _tend(self) -> None:
-        """Keep the collectors' files in bounds, and say once when one of them has died."""
+        """Keep the collectors' files in bounds, say once when one of them has died, and end the run
+        when there is no room for what it observes."""
         said: set[str] = set()
+        full = ""
         while not self._over.wait(TEND_SECONDS):
+            if not full and (full := room.lacking(self.run.results)):
+                board.say(f"{full} The run ends.")
+                os.kill(os.getpid(), signal.SIGTERM)
             with self._lock:
                 collectors = [one for its in self._collectors.values() for one in its]
             for one in collectors:

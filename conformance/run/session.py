@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance.cluster.state import read_state
+from conformance.machine import room
 from conformance.model import Cell, Verdict
 from conformance.plan import cells as plan
 from conformance.plan.cells import Item
@@ -105,7 +106,11 @@ class CellEvidence:
             attempts=observed.attempts,
             strict_promises=session.options.strict_promises,
         )
-        verdicts.keep(session.results, verdict, observed.bundle)
+        try:
+            verdicts.keep(session.results, verdict, observed.bundle)
+        except OSError as error:
+            why = room.lacking(session.results) or f"The verdict could not be kept: {error}."
+            raise verdicts.Inconclusive(why) from error
         if observed.bundle is not None:
             told = json.loads((observed.bundle / "cell.json").read_text())["versions"]
             self._record("versions", summary.versions(told))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from conformance.errors import Problem, UsageProblem
-from conformance.machine.paths import cache_dir
+from conformance.machine import scratch
 from conformance.plan.cells import Item
 from conformance.plan.options import OPTIONS, Options
 from conformance.run import kept
@@ -72,10 +71,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.tx = ["popen"] * config.option.numprocesses
     if config.option.numprocesses and not config.option.basetemp:
         # xdist has pytest make a folder for each worker, in /tmp, and leave it there.
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="pytest-", dir=cache_dir())
-        config.option.basetemp = str(Path(folder.name) / "workers")
-        config.add_cleanup(folder.cleanup)
+        folder = ExitStack()
+        config.add_cleanup(folder.close)
+        place = folder.enter_context(scratch.folder("pytest"))
+        config.option.basetemp = str(place / "workers")
     if config.option.numprocesses:
         config.option.dist = "loadscope"  # with cells as scopes: see pytest_xdist_make_scheduler
         config.option.loadscopereorder = False
@@ -220,6 +219,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return cells[_item_id(nodeid)]
 
     return CellScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str) -> None:
+    """xdist: a worker has died over a test. The scheduler gives all of its cell to another one."""
+    from conformance.machine.progress import board
+
+    board.say(
+        f"A worker of the run has died while it observed or judged {_item_id(crashitem)}: its cell "
+        "is observed once more by another one; the kernel's log may say who ended it."
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

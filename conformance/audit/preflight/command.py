@@ -12,7 +12,7 @@ from conformance.audit.examine import surroundings
 from conformance.audit.preflight import say
 from conformance.audit.preflight.check import Checked, Preflight
 from conformance.audit.preflight.dry_run import DryRuns, Target
-from conformance.errors import UsageProblem
+from conformance.errors import UsageProblem, harmless
 
 
 @click.command()
@@ -50,13 +50,13 @@ def preflight(
     for one in checks.workloads():
         checked.append(one)
         for line in say.text(one) if output == "text" else ():
-            click.echo(line)
+            click.echo(harmless(line))
     if output == "json":
         click.echo(audit_say.as_json(say.data(checked, runs.sent, cluster.unread)))
     else:
         click.echo(say.summary(checked, runs.sent))
         for sentence in cluster.unread:
-            click.echo(f"not read: {sentence}")
+            click.echo(harmless(f"not read: {sentence}"))
     code = say.exit_code(checked, cluster.unread)
     if code:
         click.echo(f"sidecar-conformance: exit code {code} ({say.EXIT[code]})", err=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.errors import EnvironmentProblem
+from conformance.errors import EnvironmentProblem, harmless
 from conformance.report.decision import answer
 from conformance.report.decision import decide as decision
 
@@ -92,6 +92,7 @@ def _lines(report: Json) -> Iterator[str]:
 def _plain(text: str, most: int = _LONG) -> str:
     """Text that no Markdown or HTML reads as its own, on one line of a table."""
     short = text if len(text) <= most else text[: most - 1] + "…"
+    short = harmless(short)
     for sign, escaped in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("\n", " ")):
         short = short.replace(sign, escaped)
     return short

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from conformance.errors import UsageProblem
+from conformance.errors import UsageProblem, harmless
 from conformance.evidence.packets.pcap import Pcap, UnreadableCapture
 from conformance.model import NS
 from conformance.plan.catalogue import behaviours, scenarios
@@ -40,9 +40,9 @@ def write(run: Path, report: Mapping[str, Any], id_: str, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     told = json.loads((bundle / "cell.json").read_bytes())
     files: dict[str, str] = {
-        "README.md": _text(report, entry, told, bundle),
+        "README.md": harmless(_text(report, entry, told, bundle)),
         "verdict.json": json.dumps(entry, indent=1) + "\n",
-        "logs.txt": _logs(bundle, entry),
+        "logs.txt": harmless(_logs(bundle, entry)),
     }
     manifest = _manifest(bundle, told["subject"])
     if manifest:

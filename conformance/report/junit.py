@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from conformance.errors import harmless
 from conformance.machine import files as atomic
 from conformance.model import NS
 from conformance.report import story
@@ -160,4 +161,4 @@ def _properties(
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+    return harmless(_FORBIDDEN.sub("\ufffd", text))

@@ -3,6 +3,8 @@
 # make test-user     as root: a run of a user's without root, on an engine that pulls from a mirror
 # make test-faults   real runs that are killed, paused, starved and restarted: at most 20 minutes
 # make bench         how long a run takes, and where its time goes: two real runs
+# make bench-judges  what judging costs beside tshark and scapy, on a run that is there: RUN=results/latest
+# make soak          the same selection N times, all judged again: what is unstable; N=0 FOLDERS= counts only
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make upgrade-check  what an upgrade of a mesh would lose: FROM=1.29.2 TO=1.30.0 VALUES=my-values.yaml
 # make reproduce     one failure mode of the article: FAILURE=startup-race; without it, their names
@@ -17,7 +19,7 @@
 # docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, ISTIO_VALUES=, LINKERD_VALUES=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance upgrade-check test test-user test-faults bench reproduce lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance upgrade-check test test-user test-faults bench bench-judges soak reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -87,6 +89,14 @@ bench: .python-ready
 	@$(CHECK) $(CHOICES) || $(call say_code,wrong use)
 	@$(MAKE) --no-print-directory .venv-ready
 	@$(VENV)/python -m conformance.bench $(CHOICES) || $(call say_code,see above)
+
+bench-judges: .venv-ready
+	@exec $(VENV)/python -m conformance.measures $(call quoted,$(or $(RUN),results/latest))
+
+soak: .python-ready
+	@$(CHECK) $(OPTIONS) || $(call say_code,wrong use)
+	@$(MAKE) --no-print-directory .venv-ready
+	@$(VENV)/python -m conformance.soak $(call quoted,$(N)) $(OPTIONS) $(FOLDERS) || $(call say_code,see above)
 
 # One version, one sidecar: the others are chosen for a run.
 reproduce: .python-ready

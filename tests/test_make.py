@@ -103,7 +103,9 @@ def test_make_knows_its_variables() -> None:
     """Each that the Makefile passes on is one that the check knows, and the reverse."""
     text = (CHECKOUT / "Makefile").read_text()
     passed = set(re.findall(r"\$\(call (?:option|flag),[a-z0-9-]+,([A-Z0-9_]+)\)", text))
-    assert passed | {"FAILURE", "PYTHON", "PYTEST_ARGS"} == set(check.variables())
+    assert passed | {"FAILURE", "N", "RUN", "FOLDERS", "PYTHON", "PYTEST_ARGS"} == set(
+        check.variables()
+    )
 
 
 @pytest.mark.parametrize(

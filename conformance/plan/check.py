@@ -18,7 +18,7 @@ from conformance.plan.spelling import did_you_mean
 
 # make's own name for an option, where it is another one.
 OTHER_NAMES = {"strict-promises": "STRICT", "kubeconfig": "KUBECONFIG_FILE"}
-OWN = ("FAILURE", "FROM", "TO", "VALUES", "PYTHON", "PYTEST_ARGS")
+OWN = ("FAILURE", "FROM", "TO", "VALUES", "N", "RUN", "FOLDERS", "PYTHON", "PYTEST_ARGS")
 # What make passes on to programs below it, which may well want it.
 OTHERS = re.compile(
     r"(SIDECAR_CONFORMANCE_|DOCKER_|BUILDKIT_|XDG_|GO[A-Z]|PIP_|SSL_|MAKE|LC_).*"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cluster.context import Context
 from conformance.machine import room
 from conformance.model import Cell
 from conformance.run import cells as run_cells
@@ -39,7 +40,7 @@ def test_what_was_observed_without_room_is_inconclusive(
         return run_cells.Observed({}, tmp_path)
 
     monkeypatch.setattr(run_cells, "await_cluster", lambda *_: Handle())
-    monkeypatch.setattr(run_cells.Context, "read", lambda _: Handle())
+    monkeypatch.setattr(Context, "read", lambda _: Handle())
     monkeypatch.setattr(cells, "_with_attempts", observe)
     found = cells.observed(cell, ["stop.order"])
     assert found.bundle is None

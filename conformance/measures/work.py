@@ -2,7 +2,7 @@
 
 leaks: the leak judge looks through the captures of bundles, from the first packet to the last.
 scapy: scapy dissects the first frames of captures, every layer. judge: bundles are judged whole, as
-a run judges them. report: the pages of a run are made. Each prints one line of JSON.
+a run judges them. report: the page of a run is made. Each prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from conformance.evidence.bundle import Bundle
 from conformance.judges import judge
 from conformance.judges.packets import survey_so_far
 from conformance.model import NEVER, Window
-from conformance.report import remake
+from conformance.report import document
+from conformance.report.decision import answer
+from conformance.report.page import html
 
 _ALL = Window("whole", 0, NEVER)
 
@@ -75,9 +77,13 @@ def judge_bundles(bundles: Sequence[str]) -> Mapping[str, Any]:
 
 
 def report(arguments: Sequence[str]) -> Mapping[str, Any]:
-    """arguments: the run's folder."""
-    (run,) = arguments
-    return {"page": str(remake.remake(Path(run)))}
+    """The decision, report.json and report.html; not the pages of cells, which a run of one version
+    makes as many of. arguments: a folder with a report.json."""
+    folder = Path(arguments[0])
+    told = json.loads((folder / "report.json").read_bytes())
+    told |= {"decision": answer.decided(told)}
+    document.write(folder, told)
+    return {"bytes": html.report_page(told, folder).stat().st_size}
 
 
 def _judged(bundle: Path) -> Sequence[str]:

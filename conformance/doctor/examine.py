@@ -58,6 +58,9 @@ def system(machine: Machine) -> Line:
 
 def engine(found: EngineFacts) -> Iterator[Line]:
     """Which engine a run would use, and how it keeps images."""
+    if found.late:
+        yield Line("Docker engine", "not known", "note", f"{found.problem}; ask again")
+        return
     if found.problem:
         yield Line("Docker engine", "none can be used", "bad", found.problem)
         return

@@ -69,6 +69,7 @@ class EngineFacts:
     """The engine that a run would use.
 
     problem: why there is none, and what to do; "" when one answers, or would be started.
+    late: that is not known either, for it did not say in time; problem says so.
     answers: it runs by now. own: it is, or would be, the suite's own. here: its kernel is this
     machine's. containerd: images are in containerd's store. memory (bytes) and processors: those of
     the machine that it runs on. disk_free: bytes where it keeps its images; -1 where that is not to
@@ -76,6 +77,7 @@ class EngineFacts:
     """
 
     problem: str = ""
+    late: bool = False
     answers: bool = False
     own: bool = False
     host: str = ""

@@ -60,10 +60,7 @@ def facts() -> Facts:
         machine = pool.submit(_machine, pool)
         wanted = pool.submit(_wanted)
         engine = pool.submit(_engine)
-        late = EngineFacts(
-            problem="it did not answer within 2 s: it is very busy, or hangs (docker version)"
-        )
-        found, names = _in_time(engine, until) or (late, frozenset[str]())
+        found, names = _in_time(engine, until) or (_late(), frozenset[str]())
         told = _in_time(machine, until) or _machine(None)
         base, versions, sidecars, shared = wanted.result()
         have = [_held(one, names) for one in (base, *versions, *sidecars)]
@@ -223,15 +220,21 @@ def _engine() -> tuple[EngineFacts, frozenset[str]]:
     try:
         found = engines.users_engine()
         own = engines.own()
-        if found is None and own.pid() is not None:
-            own_client = client.at(own.host)
-            return _facts_of(own_client, own.host, own=True)
-        if found is None:
+        if found is None and own.pid() is None:
             engines.must_be_startable()
             return EngineFacts(own=True), frozenset()
-        return _facts_of(Client(found.docker, found.env), found.host, own=False)
+        its = Client(found.docker, found.env) if found else client.at(own.host)
     except Problem as problem:
         return EngineFacts(problem=str(problem)), frozenset()
+    try:
+        return _facts_of(its, found.host if found else own.host, own=found is None)
+    except EnvironmentProblem as problem:
+        return _late(f": {problem}"), frozenset()
+
+
+def _late(seen: str = "") -> EngineFacts:
+    said = f"it did not answer within 2 s{seen}; it is very busy, or hangs (docker version)"
+    return EngineFacts(problem=said, late=True)
 
 
 def _facts_of(its: Client, host: str, *, own: bool) -> tuple[EngineFacts, frozenset[str]]:

@@ -97,6 +97,7 @@ def test_what_a_machine_lacks_is_said_with_what_to_do(
     ("changed", "what", "state", "words"),
     [
         ({"problem": "x; do y", "answers": False}, "Docker engine", "bad", "x; do y"),
+        ({"problem": "x", "late": True}, "Docker engine", "note", "not known; x; ask again"),
         ({"rootless": True}, "Docker engine", "note", "rootless with cgroup v2 was not tried"),
         ({"here": False, "system": "Docker Desktop"}, "Docker engine", "note", "Docker Desktop"),
         ({"here": False}, "kernel", "note", "the engine's is not this one"),

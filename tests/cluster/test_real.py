@@ -18,6 +18,7 @@ from scapy.utils import RawPcapReader
 
 from conformance.evidence import compressed
 from conformance.machine.paths import CHECKOUT
+from conformance.report.pack import secrets
 
 pytestmark = pytest.mark.cluster
 TAKEN = {"beacon": "beacon", "capture": "capture", "sidecar": "never injected"}
@@ -65,6 +66,7 @@ def test_both_patterns_show_what_the_table_expects(tmp_path: Path) -> None:
             assert token in frame(folder / leak["bundle"] / one["file"], one["frame"])
     assert report["run"]["clusters"]["1.33"]["versions"]["server"].startswith("v1.33.")
     assert (folder / "junit.xml").exists() and (folder / "report.html").exists()
+    assert not with_secrets(folder)
 
 
 def test_what_is_taken_away_is_noticed(tmp_path: Path) -> None:
@@ -75,6 +77,17 @@ def test_what_is_taken_away_is_noticed(tmp_path: Path) -> None:
         (cell,) = report["cells"]
         assert (taken, code, cell["verdict"]) == (taken, 5, "inconclusive")
         assert TAKEN[taken] in cell["reason"]
+
+
+def with_secrets(folder: Path) -> list[str]:
+    """The files of a run in which there is what looks like a token, a private key or a password, or
+    which are one; the evidence itself, before anything is written over."""
+    return [
+        str(file.relative_to(folder))
+        for file in folder.rglob("*")
+        if file.is_file() and not file.is_symlink()
+        if secrets.is_secret(file.name) or any(secrets.spans(compressed.content(file)))
+    ]
 
 
 def frame(pcap: Path, number: int) -> bytes:

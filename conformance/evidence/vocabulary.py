@@ -30,6 +30,7 @@ class File(StrEnum):
     NACKS = "mesh/nacks.jsonl"
     AGENTS = "mesh/agents.jsonl"
     CHARTS = "mesh/charts.jsonl"
+    UPGRADE = "mesh/upgrade.jsonl"
     CERTIFICATES = "certificates.jsonl"
 
 
@@ -197,6 +198,8 @@ class Step(StrEnum):
     SUBJECT_SEEN = "subject.seen"
     SUBJECT_WAITS = "subject.waits"
     SUBJECT_WATCHED_ON = "subject.watched-on"
+    UPGRADE_ASKED = "upgrade.asked"
+    UPGRADE_SETTLED = "upgrade.settled"
     VISITOR_ATTACHED = "visitor.attached"
     WEBHOOK_REGISTERED = "webhook.registered"
     WEBHOOK_UNREGISTERED = "webhook.unregistered"

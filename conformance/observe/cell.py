@@ -232,10 +232,11 @@ def _versions(stage: Stage) -> Json:
 def _extract(stage: Stage, index: Json, begins: Mapping[str, int]) -> list[str]:
     """Bring what the node's collectors saw of this cell into the bundle; says what is missing."""
     pods = index["pods"].values()
+    ids = {i for pod in pods for c in pod["containers"].values() for i in c["ids"]}
     return node.extract(
         stage.handle.evidence,
         stage.bundle.name,
-        container_ids={i for pod in pods for c in pod["containers"].values() for i in c["ids"]},
+        container_ids=ids | stage.outside,
         sandbox_ids={pod["sandbox"] for pod in pods if pod["sandbox"]},
         pod_uids={pod["uid"] for pod in pods},
         pods={index["subject"]: index["pods"].get(index["subject"], {}).get("ips", [])},

@@ -66,6 +66,8 @@ class Stage:
     place: Place = field(init=False)
     watch: NamespaceWatch = field(init=False)
     afterwards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    # Ids of containers outside of the namespace whose runtime events are wanted, too.
+    outside: set[str] = field(default_factory=set)
     # What was read of a file of stamps: the bytes, and the lines.
     _read: dict[str, tuple[int, list[Json]]] = field(default_factory=dict, init=False)
 
@@ -84,10 +86,8 @@ class Stage:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The namespace exists inside the block, is watched, and is removed after it.
-
-        What a scenario left to be done afterwards is done then, too.
-        """
+        """The namespace exists inside the block, is watched, and is removed after it, when what a
+        scenario left to be done afterwards is done, too."""
         for folder in ("stamps", "capture"):
             path = self.bundle / folder
             path.mkdir(parents=True, exist_ok=True)

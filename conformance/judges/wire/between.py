@@ -23,7 +23,7 @@ from conformance.model import Finding, Measured, Window
 
 
 @dataclass(frozen=True)
-class _Least:
+class Least:
     """What must have crossed in a window for an absence to mean anything: requests between the
     pods, and how many of them were answered."""
 
@@ -34,20 +34,20 @@ class _Least:
 @premised(require_no_sidecar)
 def startup(bundle: Bundle) -> Finding:
     """From the creation of the pod's first container to its readiness."""
-    return _judged(bundle, windows.startup(bundle), _Least(4, 3))
+    return nothing_in_clear(bundle, windows.startup(bundle), Least(4, 3))
 
 
 @premised(require_no_sidecar)
 def steady(bundle: Bundle) -> Finding:
     """From the pod's readiness to the moment in which the agent is killed."""
     begin, end = step(bundle, Step.SUBJECT_READY), step(bundle, Step.AGENT_KILLED)
-    return _judged(bundle, Window("steady", begin.ns, end.ns), _Least(30, 20))
+    return nothing_in_clear(bundle, Window("steady", begin.ns, end.ns), Least(30, 20))
 
 
 @premised(require_no_sidecar)
 def shutdown(bundle: Bundle) -> Finding:
     """From the deletion to the end of the pod's network namespace."""
-    return _judged(bundle, windows.shutdown(bundle), _Least(15, 10))
+    return nothing_in_clear(bundle, windows.shutdown(bundle), Least(15, 10))
 
 
 @premised(require_no_sidecar)
@@ -55,10 +55,10 @@ def agent_killed(bundle: Bundle) -> Finding:
     """From before the agent is killed until traffic goes on: most of it is lost meanwhile where the
     encryption lives in the agent, and none of it may be in clear."""
     begin, end = step(bundle, Step.AGENT_KILLED), step(bundle, Step.AGENT_SETTLED)
-    return _judged(bundle, Window("agent-killed", begin.ns, end.ns), _Least(15, 5))
+    return nothing_in_clear(bundle, Window("agent-killed", begin.ns, end.ns), Least(15, 5))
 
 
-def _judged(bundle: Bundle, window: Window, least: _Least) -> Finding:
+def nothing_in_clear(bundle: Bundle, window: Window, least: Least) -> Finding:
     """To hold: both nodes' interfaces were watched, the deliberate leak was seen there, requests
     crossed, something sealed did, and nothing of the cell's pods could be read.
 

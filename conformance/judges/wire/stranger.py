@@ -3,7 +3,8 @@ agent's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts
@@ -30,6 +31,47 @@ def never_answered(bundle: Bundle) -> Finding:
     To be broken: the pod served a stranger's request, or the stranger had an answer.
     """
     periods = _windows(bundle)
+    found = dials_in(bundle, periods)
+    measured: Measured = {
+        "answered": len(found.answered),
+        "served": len(found.served),
+        "dials": {name: len(its) for name, its in found.inside.items()},
+        "friends_answered": {one.name: _friends(bundle, one) for one in periods},
+    }
+    if found.let_in:
+        return let_in(found, measured)
+    require_dials(found, measured)
+    for one in periods[1:]:  # a start can be over before anybody was answered
+        require_number(_friends(bundle, one), 1, f"answers to friends in {one.name}", measured)
+    number = sum(map(len, found.inside.values()))
+    return holds(
+        f"None of {number} dials of a stranger was answered ("
+        + ", ".join(f"{len(its)} in {name}" for name, its in found.inside.items())
+        + f"), and {len(found.control)} were while no policy was there; {floor(number)} are.",
+        measured,
+        [at_step(step(bundle, Step.POLICY_LIFTED)), found.control[0].evidence],
+    )
+
+
+@dataclass(frozen=True)
+class Dials:
+    """A stranger's dials. inside: by the window in which they began. answered, served: those that
+    were, though no policy let them in. control: those that were answered while it was lifted."""
+
+    inside: Mapping[str, Sequence[Attempt]]
+    answered: Sequence[Attempt]
+    served: Sequence[Line]
+    control: Sequence[Attempt]
+
+    @property
+    def let_in(self) -> bool:
+        """Whether the stranger was let in."""
+        return bool(self.answered or self.served)
+
+
+def dials_in(bundle: Bundle, periods: Sequence[Window]) -> Dials:
+    """What became of the stranger's dials in these windows. Raises Unjudgeable where the policy was
+    never lifted and put back."""
     dials = list(attempts(bundle, Role.DIALER, DIALER))
     lifted = Window(
         "lifted",
@@ -51,28 +93,15 @@ def never_answered(bundle: Bundle) -> Finding:
         and f".{Role.DIALER}." in line["token"]
         and any(line.ns in one for one in periods)
     ]
-    measured: Measured = {
-        "answered": len(answered),
-        "served": len(served),
-        "dials": {name: len(its) for name, its in inside.items()},
-        "friends_answered": {one.name: _friends(bundle, one) for one in periods},
-    }
-    if answered or served:
-        return _broken(answered, served, measured)
     control = [one for one in dials if one.begin_ns in lifted and one.outcome == OK]
-    require_number(control, 1, "dials were answered while the policy was lifted", measured)
-    for name, its in inside.items():
+    return Dials(inside, answered, served, control)
+
+
+def require_dials(found: Dials, measured: Measured) -> None:
+    """The stranger can ask at all, and did in every window. Raises Unjudgeable."""
+    require_number(found.control, 1, "dials were answered while the policy was lifted", measured)
+    for name, its in found.inside.items():
         require_number(its, 3, f"dials in {name}", measured)
-    for one in periods[1:]:  # a start can be over before anybody was answered
-        require_number(_friends(bundle, one), 1, f"answers to friends in {one.name}", measured)
-    number = sum(map(len, inside.values()))
-    return holds(
-        f"None of {number} dials of a stranger was answered ("
-        + ", ".join(f"{len(its)} in {name}" for name, its in inside.items())
-        + f"), and {len(control)} were while no policy was there; {floor(number)} are.",
-        measured,
-        [at_step(step(bundle, Step.POLICY_LIFTED)), control[0].evidence],
-    )
 
 
 def _windows(bundle: Bundle) -> list[Window]:
@@ -91,7 +120,9 @@ def _friends(bundle: Bundle, window: Window) -> int:
     return sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window).answered
 
 
-def _broken(answered: Sequence[Attempt], served: Sequence[Line], measured: Measured) -> Finding:
+def let_in(found: Dials, measured: Measured) -> Finding:
+    """Broken, for the stranger was answered or served."""
+    answered, served = found.answered, found.served
     first = min([*(one.begin_ns for one in answered), *(one.ns for one in served)])
     evidence = [one.evidence for one in answered]
     file = f"stamps/{SUBJECT_ROLE}.{Container.APP}.jsonl"

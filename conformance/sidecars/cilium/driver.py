@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.model import Cell
+from conformance.sidecars.agents import AgentSeen
+from conformance.sidecars.cilium.release import FORMER, PRESENT
 from conformance.sidecars.driver import Admitted, Facts, Manifest
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from conformance.images.go_build import GoBuild
 
 PORTS = {"app": 8080, "probe": 8081}
+UPGRADE = "agent-upgrade"  # the scenario whose cells begin with the former release
 
 
 class Driver:
@@ -57,7 +60,7 @@ class Driver:
     def official_images(self) -> Sequence[str]:
         from conformance.sidecars.cilium import images as image_cilium
 
-        return (image_cilium.AGENT, image_cilium.OPERATOR)
+        return image_cilium.official()
 
     def install(self, cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
         """helm install, in place of the suite's own network; what there is by then moves over."""
@@ -68,10 +71,11 @@ class Driver:
     def tuned(
         self, cluster: ClusterHandle, client: Any, cell: Cell
     ) -> AbstractContextManager[None]:
-        """The encryption that the cell's mode names is in force. Raises Unobtainable."""
+        """The encryption that the cell's mode names is in force, by the agents of the release that
+        an upgrade begins with, where there is to be one. Raises Unobtainable."""
         from conformance.sidecars.cilium.network import tuned
 
-        return tuned(cluster, cell.mode)
+        return tuned(cluster, cell.mode, FORMER if cell.scenario == UPGRADE else PRESENT)
 
     def prepare(self, cell: Cell, namespace: str, client: Any) -> None:
         """It needs nothing in its namespace: the scenario has policies of its own."""
@@ -119,3 +123,14 @@ class Driver:
         from conformance.sidecars.cilium.agents import give
 
         give(client, node)
+
+    def upgrade_agents(self, cluster: ClusterHandle, cell: Cell) -> None:
+        """helm upgrade to the newer release, with the same values."""
+        from conformance.sidecars.cilium.network import change
+
+        change(cluster, cell.mode, PRESENT)
+
+    def describe_agents(self, cluster: ClusterHandle, client: Any) -> Sequence[AgentSeen]:
+        from conformance.sidecars.cilium.agents import describe
+
+        return describe(cluster, client)

@@ -22,12 +22,12 @@ from conformance.images.ensure import FixtureImage, Image
 from conformance.images.go_build import Change, GoBuild
 from conformance.images.tools import released_on_path
 from conformance.machine.paths import FIXTURES
-from conformance.sidecars.cilium.release import TAG, VERSION
+from conformance.sidecars.cilium.release import FORMER, PRESENT, Release
 
 RECIPE = FIXTURES / "cilium"
 MODULE = "github.com/cilium/cilium"
 HUB = "quay.io/cilium"
-AGENT, OPERATOR = f"{HUB}/cilium:{TAG}", f"{HUB}/operator-generic:{TAG}"
+RELEASES = (PRESENT, FORMER)
 HELM = "helm.sh/helm/v3"
 CHART = Path("install", "kubernetes", "cilium")
 
@@ -51,17 +51,33 @@ _NO_MODULES = Change(
 )
 
 
+def agent(release: Release) -> str:
+    """The official name of what runs on every node."""
+    return f"{HUB}/cilium:{release.tag}"
+
+
+def operator(release: Release) -> str:
+    """The official name of the operator."""
+    return f"{HUB}/operator-generic:{release.tag}"
+
+
+def official() -> list[str]:
+    """The official names of all that is used."""
+    return [name(release) for release in RELEASES for name in (agent, operator)]
+
+
 def ensure(engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
-    """The images of agent and operator, ready to be loaded, and helm.
+    """The images of agent and operator of each release, ready to be loaded, and helm.
 
     policy: auto, pull or build. Raises Unobtainable when they can be neither pulled nor built.
     """
     found = {}
-    for reference in (AGENT, OPERATOR):
-        image = image_official.obtain(engine, reference, policy)
-        if not isinstance(image, Image):
-            image = _built(engine, policy, reference, image)
-        found[reference] = image_official.archived(engine, image, "cilium")
+    for release in RELEASES:
+        for reference in (agent(release), operator(release)):
+            image = image_official.obtain(engine, reference, policy)
+            if not isinstance(image, Image):
+                image = _built(engine, policy, release, reference, image)
+            found[reference] = image_official.archived(engine, image, "cilium")
     helm()
     return found
 
@@ -69,15 +85,16 @@ def ensure(engine: Engine, policy: str) -> Mapping[str, FixtureImage]:
 def uncompiled(engine: Engine, policy: str) -> list[GoBuild]:
     """What ``ensure`` would compile first, as far as that is known without asking a registry."""
     builds = [] if released_on_path("helm", helm_version(), _HELM_VERSION) else [helm_build()]
-    if images.will_build(engine, AGENT, policy):
-        builds += [agent_build(), operator_build()]
+    for release in RELEASES:
+        if images.will_build(engine, agent(release), policy):
+            builds += [agent_build(release), operator_build(release)]
     return [build for build in builds if not image_go.is_built(build)]
 
 
-def chart() -> Path:
-    """The chart of the release: a folder of its module. Raises EnvironmentProblem."""
+def chart(release: Release) -> Path:
+    """The chart of a release: a folder of its module. Raises EnvironmentProblem."""
     image_go.require_go()
-    return image_go.sources_of(RECIPE / "module", MODULE) / CHART
+    return image_go.sources_of(RECIPE / release.module, MODULE) / CHART
 
 
 def helm() -> Path:
@@ -107,7 +124,7 @@ def helm_build() -> GoBuild:
     )
 
 
-def agent_build() -> GoBuild:
+def agent_build(release: Release) -> GoBuild:
     """How to compile what runs on every node."""
     programs = {
         "daemon": "cilium-agent",
@@ -116,21 +133,24 @@ def agent_build() -> GoBuild:
         "tools/mount": "cilium-mount",
         "tools/sysctlfix": "cilium-sysctlfix",
     }
-    return _go_build("cilium-agent", programs, cpu_minutes=16)
+    return _go_build(release, "cilium-agent", programs, cpu_minutes=16)
 
 
-def operator_build() -> GoBuild:
+def operator_build(release: Release) -> GoBuild:
     """How to compile the operator, with the tag of the generic one."""
-    return _go_build("cilium-operator", {"operator": "cilium-operator-generic"}, cpu_minutes=2)
+    programs = {"operator": "cilium-operator-generic"}
+    return _go_build(release, "cilium-operator", programs, cpu_minutes=2)
 
 
-def _go_build(name: str, programs: Mapping[str, str], *, cpu_minutes: float) -> GoBuild:
+def _go_build(
+    release: Release, name: str, programs: Mapping[str, str], *, cpu_minutes: float
+) -> GoBuild:
     return GoBuild(
         name=name,
-        module=RECIPE / "module",
+        module=RECIPE / release.module,
         targets={f"{MODULE}/{folder}": program for folder, program in programs.items()},
         # Version, commit and its date: pkg/version/version.go takes it apart at the blanks.
-        stamps={f"{MODULE}/pkg/version.ciliumVersion": f"{VERSION} module {_NO_DATE}"},
+        stamps={f"{MODULE}/pkg/version.ciliumVersion": f"{release.version} module {_NO_DATE}"},
         packages=2200,
         cpu_minutes=cpu_minutes,
         tags="osusergo,ipam_provider_operator",
@@ -141,11 +161,12 @@ def _go_build(name: str, programs: Mapping[str, str], *, cpu_minutes: float) -> 
 # -- built ------------------------------------------------------------------------------------
 
 
-def _built(engine: Engine, policy: str, reference: str, why: str) -> Image:
+def _built(engine: Engine, policy: str, release: Release, reference: str, why: str) -> Image:
     """Build one image unless the engine has it from this very recipe."""
     base = images.ensure_base(engine, policy)
-    name = "agent" if reference == AGENT else "operator-generic"
-    programs = agent_build() if reference == AGENT else operator_build()
+    is_agent = reference == agent(release)
+    name = "agent" if is_agent else "operator-generic"
+    programs = agent_build(release) if is_agent else operator_build(release)
     recipe = image_cache.digest_of(
         image_cache.digest_of_files(RECIPE / name), programs.digest, base.digest
     )
@@ -158,8 +179,8 @@ def _built(engine: Engine, policy: str, reference: str, why: str) -> Image:
         binaries = image_go.build(programs)
         for binary in programs.targets.values():
             image_cache.link_or_copy(binaries / binary, context / binary)
-        if reference == AGENT:
-            _add_sources(context)
+        if is_agent:
+            _add_sources(context, release)
 
     digest = image_official.build(engine, reference, recipe, fill)
     note = NOTE.format(
@@ -171,9 +192,9 @@ def _built(engine: Engine, policy: str, reference: str, why: str) -> Image:
     return Image(reference, digest, "built", "; ".join(x for x in (note, base.note) if x))
 
 
-def _add_sources(context: Path) -> None:
+def _add_sources(context: Path, release: Release) -> None:
     """The BPF programs, which the agent compiles on each node, and the module's own scripts."""
-    source = image_go.sources_of(RECIPE / "module", MODULE)
+    source = image_go.sources_of(RECIPE / release.module, MODULE)
     image_go.copy_sources(source / "bpf", context / "bpf")
     for script in (
         "images/cilium/init-container.sh",

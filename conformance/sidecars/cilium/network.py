@@ -20,7 +20,7 @@ from conformance.machine import files, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.sidecars.cilium import images as image_cilium
-from conformance.sidecars.cilium.release import TAG, VERSION
+from conformance.sidecars.cilium.release import PRESENT, Release
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
@@ -51,43 +51,49 @@ def install(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
     Raises EnvironmentProblem with helm's own words, or an agent's.
     """
     began = time.monotonic()
-    with board.phase(f"installing Cilium {TAG} on Kubernetes {cluster.minor}"):
+    with board.phase(f"installing Cilium {PRESENT.tag} on Kubernetes {cluster.minor}"):
         _remove_routes(cluster)
-        change(cluster, "none")
+        change(cluster, "none", PRESENT)
         _take_over(cluster, client)
     return {
-        "cilium": TAG,
+        "cilium": PRESENT.tag,
         "sidecars": "none: it has none",
         "install_seconds": f"{time.monotonic() - began:.1f}",
     }
 
 
 @contextlib.contextmanager
-def tuned(cluster: ClusterHandle, mode: str) -> Iterator[None]:
-    """Have a mode's encryption in force; the next cell says what it wants itself. Raises
-    Unobtainable where this machine, or this release, cannot have it."""
+def tuned(cluster: ClusterHandle, mode: str, release: Release) -> Iterator[None]:
+    """Have a release with a mode's encryption in force; the next cell says what it wants itself.
+    Raises Unobtainable where this machine, or this release, cannot have it."""
     require_obtainable(mode, kernel_config(cluster))
-    change(cluster, mode)
+    change(cluster, mode, release)
     yield
 
 
-def change(cluster: ClusterHandle, mode: str) -> None:
-    """helm upgrade, and wait until every agent runs by it. Raises EnvironmentProblem."""
+def change(cluster: ClusterHandle, mode: str, release: Release) -> None:
+    """helm upgrade with the chart of a release, and wait until every agent runs by it. Raises
+    EnvironmentProblem."""
     values = yaml.safe_load(VALUES.read_text())
-    values["image"]["override"] = image_cilium.AGENT
-    values["operator"]["image"]["override"] = image_cilium.OPERATOR
+    values["image"]["override"] = image_cilium.agent(release)
+    values["operator"]["image"]["override"] = image_cilium.operator(release)
     values["encryption"] = dict(MODES[mode])
     file = cluster.kubeconfig.with_name(f"cilium-{mode}.yaml")
     file.write_text(yaml.safe_dump(values))
-    process.run(
-        [
-            *(image_cilium.helm(), "upgrade", "--install", "cilium", image_cilium.chart()),
-            *("--kubeconfig", cluster.kubeconfig, "--namespace", NAMESPACE, "--values", file),
-        ],
-        what=f"installing Cilium {TAG} ({mode})",
-        timeout=_HELM_SECONDS,
+    helm(
+        cluster,
+        *("upgrade", "--install", "cilium", str(image_cilium.chart(release))),
+        *("--values", str(file)),
+        what=f"installing Cilium {release.tag} ({mode})",
     )
     await_agents(cluster)
+
+
+def helm(cluster: ClusterHandle, *arguments: str, what: str) -> str:
+    """Run helm in Cilium's namespace; its output. Raises EnvironmentProblem."""
+    where = ["--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE]
+    helm = image_cilium.helm()
+    return process.run([helm, *arguments, *where], what=what, timeout=_HELM_SECONDS)
 
 
 def await_agents(cluster: ClusterHandle) -> None:
@@ -105,10 +111,10 @@ def require_obtainable(mode: str, config: str) -> None:
     not to be seen."""
     if mode == "ztunnel":
         raise Unobtainable(
-            f"Cilium {VERSION} has no ztunnel: encryption.type is ipsec or wireguard in its chart. "
-            "1.20.2's chart has it, but that release has no WireGuard in user space for a kernel "
-            "without CONFIG_WIREGUARD, and its ztunnel is a program of its own, which is in no Go "
-            "module and no package of Debian's."
+            f"Cilium {PRESENT.version} has no ztunnel: encryption.type is ipsec or wireguard in "
+            "its chart. 1.20.2's chart has it, but that release has no WireGuard in user space for "
+            "a kernel without CONFIG_WIREGUARD, and its ztunnel is a program of its own, which is "
+            "in no Go module and no package of Debian's."
         )
     if mode == "ipsec":
         if not _has(config, "CONFIG_INET_ESP"):

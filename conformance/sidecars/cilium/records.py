@@ -14,13 +14,13 @@ from conformance.images import go_build
 from conformance.machine import process
 from conformance.sidecars.cilium import images as image_cilium
 from conformance.sidecars.cilium.network import AGENTS, kubectl
-from conformance.sidecars.cilium.release import TAG
+from conformance.sidecars.cilium.release import FORMER, PRESENT
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
 
-# The chart that is used, the oldest of its minor that was looked at, and a later one.
-CHARTS = (TAG, "v1.15.6", "v1.20.2")
+# The charts that are used, the one that an upgrade begins with too, and a later one.
+CHARTS = (PRESENT.tag, FORMER.tag, "v1.20.2")
 # Whatever the value could be called: nativeSidecar, native_sidecars, native-sidecar.
 CLAIMED = re.compile(rb"native[-_ ]?sidecar", re.IGNORECASE)
 
@@ -42,9 +42,9 @@ def charts() -> Iterator[Mapping[str, Any]]:
     """What is in each version's chart of what the article claims."""
     for version in CHARTS:
         try:
-            yield {"version": version, "used": version == TAG, **look_into(_chart(version))}
+            yield {"version": version, "used": version == PRESENT.tag, **look_into(_chart(version))}
         except EnvironmentProblem as problem:
-            yield {"version": version, "used": version == TAG, "missing": str(problem)}
+            yield {"version": version, "used": version == PRESENT.tag, "missing": str(problem)}
 
 
 def look_into(chart: Path) -> Mapping[str, Any]:
@@ -61,8 +61,9 @@ def look_into(chart: Path) -> Mapping[str, Any]:
 
 
 def _chart(version: str) -> Path:
-    if version == TAG:
-        return image_cilium.chart()
+    for release in (PRESENT, FORMER):
+        if version == release.tag:
+            return image_cilium.chart(release)
     go_build.require_go()
     said = process.run(
         ["go", "mod", "download", "-json", f"{image_cilium.MODULE}@{version}"],

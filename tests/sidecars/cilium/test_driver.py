@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from conformance.errors import Unobtainable
+from conformance.images.go_build import required_version
 from conformance.model import Cell
+from conformance.plan.catalogue import scenarios
 from conformance.plan.sidecars import REGISTRY
-from conformance.sidecars.agents import HasAgents
-from conformance.sidecars.cilium import network, records
-from conformance.sidecars.cilium.driver import Driver
-from conformance.sidecars.cilium.release import TAG
+from conformance.sidecars.agents import HasAgents, UpgradesAgents
+from conformance.sidecars.cilium import images, network, records
+from conformance.sidecars.cilium.driver import UPGRADE, Driver
+from conformance.sidecars.cilium.release import FORMER, PRESENT, Release
 from conformance.sidecars.driver import KeepsRecords, TunesPlane
 
 POD = {
@@ -32,8 +34,32 @@ def test_nothing_is_injected() -> None:
 
 
 def test_what_it_is() -> None:
-    for protocol in (HasAgents, KeepsRecords, TunesPlane):
+    for protocol in (HasAgents, KeepsRecords, TunesPlane, UpgradesAgents):
         assert isinstance(Driver(), protocol)
+
+
+@pytest.mark.parametrize("release", images.RELEASES)
+def test_a_release_is_the_one_that_its_module_pins(release: Release) -> None:
+    assert required_version(images.RECIPE / release.module, images.MODULE) == release.tag
+    for build in (images.agent_build(release), images.operator_build(release)):
+        assert release.version in build.ldflags
+
+
+def test_the_two_releases_are_built_apart() -> None:
+    assert images.agent_build(FORMER).digest != images.agent_build(PRESENT).digest
+    assert len(set(Driver().official_images())) == 4
+
+
+@pytest.mark.parametrize(("scenario", "release"), [("between", PRESENT), (UPGRADE, FORMER)])
+def test_an_upgrade_begins_with_the_former_release(
+    scenario: str, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(network, "tuned", lambda *given: asked.append(given))
+    cell = Cell("1.33", "cilium", "sidecarless", "strict", scenario)
+    Driver().tuned("cluster", None, cell)  # type: ignore[arg-type]
+    assert asked == [("cluster", "strict", release)]
+    assert UPGRADE in scenarios()
 
 
 @pytest.mark.parametrize("mode", ["none", "wireguard", "strict"])
@@ -90,4 +116,4 @@ def test_a_chart_with_the_value_under_any_spelling(tmp_path: Path, word: str) ->
 
 
 def test_the_chart_that_is_used_is_looked_into() -> None:
-    assert records.CHARTS[0] == TAG
+    assert records.CHARTS[:2] == (PRESENT.tag, FORMER.tag)

@@ -60,7 +60,7 @@ def observe(stage: Stage) -> str:
         await_steady(stage, STEADY, since=Step.SUBJECT_READY)
         _run_task(stage)
         leak_between_nodes(stage)
-        _lift_policy(stage)
+        lift_policy(stage)
         _kill_agent(stage)
     except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
         stage.step(Step.STUCK, why=str(stuck))
@@ -104,7 +104,7 @@ def leak_between_nodes(stage: Stage) -> None:
         stage.on_node(*python, addresses[other], token, what=what, node=node)
 
 
-def _lift_policy(stage: Stage) -> None:
+def lift_policy(stage: Stage) -> None:
     """For as long as it takes that the stranger is answered; and back."""
     stage.step(Step.POLICY_LIFTED)
     k8s.NetworkingV1Api(stage.client).delete_namespaced_network_policy(SUBJECT, stage.namespace)

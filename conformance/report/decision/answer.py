@@ -166,7 +166,7 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
             named = "; ".join(f"{one.behaviour} ({one.hazard}), {one.where}" for one in alike)
             yield "known", f"{condition}: {named}"
         yield "known", "What each is, and how to repair it: report.html, or list and its id."
-    for alike in _of_one_cause(gaps(decision)):
+    for alike in of_one_cause(gaps(decision)):
         one, names = alike[0], [each.behaviour for each in alike if each.behaviour]
         repeat = f" REPEAT={one.repeat} would do." if one.repeat else ""
         about = ", ".join([*names, one.where])
@@ -252,11 +252,13 @@ def broken(decision: Json) -> Sequence[Told]:
 
 
 def gaps(decision: Json) -> Sequence[Told]:
-    """Everything that is open once, with all places."""
-    found: dict[tuple[str, str, str], list[tuple[Json, Json]]] = {}
+    """Everything that is open once, with all places. What this machine cannot have is open for each
+    reason of its own: the others' reasons have figures in them, and the first one's is told."""
+    found: dict[tuple[str, str, str, str], list[tuple[Json, Json]]] = {}
     for part in decision["parts"]:
         for one in part["gaps"]:
-            key = one["kind"], one["behaviour"], one["scenario"]
+            why = one["reason"] if one["kind"] == "not verified" else ""
+            key = one["kind"], one["behaviour"], one["scenario"], why
             found.setdefault(key, []).append((part, one))
     return [
         Told(
@@ -270,11 +272,11 @@ def gaps(decision: Json) -> Sequence[Told]:
             ids=[one["id"] for _, one in places if one["id"]],
             repeat=max(one["repeat"] for _, one in places),
         )
-        for (kind, behaviour, scenario), places in found.items()
+        for (kind, behaviour, scenario, _), places in found.items()
     ]
 
 
-def _of_one_cause(found: Sequence[Told]) -> Iterable[list[Told]]:
+def of_one_cause(found: Sequence[Told]) -> Iterable[list[Told]]:
     """Gaps that differ in nothing but what they are about: a cause is told once."""
     alike: dict[tuple[str, str, str, int], list[Told]] = {}
     for one in found:

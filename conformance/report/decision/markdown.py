@@ -79,9 +79,10 @@ def _lines(report: Json) -> Iterator[str]:
     gaps = answer.gaps(found)
     if gaps:
         yield from ("", "| not proven | why | where | what was seen |", "|---|---|---|---|")
-        for one in gaps:
+        for alike in answer.of_one_cause(gaps):
+            one = alike[0]
             repeat = f" `REPEAT={one.repeat}` would do." if one.repeat else ""
-            name = f"`{one.behaviour}`" if one.behaviour else "all"
+            name = ", ".join(f"`{each.behaviour}`" for each in alike if each.behaviour) or "all"
             yield f"| {name} | {one.kind} | {one.where} | {_plain(one.reason)}{repeat} |"
     yield from ("", "<details><summary>Scope</summary>", "")
     yield from (f"- {name}: {_plain(value)}" for name, value in found["scope"]["inside"])

@@ -29,7 +29,7 @@ def compare(
     """The article's tables with what this run saw of each claim (report.json, article).
 
     entries: report.json's cells. clusters: its run.clusters. What a control mode leaks by
-    design says nothing of the article.
+    design says nothing of the article, unless a claim is about that very mode.
     """
     return [
         {
@@ -109,7 +109,7 @@ def _twin(entry: Json) -> tuple[str, ...]:
 def _speaks_of(claim: Claim, entry: Json) -> bool:
     return (
         entry["behaviour"] in (claim.about or ())
-        and entry["mode"] not in known(entry["sidecar"]).controls
+        and (claim.mode or entry["mode"] not in known(entry["sidecar"]).controls)
         and all(
             getattr(claim, name) in ("", entry[name]) for name in ("pattern", "sidecar", "mode")
         )

@@ -56,7 +56,7 @@ def report_page(report: Json, target: Path) -> Path:
             broken=[one for one in answer.broken(decision) if not one.known],
             limits=answer.limits(decision),
             known=answer.by_condition(decision),
-            gaps=answer.gaps(decision),
+            gaps=list(answer.of_one_cause(answer.gaps(decision))),
             other=[entry for entry in report["cells"] if _is_other(entry)],
             parts=list(answer.parts(decision)),
             bounds=[answer.bound_line(one) for one in decision["bounds"]],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from conformance.report.decision import answer
 from conformance.report.decision.decide import (
+    Decision,
     Gap,
     attempts_needed,
     decide,
@@ -138,6 +140,41 @@ def test_what_is_open_is_not_proven(observed: str, kind: str) -> None:
     found = decide([HELD, CONTROL, entry("stop.in-flight", observed)])
     assert found.word == "not proven"
     assert [gap.kind for gap in found.parts[0].gaps] == [kind]
+
+
+def open_in(mode: str, behaviour: str, observed: str, reason: str) -> Json:
+    return entry(behaviour, observed, mode=mode, reason=reason)
+
+
+def open_as(kind: str, found: Decision) -> list[answer.Told]:
+    return [one for one in answer.gaps(asdict(found)) if one.kind == kind]
+
+
+def test_what_a_machine_cannot_have_is_told_with_each_reason_of_its_own() -> None:
+    """The reason of the first mode would be wrong of the other one."""
+    lacks = {"fallback": "No ESP here.", "sidecar-rules": "This release has none."}
+    found = decide(
+        [
+            HELD,
+            CONTROL,
+            *(
+                open_in(mode, behaviour, "not-verified", reason)
+                for behaviour in ("stop.in-flight", "stop.grace")
+                for mode, reason in lacks.items()
+            ),
+        ]
+    )
+    told = answer.of_one_cause(open_as("not verified", found))
+    assert {alike[0].reason: [one.behaviour for one in alike] for alike in told} == {
+        reason: ["stop.in-flight", "stop.grace"] for reason in lacks.values()
+    }
+
+
+def test_what_is_inconclusive_is_told_once_whatever_its_figures() -> None:
+    reasons = {"fallback": "3 requests, and 20 are needed.", "sidecar-rules": "4 requests."}
+    entries = [open_in(m, "stop.grace", "inconclusive", why) for m, why in reasons.items()]
+    (one,) = open_as("inconclusive", decide([HELD, CONTROL, *entries]))
+    assert len(one.ids) == 2
 
 
 @pytest.mark.parametrize(

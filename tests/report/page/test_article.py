@@ -23,6 +23,7 @@ NEVER = Claim(
     k8s=">=1.29",
 )  # fmt: skip
 MAY = Claim("classic", "can happen", ("stop.order",), shown_by="broken", pattern="classic")
+OF_CONTROL = Claim("native", "what this mode does", ("stop.order",), mode="excluded")
 GATE = Claim("native", "1.29 has it for good", k8s="1.29", stage="ga")
 
 
@@ -61,6 +62,8 @@ def compared(claim: Claim, *entries: Json, gates: dict[str, str] | None = None) 
         (NEVER, [entry("broken", pattern="classic")], held.ABSENT),
         (NEVER, [entry("broken", k8s="1.28")], held.ABSENT),
         (NEVER, [entry("broken", sidecar="istio", mode="excluded")], held.ABSENT),
+        (OF_CONTROL, [entry("broken", sidecar="istio", mode="excluded")], held.MEASURED),
+        (OF_CONTROL, [entry("broken", sidecar="istio", mode="default")], held.ABSENT),
         (MAY, [entry("broken", pattern="classic")], held.AGREES),
         (MAY, [entry("holds", pattern="classic")], held.UNSEEN),
         (Claim("native", "goes on", ("stop.order",)), [entry("holds")], held.MEASURED),

@@ -127,6 +127,15 @@ def sidecars_end(bundle: Bundle, role: str = SUBJECT_ROLE) -> int:
     return min(ends, default=NEVER)
 
 
+def sidecars_drain(bundle: Bundle, since_ns: int) -> Event | None:
+    """The drain by the sidecar's own preStop hook, where it has one and tells of it."""
+    for name in bundle.index.sidecars:
+        for one in stamp_events(bundle, name, Stamp.SIDECAR_DRAIN):
+            if one.latest >= since_ns:
+                return one
+    return None
+
+
 def require_meaning(
     bundle: Bundle, found: Mapping[str, list[Life]], deletion: Line, role: str = SUBJECT_ROLE
 ) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conformance.evidence.packets.compressed import compressed
+from conformance.evidence.packets.compressed_text import is_compressed_text
 from conformance.evidence.packets.tls_hello import ReadableRun, read
 from tests.forge import wire
 
@@ -132,13 +132,13 @@ def test_compressed_text_is_no_hello(squeeze: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_are_no_compressed_text(seed: int) -> None:
     source = random.Random(seed)
-    assert not any(compressed(source.randbytes(1200)) for _ in range(2000))
+    assert not any(is_compressed_text(source.randbytes(1200)) for _ in range(2000))
 
 
 def test_a_run_of_one_letter_is_no_text() -> None:
-    assert not compressed(zlib.compress(b"a" * 4000))
-    assert not compressed(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 4))  # 104 bytes
-    assert compressed(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 5))
+    assert not is_compressed_text(zlib.compress(b"a" * 4000))
+    assert not is_compressed_text(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 4))  # 104 bytes
+    assert is_compressed_text(zlib.compress(bytes(range(0x30, 0x30 + 26)) * 5))
 
 
 def test_a_client_offers_ciphers_and_a_server_chooses_one() -> None:

@@ -7,7 +7,7 @@ that the server chose encrypts.
 
 from __future__ import annotations
 
-from conformance.evidence.packets.compressed import LOOKED_AT, compressed
+from conformance.evidence.packets.compressed_text import LOOKED_AT, is_compressed_text
 from conformance.evidence.packets.tls_hello import (
     CLIENT_HELLO,
     READABLE_HELLO,
@@ -197,7 +197,7 @@ class RecordCheck:
 
     def _end_record(self) -> None:
         kind, body = self._head[0], bytes(self._body)
-        if self._begin and compressed(bytes(self._begin)):
+        if self._begin and is_compressed_text(bytes(self._begin)):
             self.violation = self.violation or "compressed text in a record that should be secret"
         self._head.clear()
         self._body.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from conformance.evidence.packets.compressed import compressed
+from conformance.evidence.packets.compressed_text import is_compressed_text
 
 CLIENT_HELLO, SERVER_HELLO = 1, 2
 # Messages that are in clear up to TLS 1.2 (RFC 5246, 7.4; RFC 6066, 8; RFC 5077, 3.3), beside the
@@ -168,7 +168,7 @@ def _strange(kind: int, data: bytes) -> str:
 
 
 def _compressed(data: bytes) -> str:
-    return "compressed text in a hello" if compressed(data) else ""
+    return "compressed text in a hello" if is_compressed_text(data) else ""
 
 
 def _clear(data: bytes) -> str:

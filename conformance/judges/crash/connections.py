@@ -13,7 +13,7 @@ from conformance.judges import persistent
 from conformance.judges.crash.window import require_killed
 from conformance.judges.persistent import KINDS, MIN_USES, ROLES, Persistent
 from conformance.judges.ruling import broken, holds, lines_of
-from conformance.model import NS, Evidence, Finding, Measured, Window
+from conformance.model import NS, Finding, Measured, Window
 
 # Raw TCP goes end to end: what a proxy does for HTTP (answer for the other side, and keep the
 # connection) it cannot do there.
@@ -42,10 +42,10 @@ def dropped(bundle: Bundle) -> Finding:
         if each.kind != Kind.LONG and each.outcome == OK and (each.end_ns or 0) in one.gone
     ]
     if past:
-        return _broken(
+        return broken(
             "bypassed",
             f"{len(past)} messages were answered while there was no sidecar.",
-            lines_of(past),
+            evidence=lines_of(past),
         )
     after = Window("after the return", one.window.end, over.ns)
     again = [
@@ -63,12 +63,12 @@ def dropped(bundle: Bundle) -> Finding:
         "in_use_again_after_seconds": _again_after(again, one.died.latest, after),
     }
     if missing and after.end - after.start >= NEVER_NS:
-        return _broken(
+        return broken(
             "not-recovered",
             f"Not in use again {after.seconds:.1f} s after the sidecar's return: "
             f"{', '.join(missing)}.",
-            one.died.evidence,
             measured,
+            one.died.evidence,
         )
     if missing:
         raise Unjudgeable(
@@ -104,9 +104,3 @@ def _again_after(again: Sequence[Persistent], died: int, after: Window) -> float
         first = min(use for use in one.uses if use > died)
         firsts[one.role, one.kind] = min(first, firsts.get((one.role, one.kind), after.end))
     return round((max(firsts.values()) - died) / NS, 3) if firsts else None
-
-
-def _broken(
-    hazard: str, reason: str, evidence: Sequence[Evidence], measured: Measured | None = None
-) -> Finding:
-    return broken(hazard, reason, measured or {}, evidence)

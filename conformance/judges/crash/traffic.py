@@ -107,7 +107,7 @@ def outcome(bundle: Bundle) -> Finding:
     ]
     if past:
         why = f"{len(past)} requests were answered while there was no sidecar."
-        return _broken("bypassed", why, past, measured)
+        return broken("bypassed", why, measured, lines_of(past))
     later = [each for span in _afters(bundle, found) for each in sent if _within(each, span)]
     after = [each for each in later if not any(each.begin_ns in _settling(one) for one in found)]
     lost = [each for each in after if each.outcome != OK and not _late(each)]
@@ -126,12 +126,12 @@ def outcome(bundle: Bundle) -> Finding:
             lines_of(late),
         )
     if lost or late:
-        return _broken(
+        return broken(
             "not-recovered",
             f"{len(lost) + len(late)} of {len(after)} requests were lost after the sidecar was "
             "ready again.",
-            [*lost, *late],
             measured,
+            lines_of([*lost, *late]),
         )
     for kinds in (_EGRESS, _INGRESS):
         number = sum(one.kind in kinds and one.outcome == OK for one in after)
@@ -151,11 +151,6 @@ def outcome(bundle: Bundle) -> Finding:
         measured,
         [each for one in found for each in one.died.evidence],
     )
-
-
-def _broken(hazard: str, reason: str, which: Sequence[Attempt], measured: Measured) -> Finding:
-    evidence = lines_of(which)
-    return broken(hazard, reason, measured, evidence)
 
 
 def _count(

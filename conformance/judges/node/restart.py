@@ -61,11 +61,11 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
     anew = _started_anew(bundle, crash)
     if anew:
         what, first = anew
-        return _broken("restarted", f"{what} was started anew.", measured, evidence + first)
+        return broken("restarted", f"{what} was started anew.", measured, evidence + first)
     if again is None:
         _require_patience(bundle, crash)
         why = "The main that crashed after the restart was not started again."
-        return _broken("not-restarted", why, measured, evidence)
+        return broken("not-restarted", why, measured, evidence)
     evidence += again.evidence
     unclear: list[str] = []
     for role in (Role.DRAINED, SUBJECT_ROLE):
@@ -78,7 +78,7 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
             why = (
                 f"In the {role} pod the sidecar was told to end, or gone, {-gap / 1e6:.0f} ms early"
             )
-            return _broken(deletion.disorder(), f"{why}.", measured, evidence)
+            return broken(deletion.disorder(), f"{why}.", measured, evidence)
         if answer != "yes":
             unclear.append(f"which came first in the {role} pod cannot be told")
         require_meaning(bundle, deletion.lives, deletion.asked, role)
@@ -94,10 +94,6 @@ def _judged(bundle: Bundle, behaviour: str) -> Finding:
         measured,
         evidence,
     )
-
-
-def _broken(hazard: str, why: str, measured: dict[str, Value], evidence: list[Evidence]) -> Finding:
-    return broken(hazard, why, measured, evidence)
 
 
 def _crash(bundle: Bundle, begin: Line) -> Event:

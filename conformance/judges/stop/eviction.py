@@ -40,12 +40,12 @@ def keeps_order(bundle: Bundle) -> Finding:
         measured[f"{role}_gap_ms"] = round(gap / 1e6, 1)
         evidence += [deletion.asked_evidence, *seen]
         if answer == "no":
-            return _broken(
+            return broken(
+                deletion.disorder(),
                 f"In {words} pod the sidecar was told to end, or was gone, {-gap / 1e6:.0f} ms "
                 "before the app's end.",
                 measured,
                 evidence,
-                deletion.disorder(),
             )
         if answer != "yes":
             unclear.append(f"which came first in {words} pod cannot be told")
@@ -66,12 +66,12 @@ def keeps_order(bundle: Bundle) -> Finding:
         sidecar.latest - app.earliest < hurried.grace_ns / 2
         and happens_before(over, sidecar).answer != "yes"
     ):
-        return _broken(
+        return broken(
+            hurried.disorder(),
             f"In the hurried pod the sidecar was told to end {apart / NS:.1f} s after the app, "
             f"which had {measured['hurried_grace_seconds']:.0f} s of grace and was at work.",
             measured,
             evidence,
-            hurried.disorder(),
         )
     if sidecar.earliest - app.latest < hurried.grace_ns / 2:
         unclear.append("how long after the app the hurried pod's sidecar was told cannot be told")
@@ -136,12 +136,3 @@ def _require_hurry(hurried: Deletion) -> None:
     if stamp_events(hurried.bundle, app, Stamp.APP_LAST, role=Role.HURRIED):
         raise Unjudgeable("the hurried pod's app had ended by itself: it was in no hurry")
     hurried.exited(app)
-
-
-def _broken(
-    why: str,
-    measured: dict[str, Value],
-    evidence: list[Evidence],
-    hazard: str = "wrong-order",
-) -> Finding:
-    return broken(hazard, why, measured, evidence)

@@ -14,11 +14,11 @@ from conformance.evidence.attempts import by_outcome
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.packets.capture import FIN, RST, Packet
 from conformance.evidence.packets.wire_connections import Connection, Endpoint
-from conformance.evidence.timeline import Event, stamp_events
+from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Stamp, Step
 from conformance.judges import persistent
-from conformance.judges.ordering import BESIDE, from_sidecars_end
+from conformance.judges.ordering import BESIDE, from_sidecars_end, sidecars_drain
 from conformance.judges.packets import mesh_connections
 from conformance.judges.ruling import broken, holds, lines_of
 from conformance.judges.sources import deletion_step
@@ -133,7 +133,7 @@ def _between_the_proxies(
     bundle: Bundle, window: Window, wire: Sequence[Connection], ends: _Ends
 ) -> dict[str, Value | dict[str, Value]]:
     """What became of the mutual TLS connections that were open at the deletion."""
-    hook = _hook(bundle, window)
+    hook = sidecars_drain(bundle, window.start)
     its = [
         (one, *ends.first.get((one.local, one.remote), (window.end + 1, "")))
         for one in wire
@@ -160,13 +160,3 @@ def _between_the_proxies(
 def _port(connection: Connection) -> int:
     """The port that was dialled."""
     return (connection.remote if connection.outbound else connection.local)[1]
-
-
-def _hook(bundle: Bundle, window: Window) -> Event | None:
-    """The drain of the sidecar's own preStop hook, where it has one and tells of it."""
-    drains = [
-        one
-        for sidecar in bundle.index.sidecars
-        for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_DRAIN)
-    ]
-    return next((one for one in drains if one.latest >= window.start), None)

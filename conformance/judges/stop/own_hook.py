@@ -18,7 +18,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Stamp, Step
 from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, hazard_of
-from conformance.judges.ordering import BESIDE, from_sidecars_end
+from conformance.judges.ordering import BESIDE, from_sidecars_end, sidecars_drain
 from conformance.judges.packets import mesh_connections
 from conformance.judges.ruling import broken, holds, lines_of, require_number
 from conformance.judges.sources import deletion_step
@@ -34,7 +34,10 @@ MIN_REQUESTS = 20
 
 def stale_prestop(bundle: Bundle) -> Finding:
     """To hold: after the hook's drain, and while the app goes on, every request is answered."""
-    hook, sigterm = _hook(bundle), _app_told(bundle)
+    hook = sidecars_drain(bundle, deletion_step(bundle, Step.DELETE_ASKED).ns)
+    if hook is None:
+        raise Unjudgeable("the sidecar tells of no drain by its hook")
+    sigterm = _app_told(bundle)
     drain = round(bundle.index.app_drain_seconds * NS)
     after = Window("after the hook", hook.latest, sigterm.latest + drain - MARGIN_NS)
     if after.seconds < 1:
@@ -70,16 +73,6 @@ def stale_prestop(bundle: Bundle) -> Finding:
 def _hazard(bundle: Bundle, lost: Sequence[Attempt]) -> str:
     to_its_end = from_sidecars_end(bundle, (one.end_ns for one in lost))
     return hazard_of(lost, "lost-request" if to_its_end else BESIDE)
-
-
-def _hook(bundle: Bundle) -> Event:
-    """The hook's drain, as the sidecar itself told of it."""
-    deleted = deletion_step(bundle, Step.DELETE_ASKED)
-    for sidecar in bundle.index.sidecars:
-        for one in stamp_events(bundle, sidecar, Stamp.SIDECAR_DRAIN):
-            if one.latest >= deleted.ns:
-                return one
-    raise Unjudgeable("the sidecar tells of no drain by its hook")
 
 
 def _app_told(bundle: Bundle) -> Event:

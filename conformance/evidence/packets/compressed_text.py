@@ -26,7 +26,7 @@ _TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{128}")
 _DIFFERENT = 24
 
 
-def compressed(data: bytes) -> bool:
+def is_compressed_text(data: bytes) -> bool:
     """Whether a piece of bytes is compressed text, of at least 128 bytes.
 
     A mark of four bytes comes about by chance once in 2 * 10^9 pieces.

@@ -20,6 +20,7 @@ from conformance.evidence.consistency import contradictions
 from conformance.judges import judge
 from tests.forge import bundle as forge
 from tests.forge.bundle import APP, ENVOY, World, ns
+from tests.forge.told import require_contradiction
 from tests.worlds import lifecycle
 
 S = 1_000_000_000
@@ -321,7 +322,11 @@ SOUND: dict[str, Break] = {
 
 
 def reasons(world: World, folder: Path) -> list[str]:
-    return [one.reason for one in contradictions(Bundle.open(world.write(folder / "bundle")))]
+    bundle = world.write(folder / "bundle")
+    found = contradictions(Bundle.open(bundle))
+    for one in found:
+        require_contradiction(one, bundle)
+    return [one.reason for one in found]
 
 
 @pytest.mark.parametrize("name", STRUCK)

@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from conformance.model import Finding
 from tests.forge import whole, wire
+from tests.forge.told import told
 from tests.forge.wire import End, Frame
 
 EPOCH = 1_795_000_000_000_000_000
@@ -367,15 +366,12 @@ class World:
         return folder
 
     def judged(self, behaviour: str, folder: Path) -> Judged:
-        """Write the bundle and ask the judge alone: the world has what that judge looks at, and
-        need not hold together in all else."""
-        bundle = Bundle.open(self.write(folder / "bundle"))
-        return Judged(**vars(judge(behaviour, bundle, trusting=True)))
+        """Write the bundle and ask the judge alone: all else need not hold together."""
+        return Judged(**vars(told(behaviour, self.write(folder / "bundle"), trusting=True)))
 
     def held(self, behaviour: str, folder: Path) -> Judged:
         """Write the whole bundle and judge it, held against itself, as a real one is."""
-        self.complete()
-        return Judged(**vars(judge(behaviour, Bundle.open(self.write(folder / "bundle")))))
+        return Judged(**vars(told(behaviour, self.complete().write(folder / "bundle"))))
 
 
 def jsonl(lines: list[Json], *, sort: bool = True) -> str:

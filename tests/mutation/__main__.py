@@ -32,7 +32,13 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=400, help="how many mutants (400)")
     parser.add_argument("--seed", default="16", help="which of them: same seed, same sample (16)")
     parser.add_argument("--minutes", type=float, default=10, help="stop after so many (10)")
+    parser.add_argument(
+        "--seconds", type=float, default=90, help="what the tests of one mutant may take (90)"
+    )
     parser.add_argument("--children", type=int, default=2, help="mutants at a time (2)")
+    parser.add_argument(
+        "--leave-out", nargs="*", default=(), help="files of tests that may kill nothing"
+    )
     parser.add_argument("--again", action="store_true", help="run those that survived once more")
     parser.add_argument("--tell", action="store_true", help="run nothing, tell what is known")
     asked = parser.parse_args()
@@ -50,9 +56,11 @@ def main() -> int:
     _forget_own_modules()
     switch.install()
     os.chdir("mutants")
-    forks = Forks(results, sample, until, asked.children)
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "-p", "no:xdist"]
-    code = int(pytest.main([*options, *TESTS], plugins=[forks]))
+    forks = Forks(results, sample, until, asked.children, asked.seconds)
+    # Their own traceback would parse the modules, which are a hundred times as long here.
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "-p", "no:xdist", "--tb=native"]
+    left_out = [f"--ignore={one}" for one in asked.leave_out]
+    code = int(pytest.main([*options, *left_out, *TESTS], plugins=[forks]))
     print(results.told())
     return code
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,23 +25,38 @@ from tests.mutation.results import KILLED, SURVIVED, TIMEOUT, UNREACHED, Results
 _AT_LEAST_S = 20
 _TIMES = 10
 _MEMORY = 4 << 30
+_NO_SUCH = 3
+MUTATED = ("conformance.evidence", "conformance.judges")
 
 
 class Forks:
-    """A plugin of pytest in place of its loop over the tests. until: of time.monotonic()."""
+    """A plugin of pytest in place of its loop over the tests.
+
+    until: of time.monotonic(). seconds: for how long the tests of one mutant may take, of the
+    processor; what they do not kill by then survives.
+    """
 
     def __init__(
-        self, results: Results, sample: Sequence[str], until: float, children: int
+        self,
+        results: Results,
+        sample: Sequence[str],
+        until: float,
+        children: int,
+        seconds: float,
     ) -> None:
         self._results, self._sample = results, sample
-        self._until, self._children = until, children
+        self._until, self._children, self._seconds = until, children, seconds
         self._covering: dict[str, list[str]] = defaultdict(list)
         self._items: dict[str, pytest.Item] = {}
+        self._sound: set[str] = set()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Which test reaches what, and then the mutants."""
         if session.testsfailed:
             raise session.Interrupted("the tests cannot be collected")
+        switch.import_all(MUTATED)
+        gc.collect()
+        gc.freeze()  # what is here already is none of the forks' garbage
         self._items = {one.nodeid: one for one in session.items}
         self._reach()
         for name, (_, functions) in self._results.tests.items():
@@ -110,38 +126,68 @@ class Forks:
                 return
             pid, status = os.wait()
             mutant, out = running.pop(pid)
+            if os.waitstatus_to_exitcode(status) == _NO_SUCH:
+                sys.exit(f"{mutant} cannot be switched on")
             if status == 0:
                 self._end(mutant, SURVIVED, "")
             elif os.WIFEXITED(status):
-                self._end(mutant, KILLED, out.read_text())
+                by = out.read_text()
+                self._require_sound(by)
+                self._end(mutant, KILLED, by)
             else:
                 self._end(mutant, TIMEOUT, "")
             out.unlink()
 
+    def _require_sound(self, killer: str) -> None:
+        """A test that fails by itself, when it is the first in its process, kills nothing."""
+        if killer in self._sound:
+            return
+        _, status = os.waitpid(self._fork(lambda: int(self._fails(killer)), 0), 0)
+        if not killer or status:
+            sys.exit(f"this test fails without any mutant: {killer}")
+        self._sound.add(killer)
+
     def _end(self, mutant: str, how: str, by: str) -> None:
-        """Note what became of it; of one that lives, what it changes."""
-        if not by and how != TIMEOUT:
-            os.chdir("..")  # where the originals are
-            by = get_diff_for_mutant(mutant)
-            os.chdir("mutants")
-        self._results.ends[mutant] = [how, by]
+        """Note what became of it, by which test, and what it changes."""
+        os.chdir("..")  # mutmut looks for its mutants below mutants/
+        self._results.ends[mutant] = [how, by, get_diff_for_mutant(mutant)]
+        os.chdir("mutants")
         self._results.save()
 
     def _tests_of(self, mutant: str) -> list[str]:
-        """The tests that reach what it changes: those of its own module first, quick ones first."""
+        """Tests that reach what it changes: of its own module first, then its neighbours', each
+        file in its turn, quick ones first."""
         function = mutant.rpartition("__mutmut_")[0]
         module = PurePosixPath(*function.split(".")[1:-1])
         own = f"tests/{module.parent}/test_{module.name}"
 
-        def nearness(name: str) -> tuple[int, float]:
+        def nearness(name: str) -> int:
             file = name.partition("::")[0]
-            near = 0 if file.startswith(own) else 1 if str(module.parent) in file else 2
-            return near, self._results.tests[name][0]
+            return 0 if file.startswith(own) else 1 if str(module.parent) in file else 2
 
-        return sorted(self._covering.get(function, ()), key=nearness)
+        turn: Counter[str] = Counter()
+        order = []
+        for name in sorted(self._covering.get(function, ()), key=self._took):
+            file = name.partition("::")[0]
+            order.append((nearness(name), turn[file], name))
+            turn[file] += 1
+        chosen: list[str] = []
+        seconds = 0.0
+        for _, _, name in sorted(order):
+            if chosen and seconds > self._seconds:
+                break
+            chosen.append(name)
+            seconds += self._took(name)
+        return chosen
+
+    def _took(self, name: str) -> float:
+        return self._results.tests[name][0]
 
     def _try(self, mutant: str, tests: Sequence[str], out: Path) -> int:
-        switch.choose(mutant)
+        try:
+            switch.choose(mutant)
+        except LookupError:
+            return _NO_SUCH
         for name in tests:
             if self._fails(name):
                 out.write_text(name)

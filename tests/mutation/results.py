@@ -19,9 +19,9 @@ _WORDS = re.compile(r"""[brfu]*(["'])(?:(?!\1).)*\s(?:(?!\1).)*\1""", re.IGNOREC
 class Results:
     """Kept in a file, so that a sample can be run in pieces.
 
-    ends: mutant → what became of it, and the test that killed it. tests: test → the functions that
-    it reaches, and how long it took (s), -1 where it fails without any mutant. files: what
-    each file was when that was found out.
+    ends: mutant → what became of it, the test that killed it, and what it changes. tests: test →
+    how long it took (s), -1 where it fails without any mutant, and the functions that it reaches.
+    files: what each file was when that was found out.
     """
 
     file: Path
@@ -47,14 +47,20 @@ class Results:
         }
         changed = {one for one, seal in self.files.items() if files.get(one) != seal}
         self.files = files
+
+        def gone(name: str) -> bool:
+            module = name.rpartition(".")[0].replace(".", "/")
+            return f"{module}.py" in changed or f"{module}/__init__.py" in changed
+
         self.tests = {
-            one: known for one, known in self.tests.items() if one.partition("::")[0] not in changed
+            one: known
+            for one, known in self.tests.items()
+            if one.partition("::")[0] not in changed and not any(map(gone, known[1]))
         }
         self.ends = {
             one: end
             for one, end in self.ends.items()
-            if not (again and end[0] in (SURVIVED, UNREACHED))
-            and one.rpartition(".")[0].replace(".", "/") + ".py" not in changed
+            if not (again and end[0] in (SURVIVED, UNREACHED)) and not gone(one)
         }
 
     def save(self) -> None:
@@ -69,19 +75,19 @@ class Results:
         ran = [one for one in self.sample if one in self.ends]
         lines = []
         alive = [one for one in ran if self.ends[one][0] in (SURVIVED, UNREACHED)]
-        words = [one for one in alive if _is_wording(self.ends[one][1])]
+        words = {one for one in ran if _is_wording(self.ends[one][2])}
         for one in sorted(alive):
             kind = "wording" if one in words else self.ends[one][0]
-            lines.append(f"{kind}: {one}\n{self.ends[one][1]}")
+            lines.append(f"{kind}: {one}\n{self.ends[one][2]}")
         counts = Counter(self.ends[one][0] for one in ran)
         lines += [
             f"fails without any mutant: {one}" for one, its in self.tests.items() if its[0] < 0
         ]
         lines.append(f"{len(ran)} of {len(self.sample)} run: {dict(counts)}")
         lines.append(scored("killed", len(ran) - len(alive), len(ran)))
-        if words:
-            rest = len(ran) - len(words)
-            lines.append(scored("without wording", len(ran) - len(alive), rest))
+        rest = [one for one in ran if one not in words]
+        lived = sum(one in rest for one in alive)
+        lines.append(scored("those that change more than words", len(rest) - lived, len(rest)))
         return "\n".join(lines)
 
 

@@ -6,8 +6,10 @@ are called a million times, so here the answer is put into the table that they l
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -16,6 +18,7 @@ from mutmut.mutation import trampoline
 _ORIGINAL = "_mutmut_orig"
 _theirs = trampoline.wrap_in_trampoline
 _tables: list[tuple[str, dict[str, Callable[..., Any]]]] = []
+_theirs_too: dict[str, list[dict[str, Callable[..., Any]]]] = {}
 
 
 def install() -> None:
@@ -24,10 +27,11 @@ def install() -> None:
 
 
 def _switched(table: Any, is_classmethod: bool = False) -> Any:
-    if is_classmethod:  # few, and bound by their class
-        return _theirs(table, is_classmethod)
-
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        if is_classmethod:  # few, and bound by their class: theirs asks the environment
+            _theirs_too.setdefault(function.__module__, []).append(table)
+            return _theirs(table, is_classmethod)(function)
+
         @wraps(function)
         def call(*args: Any, **named: Any) -> Any:
             return table[_ORIGINAL](*args, **named)
@@ -38,13 +42,24 @@ def _switched(table: Any, is_classmethod: bool = False) -> Any:
     return mark
 
 
+def import_all(packages: Iterable[str]) -> None:
+    """Import each module of some packages. Judges are imported when they are first asked for: what
+    comes after choose or watch would stay an original."""
+    for package in packages:
+        for one in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(one.name)
+
+
 def choose(mutant: str) -> None:
-    """This mutant takes its original's place, for the rest of the process."""
+    """This mutant takes its original's place, for the rest of the process. Raises LookupError where
+    no module that was imported has it."""
     os.environ["MUTANT_UNDER_TEST"] = mutant
     module, _, name = mutant.rpartition(".")
-    for its, table in _tables:
-        if its == module and name in table:
-            table[_ORIGINAL] = table[name]
+    tables = [table for its, table in _tables if its == module and name in table]
+    for table in tables:
+        table[_ORIGINAL] = table[name]
+    if not tables and not any(name in table for table in _theirs_too.get(module, ())):
+        raise LookupError(f"{mutant} cannot be switched on")
 
 
 def watch(hits: set[str]) -> Callable[[], None]:

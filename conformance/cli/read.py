@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from conformance.cli.ends import end
+from conformance.errors import UsageProblem
 from conformance.plan import own
 from conformance.report import pack
 from conformance.report.decision import summary
@@ -19,13 +20,19 @@ from conformance.report.decision import summary
 @click.option("--strict-promises", is_flag=True, help="judge native cells by the promise alone")
 @click.option("--pack", "packs", is_flag=True, help="pack the run into one file, without secrets")
 @click.option("--compress", is_flag=True, help="keep the run's large files compressed, in place")
-def judge(path: Path, strict_promises: bool, packs: bool, compress: bool) -> None:
+@click.option("--report", type=click.Path(path_type=Path), help="write what is judged as pages")
+def judge(
+    path: Path, strict_promises: bool, packs: bool, compress: bool, report: Path | None
+) -> None:
     """Judge again what is kept in PATH: a run's folder, its pack, or one bundle. Needs no cluster.
 
     A bundle is told whole: its timeline, its verdicts, and the packets that they stand on. Nothing
-    is written. The exit codes are those of a run. With --pack nothing is judged: the run becomes
-    one file beside its folder, which judge, compare and report read as they read the folder. With
-    --compress the folder itself becomes a quarter of its size, and is read as before.
+    is written, unless --report names a folder: then report.json, which compare reads, junit.xml and
+    the pages are of what the evidence gives today. The exit codes are those of a run.
+
+    With --pack nothing is judged anew: the run becomes one file beside its folder, which judge,
+    compare and report read as they read the folder. With --compress the folder itself becomes a
+    quarter of its size, and is read as before.
     """
     if compress:
         before, after = pack.compress(path)
@@ -38,17 +45,19 @@ def judge(path: Path, strict_promises: bool, packs: bool, compress: bool) -> Non
         click.echo(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
         return
     with pack.opened(path) as folder:
-        _judge(folder, strict_promises)
+        _judge(folder, strict_promises, report)
 
 
-def _judge(path: Path, strict_promises: bool) -> None:
+def _judge(path: Path, strict_promises: bool, pages: Path | None) -> None:
     from conformance.machine import terminal
-    from conformance.report import document, story, table
+    from conformance.report import document, remake, story, table
     from conformance.run import rejudge
 
     found = []
     console = terminal.console()
     alone = rejudge.is_bundle(path)
+    if alone and pages is not None:
+        raise UsageProblem(f"{path} is one bundle; --report is about a run's folder, or its pack.")
     for moment in story.timeline(path) if alone else ():
         console.print(moment, style="dim", soft_wrap=True)
     for one in rejudge.judged(path, strict_promises=strict_promises):
@@ -60,6 +69,9 @@ def _judge(path: Path, strict_promises: bool) -> None:
     bad = [one for one in found if one.verdict.outcome in summary.BAD and not alone]
     for one in bad[: story.STORIES]:
         console.print(story.tell(one.results, document.entry(one.verdict, one.bundle)))
+    if pages is not None:
+        made = remake.judged(path, [(one.verdict, one.bundle) for one in found])
+        console.print(f"report: {remake.write(path, made, pages)}", soft_wrap=True)
     counted = summary.counts(one.verdict for one in found)
     console.print(summary.sentence(counted))
     end(summary.exit_code(counted))

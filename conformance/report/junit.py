@@ -31,9 +31,9 @@ _TOLD = 40  # lines of a timeline, and pieces of evidence, in a body
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(results: Path, report: Json) -> Path:
-    """Save as junit.xml, atomically."""
-    target = results / "junit.xml"
+def write(results: Path, report: Json, folder: Path | None = None) -> Path:
+    """Save as junit.xml, atomically; in another folder than the run's own, where one is named."""
+    target = (folder or results) / "junit.xml"
     root = build(results, report)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode", xml_declaration=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from conformance.errors import UsageProblem
+from conformance.model import Verdict
 from conformance.report import document, junit, pack
 from conformance.report.decision import answer, markdown, summary
 from conformance.report.page import html
@@ -26,11 +27,26 @@ def remake(path: Path, target: Path | None = None) -> Path:
         report = read(run)
         if target is None:
             target = run if run == path else path.with_name(path.name.removesuffix(pack.SUFFIX))
-        target.mkdir(parents=True, exist_ok=True)
-        document.write(target, report)
-        (target / "junit.xml").write_bytes(junit.write(run, report).read_bytes())
-        (target / "summary.md").write_text(markdown.render(report))
-        return html.write(run, report, pages=target)
+        return write(run, report, target)
+
+
+def write(run: Path, report: Json, target: Path) -> Path:
+    """Write every page of a report into a folder, which is made; returns report.html."""
+    target.mkdir(parents=True, exist_ok=True)
+    document.write(target, report)
+    junit.write(run, report, target)
+    (target / "summary.md").write_text(markdown.render(report))
+    return html.write(run, report, pages=target)
+
+
+def judged(run: Path, found: Sequence[tuple[Verdict, str | None]]) -> Json:
+    """The report of a run with other verdicts than its own: those that its evidence gives now."""
+    kept = run / "report.json"
+    was: Json = json.loads(kept.read_bytes())["run"] if kept.is_file() else {**_killed(run)}
+    failed = was.get("exit_code") == 3  # a cluster that never came up comes up no better now
+    interrupted = bool(was.get("interrupted"))
+    made = document.document(run, found, run=was)
+    return finished(made, interrupted=interrupted, clusters_failed=failed)
 
 
 def read(run: Path) -> Json:

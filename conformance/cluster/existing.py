@@ -141,14 +141,17 @@ def choose_node(cluster: ExistingCluster, wanted: str = "") -> Node:
             f"{cluster.name} has no node for the run: of {len(nodes)} none is Ready, Linux and "
             "without a taint that keeps pods away."
         )
-    key = "node-role.kubernetes.io/control-plane"
-    chosen = min(open_ones, key=lambda node: key in node["metadata"]["labels"])
+    chosen = min(open_ones, key=_holds_control_plane)
     return Node(
         chosen["metadata"]["name"],
         _about(chosen),
         [one["address"] for one in chosen["status"]["addresses"] if one["type"] != "Hostname"],
         chosen["spec"].get("podCIDRs") or [],
     )
+
+
+def _holds_control_plane(node: Json) -> bool:
+    return "node-role.kubernetes.io/control-plane" in node["metadata"]["labels"]
 
 
 def _takes_pods(node: Json) -> bool:
@@ -164,7 +167,7 @@ def _takes_pods(node: Json) -> bool:
 def _about(node: Json) -> Mapping[str, str]:
     info = node["status"]["nodeInfo"]
     return {
-        "role": "worker",
+        "role": "control-plane" if _holds_control_plane(node) else "worker",
         "kubelet": info["kubeletVersion"],
         "runtime": info["containerRuntimeVersion"],
         "kernel": info["kernelVersion"],

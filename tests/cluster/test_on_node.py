@@ -47,6 +47,14 @@ def test_the_first_that_takes_pods_unless_one_is_named() -> None:
     assert chosen("c", node("a"), node("b"), node("c")) == "c"
 
 
+def test_a_control_plane_is_taken_last_and_told_as_what_it_is() -> None:
+    control, worker = node("a"), node("b")
+    control["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = ""
+    assert chosen("", control, worker) == "b"
+    roles = [existing.choose_node(Cluster(one)).about["role"] for one in (control, worker)]  # type: ignore[arg-type]
+    assert roles == ["control-plane", "worker"]
+
+
 def test_a_node_that_is_not_there_or_takes_no_pods_is_an_error() -> None:
     with pytest.raises(EnvironmentProblem, match="no node d"):
         chosen("d", node("a"))

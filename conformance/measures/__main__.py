@@ -1,4 +1,5 @@
-"""``python -m conformance.measures RUN``: print the figures, and write them into bench.json."""
+"""``python -m conformance.measures RUN [FILE]``: print the figures, and write them into FILE, by
+default the bench.json beside the run."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ FILE = "bench.json"
 def main(arguments: Sequence[str]) -> int:
     """The command. Returns the exit code."""
     try:
-        if len(arguments) != 1:
+        if len(arguments) not in (1, 2):
             raise UsageProblem("Name one run's folder, such as results/latest.")
         run = Path(arguments[0]).resolve()
         found = measure(run)
     except Problem as problem:
         print(f"sidecar-conformance: {problem}", file=sys.stderr)
         return problem.exit_code
-    keep(found, run.parent / FILE)
+    keep(found, Path(arguments[1]) if arguments[1:] else run.parent / FILE)
     return 0
 
 

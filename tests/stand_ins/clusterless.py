@@ -2,15 +2,18 @@
 
 SC_FINDINGS names a JSON file: {"<pattern> <behaviour>": [observed, hazard]}; what it leaves out is
 as the table expects. SC_STATE is the state.json of the cluster, where there is to be one, and
-SC_MISSING why no cell is observed. Every cell that is observed leaves a file named after it and the
-process in SC_SEEN.
+SC_MISSING why no cell is observed. Every cell that is observed leaves a file named after it and
+the process in SC_SEEN. SC_DIES names the cell over which its first worker dies, and SC_FILLS a file
+that is to take all the room of its disk when a cell is observed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,9 +49,24 @@ class Preparation:
         Path(os.environ["SC_SEEN"], f"released-{k8s}").write_text(str(len(verdicts)))
 
 
+def fill(file: Path) -> None:
+    """Write until there is no room for one byte more."""
+    with file.open("ab", buffering=0) as sink:
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while sink.write(bytes(size)):
+                    pass
+
+
 def observe(self: run_cells.Cells, cell: Cell, ids: Sequence[str]) -> run_cells.Observed:
     del self
     Path(os.environ["SC_SEEN"], f"{cell.id}.{os.getpid()}").touch()
+    died = Path(os.environ["SC_SEEN"], "died")
+    if os.environ.get("SC_DIES") == cell.id and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "SC_FILLS" in os.environ:
+        fill(Path(os.environ["SC_FILLS"]))
     if "SC_MISSING" in os.environ:
         return run_cells.Observed({}, missing=os.environ["SC_MISSING"])
     told = json.loads(Path(os.environ["SC_FINDINGS"]).read_text())

@@ -65,6 +65,22 @@ def info(host: str, *, timeout: float) -> Mapping[str, Any]:
     )
 
 
+def gone(host: str) -> str:
+    """Why nobody listens where an engine did, in a few words; "" while somebody does, though it be
+    busy."""
+    if not host.startswith(_SCHEME):
+        return ""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(host.removeprefix(_SCHEME))
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            return str(error.strerror)
+        except OSError:  # its queue is full, or it is late
+            return ""
+    return ""
+
+
 def _get(host: str, path: str, timeout: float) -> tuple[int, bytes]:
     """Status and body of an answer. Raises OSError (TimeoutError) and HTTPException."""
     connection = _OverSocket(host.removeprefix(_SCHEME), timeout)

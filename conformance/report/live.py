@@ -29,7 +29,7 @@ class Reporter:
 
     items: every verdict to come. fallen: is told the Kubernetes version of each verdict as it
     falls. absent: whether a version has no cluster in this run, why was said once for all of its
-    verdicts.
+    verdicts. ended: why the run ended itself, or "".
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Reporter:
         *,
         fallen: Callable[[str], None],
         absent: Callable[[str], bool],
+        ended: Callable[[], str],
     ) -> None:
         self._results = results
         self._options = options
         self._items = items
         self._fallen = fallen
         self._absent = absent
+        self._ended = ended
         self._said: set[str] = set()
         self._started = time.time()
         self._unprinted = {item.id: item for item in items}
@@ -95,18 +97,18 @@ class Reporter:
 
     def _finish(self, interrupted: bool) -> int:
         """Write the report; the exit code. Raises OSError."""
-        full = room.lacking(self._results)
+        why = self._ended() or room.lacking(self._results)
         found = document.collect(
             self._results,
             self._items,
             strict_promises=self._options.strict_promises,
-            unjudged=full,
+            unjudged=why,
         )
         report = document.document(self._results, found, run=self._run(interrupted))
         failed = any(one["state"] == "failed" for one in report["run"]["clusters"].values())
         code = summary.exit_code(report["summary"], clusters_failed=failed)
-        if interrupted:  # by the run itself, where there was no room
-            code = EnvironmentProblem.exit_code if full else 130
+        if interrupted:
+            code = EnvironmentProblem.exit_code if why else 130
         report["run"]["exit_code"] = code
         report["run"]["exit_meaning"] = summary.MEANING[code]
         self._say(report, document.write(self._results, report))

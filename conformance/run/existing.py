@@ -50,6 +50,7 @@ class ExistingPreparation:
         self.run: runs.Run
         self._handle: ClusterHandle
         self._settled: dict[str, str] = {}
+        self.ended = ""  # nobody watches over a cluster of others
 
     def __enter__(self) -> ExistingPreparation:
         proxies.reach_loopback_directly(os.environ)

@@ -26,6 +26,7 @@ from kubernetes import config as k8s_config
 from conformance.cluster import deletion, lifecycle, network
 from conformance.cluster.state import ClusterHandle, publish, publish_state
 from conformance.cluster.versions import versions
+from conformance.engine import api
 from conformance.engine.engine import Engine, engine
 from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.images import announcement, tools
@@ -49,6 +50,7 @@ CREATED_AT_ONCE = 3
 # have fallen.
 ALIVE_AT_ONCE = max(2, os.cpu_count() or 1)
 TEND_SECONDS = 5.0
+LOOKS = 2  # in a row at which nobody listened: an engine that is restarted is soon there again
 
 
 class Preparation:
@@ -64,6 +66,7 @@ class Preparation:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._announced = False
+        self.ended = ""  # why the run ended itself, in one sentence
         self.run: runs.Run
         self._engine: Engine
         self._run_images: RunImages
@@ -260,12 +263,22 @@ class Preparation:
 
     def _tend(self) -> None:
         """Keep the collectors' files in bounds, say once when one of them has died, and end the run
-        when there is no room for what it observes."""
+        when there is no room for what it observes, or no engine under it."""
         said: set[str] = set()
-        full = ""
+        silent = 0
         while not self._over.wait(TEND_SECONDS):
-            if not full and (full := room.lacking(self.run.results)):
-                board.say(f"{full} The run ends.")
+            gone = api.gone(self._engine.host)
+            silent = silent + 1 if gone else 0
+            lacking = room.lacking(self.run.results)
+            if silent >= LOOKS:
+                lacking = (
+                    f"The Docker engine at {self._engine.host} has gone ({gone}) while the run was "
+                    "under way; look into its log, and run again: the next run removes what is "
+                    "left."
+                )
+            if lacking and not self.ended:
+                self.ended = lacking
+                board.say(f"{lacking} The run ends.")
                 os.kill(os.getpid(), signal.SIGTERM)
             with self._lock:
                 collectors = [one for its in self._collectors.values() for one in its]

@@ -185,6 +185,7 @@ def _begin(config: pytest.Config, state: Session) -> None:
         state.items,
         fallen=state.fallen,
         absent=state.absent,
+        ended=lambda: preparation.ended,
     )
     config.pluginmanager.register(reporter, "sidecar-conformance-reporter")
     preparation.begin()

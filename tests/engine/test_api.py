@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import tempfile
 import threading
@@ -62,3 +63,15 @@ def test_what_an_engine_is_comes_without_its_client(host: str, tmp_path: Path) -
     assert api.info(host, timeout=5) == {"ServerVersion": "28.5.2"}
     with pytest.raises(EnvironmentProblem, match="does not tell what it is"):
         api.info(f"unix://{tmp_path}/none", timeout=1)
+
+
+def test_an_engine_that_is_busy_has_not_gone_and_one_without_a_listener_has() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are longer than a socket's name may be
+        host = f"unix://{folder}/docker.sock"
+        assert api.gone(host) == "No such file or directory"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.bind(f"{folder}/docker.sock")
+            server.listen(1)
+            for _ in range(4):  # nobody accepts: its queue is full in the end
+                assert api.gone(host) == ""
+        assert api.gone(host) == "Connection refused"

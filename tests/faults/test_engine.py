@@ -65,8 +65,8 @@ def test_the_engine_is_killed(own_cache: Path, tmp_path: Path) -> None:
     assert pid is not None
     say(f"SIGKILL to the engine (process {pid})")
     os.kill(pid, signal.SIGKILL)
-    run.must_have_ended(3, 5)
-    run.must_have_said("engine")
+    run.must_have_ended(3)
+    run.must_have_said(f"The Docker engine at {daemon.host} has gone (")
     run.must_be_honest()
     assert (bundle / "steps.jsonl").stat().st_size, "the evidence of a cell is gone"
 

@@ -30,6 +30,7 @@ class Preparation:
         results = options.results / "run"
         results.mkdir(parents=True)
         self.run = SimpleNamespace(results=results)
+        self.ended = ""
         if "SC_STATE" in os.environ:
             state = results / "clusters" / "1.33" / "state.json"
             state.parent.mkdir(parents=True)

@@ -23,7 +23,7 @@ from conformance.cluster.context import Context
 from conformance.cluster.state import RUN_LABEL, ClusterHandle
 from conformance.engine import client
 from conformance.errors import Unobtainable
-from conformance.machine import process
+from conformance.machine import archives, process
 from conformance.observe.node.agent import HOST, exec_command
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
@@ -210,7 +210,7 @@ class BesideAgent(Elsewhere):
                 return  # no pod of it was captured
             archive.seek(0)
             with tarfile.open(fileobj=archive) as captures:
-                captures.extractall(bundle, filter="data")
+                archives.unpack(captures, bundle)
 
     @property
     def _exec(self) -> list[str | Path]:

@@ -21,7 +21,7 @@ from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
 from conformance.images import cache, ensure, tools
 from conformance.images.ensure import Image
 from conformance.images.pull import PREFIX_VARIABLE, pulled_as
-from conformance.machine import paths, runs
+from conformance.machine import archives, paths, runs
 from conformance.machine.progress import board
 from conformance.plan.options import Options
 from conformance.run.sidecar_images import ALWAYS
@@ -223,7 +223,7 @@ def _about(source: Path) -> About:
 def _unpack(source: Path, work: Path) -> None:
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(work, filter="data")
+            archives.unpack(archive, work)
     except (OSError, tarfile.TarError) as error:
         raise EnvironmentProblem(
             f"{source} could not be unpacked into {work}: {error}; is there room, and is it whole?"

@@ -39,7 +39,8 @@ class Store:
 def read(archive: Path, folder: Path, names: Mapping[str, str]) -> Store:
     """Unpack a ``docker save`` archive. names: name in it → "kindest/node:v1.33.12" to serve."""
     with tarfile.open(archive) as saved:
-        saved.extractall(folder, filter="tar")
+        saved.extraction_filter = lambda member, _: member  # it is ours
+        saved.extractall(folder)
     store = Store()
     for entry in json.loads((folder / "manifest.json").read_text()):
         for tag in entry["RepoTags"] or ():

@@ -23,6 +23,7 @@ from typing import Any
 from conformance.errors import UsageProblem
 from conformance.evidence import compressed
 from conformance.evidence.packets.pcap import UnreadableCapture
+from conformance.machine import archives
 from conformance.report.pack import columns, frames, numbers, secrets, unread
 from conformance.report.pack.seals import Seals
 
@@ -83,10 +84,9 @@ def opened(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="sidecar-conformance-") as folder:
         try:
             with tarfile.open(path, "r:xz") as archive:
-                members = archive.getmembers()
-                if sum(member.size for member in members) > _MOST_BYTES:
+                if sum(member.size for member in archive.getmembers()) > _MOST_BYTES:
                     raise tarfile.TarError("it would unpack to more than 32 GiB")
-                archive.extractall(folder, members, filter="data")
+                archives.unpack(archive, folder)
         except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
             raise _damaged(path, error) from error
         try:

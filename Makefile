@@ -54,7 +54,9 @@ SHOWN = $(call option,k8s,K8S) $(call option,sidecar,SIDECAR) $(call option,patt
 
 # Every variable of the command line: an unknown one would be ignored, and the wrong thing run.
 NAMES := $(foreach name,$(.VARIABLES),$(if $(call on_command_line,$(name)),$(name)))
-CHECK = $(PYTHON) -m conformance.plan.check $(foreach name,$(NAMES),--variable=$(call quoted,$(name)))
+SWITCHES = $(foreach name,KEEP STRICT WITH_CONTROLS,$(if $(strip $($(name))),--switch=$(call quoted,$(name)=$($(name)))))
+CHECK = $(PYTHON) -m conformance.plan.check --target=$@ $(SWITCHES) \
+	$(foreach name,$(NAMES),--variable=$(call quoted,$(name)))
 
 # make itself answers 2 for any failure, so the command's own code is printed.
 say_code = { code=$$?; echo "sidecar-conformance: exit code $$code ($(1))" >&2; exit $$code; }

@@ -40,12 +40,16 @@ def results_dir() -> Path:
     return (Path.cwd() if DATA == _INSTALLED else CHECKOUT) / "results"
 
 
+CACHE = "SIDECAR_CONFORMANCE_CACHE"
+"""Names the folder for what is worth keeping between runs."""
+
+
 def cache_dir() -> Path:
     """The suite's folder for what is worth keeping between runs (tools, images, engine data).
 
     ``SIDECAR_CONFORMANCE_CACHE`` names another one; otherwise the XDG cache folder is used.
     """
-    own = os.environ.get("SIDECAR_CONFORMANCE_CACHE")
+    own = os.environ.get(CACHE)
     if own:
         return Path(own).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

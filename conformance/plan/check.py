@@ -18,7 +18,16 @@ from conformance.plan.spelling import did_you_mean
 
 # make's own name for an option, where it is another one.
 OTHER_NAMES = {"strict-promises": "STRICT", "kubeconfig": "KUBECONFIG_FILE"}
-OWN = ("FAILURE", "FROM", "TO", "VALUES", "N", "RUN", "FOLDERS", "PYTHON", "PYTEST_ARGS")
+# What only one target takes; and what a target takes that does not take every option.
+OWN = {
+    "reproduce": ("FAILURE",),
+    "upgrade-check": ("FROM", "TO", "VALUES"),
+    "soak": ("N", "FOLDERS"),
+    "bench-judges": ("RUN",),
+}
+FEW = {"reproduce": ("K8S", "SIDECAR", "PATTERN", "IMAGES", "RESULTS", "KEEP")}
+ALWAYS = ("PYTHON", "PYTEST_ARGS")
+YES, NO = ("1", "yes", "true"), ("0", "no", "false")
 # What make passes on to programs below it, which may well want it.
 OTHERS = re.compile(
     r"(SIDECAR_CONFORMANCE_|DOCKER_|BUILDKIT_|XDG_|GO[A-Z]|PIP_|SSL_|MAKE|LC_).*"
@@ -27,22 +36,37 @@ OTHERS = re.compile(
 )
 
 
-def variables() -> Sequence[str]:
-    """The variables that make knows."""
+def variables(target: str = "") -> Sequence[str]:
+    """The variables that make knows; of a target, those that it takes."""
     named = [
         OTHER_NAMES.get(option.name, option.name.replace("-", "_").upper()) for option in OPTIONS
     ]
-    return (*named, *OWN)
+    own = OWN.get(target, ()) if target else [name for names in OWN.values() for name in names]
+    return (*FEW.get(target, named), *own, *ALWAYS)
 
 
-def check_variables(given: Sequence[str]) -> None:
-    """Raises UsageProblem for a variable that make would ignore."""
+def check_variables(given: Sequence[str], target: str = "") -> None:
+    """Raises UsageProblem for a variable that make, or the target, would ignore."""
+    taken, known = variables(target), variables()
     for name in given:
-        if name not in variables() and (name.upper() in variables() or not OTHERS.fullmatch(name)):
-            near = did_you_mean(name, variables())
+        if name in taken or (OTHERS.fullmatch(name) and name.upper() not in known):
+            continue
+        if name in known:
+            raise UsageProblem(f"make {target} takes no {name}; it takes {', '.join(taken)}.")
+        near = did_you_mean(name, known)
+        raise UsageProblem(
+            f"make knows no variable {name}{near or ';'} choose from {', '.join(taken)}.".replace(
+                "? choose", "? Choose"
+            )
+        )
+
+
+def check_switches(given: Sequence[str]) -> None:
+    """Raises UsageProblem for a switch (NAME=value) that is neither on nor off."""
+    for name, _, value in (one.partition("=") for one in given):
+        if value.strip() not in (*YES, *NO):
             raise UsageProblem(
-                f"make knows no variable {name}{near or ';'} choose from "
-                f"{', '.join(variables())}.".replace("? choose", "? Choose")
+                f"{name}={value} is not valid; choose from {', '.join(YES)}, or {', '.join(NO)}."
             )
 
 
@@ -55,10 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             parser.add_argument(f"--{option.name}")
     parser.add_argument("--variable", action="append", default=[])
+    parser.add_argument("--switch", action="append", default=[])
+    parser.add_argument("--target", default="")
     parser.add_argument("--failure", help="of reproduce")
     given = vars(parser.parse_args(argv))
     try:
-        check_variables(given.pop("variable"))
+        check_variables(given.pop("variable"), given.pop("target"))
+        check_switches(given.pop("switch"))
         if failure := (given.pop("failure") or "").strip():
             wish.ask(failure, given)
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import UsageProblem
-from conformance.machine.paths import results_dir
+from conformance.machine.paths import CACHE, cache_dir, results_dir
 from conformance.plan import elsewhere, size
 from conformance.plan import selection as choices
 from conformance.plan.sidecars import REGISTRY
@@ -129,9 +129,13 @@ class Options:
         if existing:
             _require_as_it_is(selection)
         size.check(selection)
+        if cache := os.environ.get(CACHE):
+            _folder(CACHE, cache, cache_dir())
+        if (results := text.get("results")) is not None and not results.strip():
+            raise UsageProblem("RESULTS is empty; leave it out, or name a folder.")
         return cls(
             selection=selection,
-            results=_folder(text.get("results")),
+            results=_folder("RESULTS", results, results_dir()),
             images="auto" if images is None else choices.one_of("IMAGES", images, choices.IMAGES),
             image_prefix=_prefix(text.get("image_prefix")),
             workers=choices.bounded("WORKERS", text.get("workers"), MOST_WORKERS),
@@ -207,12 +211,13 @@ def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | N
     return Existing(file, context, agent, controls, (node or "").strip(), named)
 
 
-def _folder(given: str | None) -> Path:
-    """The folder that gets a folder for each run. Raises UsageProblem for one that cannot be."""
-    if given is not None and not given.strip():
-        raise UsageProblem("RESULTS is empty; leave it out, or name a folder.")
+def _folder(variable: str, given: str | None, otherwise: Path) -> Path:
+    """A folder that is to be written to. Raises UsageProblem for one that cannot be.
+
+    otherwise: the one that is meant where none is given.
+    """
     try:
-        named = Path(given or results_dir()).expanduser()
+        named = Path(given or otherwise).expanduser()
         _require_no_dangling_link(named)
         folder = named.resolve()
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -228,7 +233,9 @@ def _folder(given: str | None) -> Path:
             return folder
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user's home
         reason = str(error)
-    raise UsageProblem(f"RESULTS={given} is not valid: {reason}; name another folder.")
+    raise UsageProblem(
+        f"{variable}={given or otherwise} is not valid: {reason}; name another folder."
+    )
 
 
 def _require_no_dangling_link(path: Path) -> None:

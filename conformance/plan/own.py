@@ -21,6 +21,7 @@ from conformance.plan.sidecars import REGISTRY, Registration
 _READER = "conformance.sidecars.own.registering"
 _PODS = "conformance.sidecars.pods.registering"
 _SETTINGS = "conformance.sidecars.settings.files"
+_WRITTEN = "conformance.sidecars.written.document"
 _NEEDS = ("yaml", "pydantic", "kubernetes")
 _UNREAD = "own-file"  # the name that stands for a file which cannot be read yet
 
@@ -57,6 +58,9 @@ def admit(called: str, variable: str = "SIDECAR", reader: str = _READER) -> str:
     if not _readable():
         REGISTRY[_UNREAD] = Registration(_UNREAD, "", path.parent, ("default",), file=path)
         return _UNREAD
+    # What is no YAML is refused before the model of Kubernetes' objects is imported, which takes
+    # the better part of a second.
+    importlib.import_module(_WRITTEN).read(path, called)
     name: str = importlib.import_module(reader).register(path, called)
     return name
 

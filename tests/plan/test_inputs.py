@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from conformance.cli import main
+from conformance.errors import UsageProblem
 from conformance.plan import check, size
 from conformance.plan import selection as choices
 from conformance.plan.options import Options
@@ -101,6 +102,56 @@ def test_a_variable_that_make_does_not_know(
     assert check.main([f"--variable={name}"]) == 2
     assert f"make knows no variable {name}" in (told := capsys.readouterr().err)
     assert said in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--variable=FAILURE", "--target=conformance"], "make conformance takes no FAILURE; it"),
+        (["--variable=BEHAVIOUR", "--target=reproduce"], "make reproduce takes no BEHAVIOUR; it"),
+        (["--variable=FROM", "--target=reproduce"], "make reproduce takes no FROM; it takes K8S"),
+        (["--variable=BEHAVIOR", "--target=reproduce"], "did you mean BEHAVIOUR?"),
+        (["--switch=KEEP=maybe"], "KEEP=maybe is not valid; choose from 1, yes, true, or 0, no"),
+        (["--switch=STRICT=2"], "STRICT=2 is not valid"),
+        (["--failure=startup-rac"], "did you mean startup-race?"),
+        (["--failure=startup-race", "--k8s="], "K8S is empty"),
+        (["--failure=startup-race", "--sidecar="], "SIDECAR is empty"),
+        (["--failure=startup-race", "--pattern="], "PATTERN is empty"),
+        (["--failure=startup-race", "--pattern=sidecarless"], "choose from classic, native"),
+    ],
+)
+def test_what_a_target_would_ignore_or_misread(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check.main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--variable=FAILURE", "--variable=K8S", "--target=reproduce", "--failure=startup-race"],
+        ["--variable=FROM", "--variable=SIDECAR", "--target=upgrade-check"],
+        ["--variable=N", "--variable=NODES", "--target=soak"],
+        ["--switch=KEEP=1", "--switch=STRICT=no", "--switch=WITH_CONTROLS=false"],
+    ],
+)
+def test_what_a_target_takes(arguments: list[str]) -> None:
+    assert check.main(arguments) == 0
+
+
+def test_a_folder_that_is_a_link_to_nowhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was to lead to is not what would be made in its place."""
+    link = tmp_path / "link"
+    link.symlink_to("/nowhere/at/all")
+    for folder in (link, link / "below"):
+        with pytest.raises(UsageProblem, match=r"RESULTS=.*link to /nowhere/at/all, which is not"):
+            Options.check({"results": str(folder)})
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", "/proc/cache")
+    with pytest.raises(UsageProblem, match="SIDECAR_CONFORMANCE_CACHE=/proc/cache is not valid"):
+        Options.check({"results": str(tmp_path)})
 
 
 @pytest.mark.parametrize("name", ["SIDECAR_CONFORMANCE_CACHE", "https_proxy", "GOPROXY", "K8S"])

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from conformance.cluster import network
+from conformance.cluster import connection, network
 from conformance.cluster.state import EVIDENCE_IN_NODE, ClusterHandle
 from conformance.engine import client
 from conformance.engine.client import CLUSTER_LABEL, Client, docker
@@ -26,7 +26,7 @@ def delete(handle: ClusterHandle) -> None:
     Raises EnvironmentProblem when the engine refuses several times.
     """
     _remove_containers(handle.host, handle.name)
-    handle.kubeconfig.unlink(missing_ok=True)
+    connection.forget(handle.kubeconfig)
 
 
 def delete_all(record: Record) -> None:
@@ -40,8 +40,8 @@ def delete_all(record: Record) -> None:
         if record.clusters:
             with ThreadPoolExecutor(len(record.clusters), thread_name_prefix="delete") as pool:
                 list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
-        for kubeconfig in Path(record.results).glob("clusters/*/kubeconfig"):
-            kubeconfig.unlink(missing_ok=True)
+        for cluster in Path(record.results).glob("clusters/*/"):
+            connection.forget(cluster / "kubeconfig")
         network.remove_all(record)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client as k8s
-from kubernetes import config as k8s_config
 
+from conformance.cluster.connection import connect
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle
 from conformance.evidence.vocabulary import File, Step
@@ -41,7 +41,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
     slug = cell.slug if attempt == 1 else f"{cell.slug}-{attempt}"
     namespace, bundle = handle.namespace(slug), handle.evidence / slug
     bundle.mkdir(parents=True)
-    client = k8s_config.new_client_from_config(str(handle.kubeconfig))
+    client = connect(handle.kubeconfig)
     driver = load(cell.sidecar, context.versions)
     stage = Stage(
         cell=cell,

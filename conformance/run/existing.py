@@ -17,9 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kubernetes import config as k8s_config
-
-from conformance.cluster import existing, leftovers, rights
+from conformance.cluster import connection, existing, leftovers, rights
 from conformance.cluster.context import Context
 from conformance.cluster.state import ClusterHandle, base_namespace, publish
 from conformance.errors import EnvironmentProblem, UsageProblem
@@ -91,8 +89,8 @@ class ExistingPreparation:
         kubeconfig = folder / "kubeconfig"
         cluster = existing.reach(self._existing.kubeconfig, self._existing.context, kubeconfig)
         if not self.options.keep:
-            self._stack.callback(lambda: kubeconfig.unlink(missing_ok=True))
-        self._client = k8s_config.new_client_from_config(str(kubeconfig))
+            self._stack.callback(lambda: connection.forget(kubeconfig))
+        self._client = connection.connect(kubeconfig)
         images = named.read(own_images.folders(self.options), self.options.image_prefix)
         rights.require(self._client, self._roles())
         node = existing.choose_node(cluster, self._existing.node)
@@ -235,7 +233,7 @@ def cleanup(there: Existing, run_id: str, *, everything: bool) -> Sequence[str]:
     Without either: a sentence for each run that has something there.
     """
     with _reached(there) as cluster:
-        client = k8s_config.new_client_from_config(str(cluster.kubeconfig))
+        client = connection.connect(cluster.kubeconfig)
         left = leftovers.found(client)
         if run_id and run_id not in left:
             return [f"Run {run_id} has nothing on {cluster.name}."]

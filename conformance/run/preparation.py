@@ -21,9 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kubernetes import config as k8s_config
-
-from conformance.cluster import deletion, lifecycle, network
+from conformance.cluster import connection, deletion, lifecycle, network
 from conformance.cluster.state import ClusterHandle, publish, publish_state
 from conformance.cluster.versions import versions
 from conformance.engine import api
@@ -196,7 +194,7 @@ class Preparation:
 
     def _install(self, handle: ClusterHandle, node_images: Sequence[images.Image]) -> None:
         """Install one sidecar after the other, and publish each: nobody waits for another's."""
-        client = k8s_config.new_client_from_config(str(handle.kubeconfig))
+        client = connection.connect(handle.kubeconfig)
         found = self._versions(handle, node_images)
         target = handle.kubeconfig.with_name("versions.json")
         settled: dict[str, str] = {}  # sidecar → why it cannot be had here, or ""

@@ -61,6 +61,7 @@ def left(known: Known, results: Path, temporary: Path, pid: int) -> list[str]:
     found += [f"folder {path}" for path in cache_dir().glob(f"pytest/{pid}*")]
     found += [f"file {path}" for path in temporary.iterdir()]
     found += [f"file {path}" for path in results.glob("clusters/*/kubeconfig")]
+    found += [f"folder {path}" for path in results.glob("clusters/*/.keys")]
     return found
 
 

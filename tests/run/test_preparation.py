@@ -8,9 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kubernetes import config as k8s_config
 
-from conformance.cluster import deletion, lifecycle, network
+from conformance.cluster import connection, deletion, lifecycle, network
 from conformance.cluster import state as cluster_state
 from conformance.cluster.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
@@ -74,7 +73,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             (lifecycle, "create"): lambda *_, **__: handle,
             (lifecycle, "load"): lambda *_: None,
             (preparation, "versions"): lambda _: VERSIONS,
-            (k8s_config, "new_client_from_config"): lambda _: None,
+            (connection, "connect"): lambda _: None,
             (preparation, "NodeCollectors"): lambda *_, **__: SimpleNamespace(start=lambda: None),
         }
         for (where, name), what in stand_ins.items():

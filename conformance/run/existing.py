@@ -24,7 +24,7 @@ from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.images import named
 from conformance.images.ensure import Image
 from conformance.machine import files as atomic
-from conformance.machine import paths, process, proxies, runs, timing
+from conformance.machine import kubectl_cache, paths, process, proxies, runs, timing
 from conformance.machine.progress import board
 from conformance.observe import arrival
 from conformance.observe.node.agent import NodeAgent
@@ -53,6 +53,7 @@ class ExistingPreparation:
     def __enter__(self) -> ExistingPreparation:
         proxies.reach_loopback_directly(os.environ)
         try:
+            self._stack.enter_context(kubectl_cache.of_one_run(os.environ))
             self._stack.enter_context(runs.interrupts())
             self.run = self._stack.enter_context(
                 runs.start(

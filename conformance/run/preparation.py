@@ -31,7 +31,7 @@ from conformance.images import announcement, tools
 from conformance.images import ensure as images
 from conformance.images.pull import PREFIX_VARIABLE
 from conformance.machine import files as atomic
-from conformance.machine import process, proxies, room, runs, timing
+from conformance.machine import kubectl_cache, process, proxies, room, runs, timing
 from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
@@ -75,6 +75,7 @@ class Preparation:
             os.environ[PREFIX_VARIABLE] = self.options.image_prefix
         proxies.reach_loopback_directly(os.environ)  # the workers and all children inherit it
         try:
+            self._stack.enter_context(kubectl_cache.of_one_run(os.environ))
             self._stack.enter_context(runs.interrupts())
             self._engine = self._stack.enter_context(engine())
             runs.sweep(deletion.delete_all)

@@ -66,6 +66,7 @@ def test_a_run_needs_no_root_and_leaves_nothing(user: User) -> None:
     its = client.at(user.host)
     assert docker(its, "ps", "-aq") == "" and "sc-" not in docker(its, "network", "ls")
     assert _owned() == before
+    assert not (user.home / ".kube").exists()
     run = next(path for path in (user.checkout / "results").iterdir() if path.name != "latest")
     assert run.stat().st_uid == UID and run.stat().st_mode & 0o777 == 0o700
     code, _ = user.run("rm", "-rf", "results", minutes=1)

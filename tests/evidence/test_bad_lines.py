@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from tests.evidence.test_consistency import whole
 from tests.forge import bundle as forge
+from tests.forge.told import told
 
 BAD_LINES = {
     "NUL": b"\0\0\0\0\n",
@@ -38,7 +38,7 @@ def test_a_line_that_cannot_be_read_strikes_who_leans_on_its_file(
     folder = world.write(tmp_path / "bundle")
     reseal(folder, "stamps/subject.app.jsonl", BAD_LINES[name])
     bundle = Bundle.open(folder)
-    found = judge("stop.app-egress", bundle)
+    found = told("stop.app-egress", bundle)
     assert found.observed == "inconclusive"
     assert "stamps/subject.app.jsonl:" in found.reason
     found.reason.encode()  # it can be printed
@@ -53,7 +53,7 @@ def test_a_leak_that_was_seen_stands_beside_a_line_that_cannot_be_read(
     world.leak(12.0, forge.token("drain", 5))
     folder = world.write(tmp_path / "bundle")
     reseal(folder, f"stamps/{file}.jsonl", BAD_LINES[name])
-    assert judge("stop.no-plaintext", Bundle.open(folder)).observed == "broken"
+    assert told("stop.no-plaintext", Bundle.open(folder)).observed == "broken"
 
 
 def reseal(folder: Path, file: str, more: bytes) -> None:

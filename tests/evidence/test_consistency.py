@@ -17,10 +17,9 @@ import pytest
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
-from conformance.judges import judge
 from tests.forge import bundle as forge
 from tests.forge.bundle import APP, ENVOY, World, ns
-from tests.forge.told import require_contradiction
+from tests.forge.told import require_contradiction, told
 from tests.worlds import lifecycle
 
 S = 1_000_000_000
@@ -349,10 +348,10 @@ def test_a_verdict_is_struck_by_what_it_leans_on_alone(tmp_path: Path) -> None:
     world = whole()
     number_lost("dial", "dialer.dialer")(world)
     bundle = Bundle.open(world.write(tmp_path / "bundle"))
-    bypass = judge("inbound.bypass", bundle)
+    bypass = told("inbound.bypass", bundle)
     assert bypass.observed == "inconclusive"
     assert "stamps/dialer.dialer.jsonl lacks 1" in bypass.reason
-    assert judge("stop.order", bundle).observed == "holds"
+    assert told("stop.order", bundle).observed == "holds"
 
 
 @pytest.mark.parametrize(
@@ -363,7 +362,7 @@ def test_what_is_cut_off_in_stamps_and_capture_alike_strikes_the_verdict(
 ) -> None:
     world = whole()
     change(world)
-    found = judge("stop.no-plaintext", Bundle.open(world.write(tmp_path / "bundle")))
+    found = told("stop.no-plaintext", Bundle.open(world.write(tmp_path / "bundle")))
     assert found.observed == observed
     assert (observed == "holds") != ("stamps/subject.app.jsonl lacks the last 5" in found.reason)
 
@@ -376,14 +375,14 @@ def test_an_empty_seal_is_refused_whatever_was_seen(tmp_path: Path, observed: st
     folder = world.write(tmp_path / "bundle")
     index = json.loads((folder / "cell.json").read_text()) | {"files": {}}
     (folder / "cell.json").write_text(json.dumps(index))
-    found = judge("stop.no-plaintext", Bundle.open(folder))
+    found = told("stop.no-plaintext", Bundle.open(folder))
     assert found.observed == "inconclusive"
     assert "seals no file" in found.reason
 
 
 def test_a_folder_of_another_cells_name_is_refused(tmp_path: Path) -> None:
     folder = whole().write(tmp_path / "evidence/1.33/envoy-native-sidecar-rules-lifecycle")
-    found = judge("stop.order", Bundle.open(folder))
+    found = told("stop.order", Bundle.open(folder))
     assert found.observed == "inconclusive"
     assert "the folder is envoy-native-sidecar-rules-lifecycle" in found.reason
 
@@ -391,4 +390,4 @@ def test_a_folder_of_another_cells_name_is_refused(tmp_path: Path) -> None:
 def test_its_own_folder_is_not(tmp_path: Path) -> None:
     world = whole()
     folder = world.write(tmp_path / "evidence/1.33" / world.index["namespace"])
-    assert judge("stop.order", Bundle.open(folder)).observed == "holds"
+    assert told("stop.order", Bundle.open(folder)).observed == "holds"

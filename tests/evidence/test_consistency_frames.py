@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from tests.evidence.test_consistency import Break, all_frames, reasons, whole
 from tests.forge.bundle import DIALER, PEER_SERVICE, POD, World, clear_request, ns, token
+from tests.forge.told import told
 
 
 def cut(begin: float, end: float, keep: Callable[[bytes], bool] = lambda _: False) -> Break:
@@ -132,7 +132,7 @@ def test_what_does_not_contradict_is_left_alone(tmp_path: Path, name: str) -> No
 
 
 def held(behaviour: str, world: World, folder: Path) -> Any:
-    return judge(behaviour, Bundle.open(world.write(folder / "bundle")))
+    return told(behaviour, Bundle.open(world.write(folder / "bundle")))
 
 
 def test_no_leak_in_a_capture_with_a_second_cut_out_proves_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from conformance.evidence.bundle import Bundle
 from conformance.model import Finding
 from tests.forge import whole, wire
 from tests.forge.told import told
@@ -367,11 +368,13 @@ class World:
 
     def judged(self, behaviour: str, folder: Path) -> Judged:
         """Write the bundle and ask the judge alone: all else need not hold together."""
-        return Judged(**vars(told(behaviour, self.write(folder / "bundle"), trusting=True)))
+        bundle = Bundle.open(self.write(folder / "bundle"))
+        return Judged(**vars(told(behaviour, bundle, trusting=True)))
 
     def held(self, behaviour: str, folder: Path) -> Judged:
         """Write the whole bundle and judge it, held against itself, as a real one is."""
-        return Judged(**vars(told(behaviour, self.complete().write(folder / "bundle"))))
+        bundle = Bundle.open(self.complete().write(folder / "bundle"))
+        return Judged(**vars(told(behaviour, bundle)))
 
 
 def jsonl(lines: list[Json], *, sort: bool = True) -> str:

@@ -17,10 +17,10 @@ _HAZARD = re.compile(r"[a-z][A-Za-z0-9 -]*")
 _FIGURE = re.compile(r"[a-z][a-z0-9_-]*|[A-Z][a-z].*")
 
 
-def told(behaviour: str, folder: Path, *, trusting: bool = False) -> Finding:
+def told(behaviour: str, bundle: Bundle, *, trusting: bool = False) -> Finding:
     """What judge() says of a bundle, once that is known to be told rightly."""
-    found = judge(behaviour, Bundle.open(folder), trusting=trusting)
-    require_told(found, folder)
+    found = judge(behaviour, bundle, trusting=trusting)
+    require_told(found, bundle.root)
     return found
 
 

@@ -1,5 +1,6 @@
-"""What each judge measures in a world as it is, and the evidence that it names: figures are
-compared between runs, and evidence is looked up by hand, so that neither changes by accident.
+"""What each judge says of a world as it is: its sentence, figures, and the evidence that it names.
+Sentences are read, figures are compared between runs, and evidence is looked up by hand: none of
+them changes by accident.
 
 Where a change is meant: python -m tests.judges.test_figures
 """
@@ -27,6 +28,7 @@ def found_in(behaviour: str, pattern: str, folder: Path) -> dict[str, Any]:
     found = world_of(behaviour, pattern).judged(behaviour, folder)
     told = {
         "observed": f"{found.observed} {found.hazard}".strip(),
+        "reason": found.reason,
         "measured": found.measured,
         "evidence": [_place(one) for one in found.evidence[:_SHOWN]],
         "pieces": len(found.evidence),
@@ -47,7 +49,7 @@ def known() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("behaviour", "pattern"), CASES)
-def test_figures_and_evidence_stay(tmp_path: Path, behaviour: str, pattern: str) -> None:
+def test_what_is_said_stays(tmp_path: Path, behaviour: str, pattern: str) -> None:
     assert found_in(behaviour, pattern, tmp_path) == known()[f"{behaviour} {pattern}"]
 
 

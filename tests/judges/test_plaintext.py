@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from conformance.model import Finding
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, clear_request, ns, token
+from tests.forge.told import told
 from tests.worlds import lifecycle
 
 START, STOP = "start.no-plaintext", "stop.no-plaintext"
@@ -285,7 +285,7 @@ def test_a_packet_cut_short_cannot_be_judged(tmp_path: Path) -> None:
 def world_judged_again(folder: Path, world: World) -> Finding:
     """Judge a folder whose files were changed on purpose, with an index that does not mind."""
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
-    return judge(STOP, Bundle.open(folder))
+    return told(STOP, Bundle.open(folder))
 
 
 @pytest.mark.parametrize(

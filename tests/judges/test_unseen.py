@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from conformance.plan.catalogue import behaviours
+from tests.forge.told import told
 from tests.judges.test_judge import world_of
 
 WHY = "a privileged pod is refused"
@@ -39,7 +39,7 @@ def blinded(bundle: Path) -> Bundle:
 @pytest.mark.parametrize("behaviour", behaviours())
 def test_a_verdict_says_on_what_it_stands_or_is_none(tmp_path: Path, behaviour: str) -> None:
     bundle = blinded(world_of(behaviour).complete().write(tmp_path / "bundle"))
-    found = judge(behaviour, bundle)
+    found = told(behaviour, bundle)
     if found.observed in ("holds", "measured"):
         assert found.reason.endswith(
             (
@@ -56,4 +56,4 @@ def test_a_verdict_says_on_what_it_stands_or_is_none(tmp_path: Path, behaviour: 
 
 def test_a_node_that_was_seen_has_nothing_to_say(tmp_path: Path) -> None:
     world = world_of("start.order")
-    assert "alone" not in judge("start.order", Bundle.open(world.write(tmp_path / "a"))).reason
+    assert "alone" not in told("start.order", Bundle.open(world.write(tmp_path / "a"))).reason

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.evidence.vocabulary import Step
 from tests.forge.bundle import Json, World, ns
 from tests.worlds import jobs
 
@@ -49,6 +50,22 @@ def stays(world: World, job: str) -> None:
         or one["object"]["metadata"]["name"] != job
         or one["object"]["status"].get("active")
     ]  # fmt: skip
+
+
+def test_who_is_asked_to_quit_after_the_kubelet_ended_it_did_not_end_its_job(
+    tmp_path: Path,
+) -> None:
+    """The scenario asks all sidecars of Jobs that are not seen to have ended yet: that of a Job
+    which is about to be seen so was told by the kubelet, and is gone."""
+    world = jobs.jobs()
+    line = next(
+        one for one in world.watch
+        if one["kind"] == "Job" and one["object"]["metadata"]["name"] == "fails"
+        and one["object"]["status"].get("conditions")
+    )  # fmt: skip
+    world.step((line["ns"] - ns(0)) / 1e9 - 0.01, Step.SIDECAR_QUIT_ASKED, pod="fails-2")
+    found = world.judged(FAILURE, tmp_path)
+    assert found.observed == "holds", found.reason
 
 
 # --- job.failure ----------------------------------------------------------------------------------
@@ -215,7 +232,7 @@ def test_a_failing_main_that_is_held_is_another_hazard(tmp_path: Path) -> None:
     (its,) = ids(world, held, "sidecar")
     world.journal = [one for one in world.journal if its not in one[1]]
     world.step(jobs.BOUND, "job.bound", jobs=[name])
-    world.step(jobs.QUIT, "sidecar.quit-asked", pod=held, container="sidecar")
+    world.step(jobs.QUIT, Step.SIDECAR_QUIT_ASKED, pod=held, container="sidecar")
     jobs.ends(world, 24.0, name, "Failed", "BackoffLimitExceeded", failed=1)
     found = world.judged(POLICIES, tmp_path)
     assert (found.observed, found.hazard) == ("broken", "never-fails"), found.reason

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from conformance.judges import judge
 from tests.forge import bundle as forge
 from tests.forge import wire
 from tests.forge.bundle import World, ns
+from tests.forge.told import told
 from tests.worlds import lifecycle
 
 MUTUAL = "mutual.identity"
@@ -249,7 +249,7 @@ def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
     path = folder / "logs/subject.envoy.log"
     path.write_text("[warning] starting {not json\n" + path.read_text() + '{"half": ')
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
-    assert judge(MUTUAL, Bundle.open(folder), trusting=True).observed == "holds"
+    assert told(MUTUAL, Bundle.open(folder), trusting=True).observed == "holds"
 
 
 @pytest.mark.parametrize(("code", "observed"), [(503, "holds"), (200, "inconclusive")])

@@ -77,6 +77,26 @@ def test_another_boundary_is_miscounted(wrong: Break, tmp_path: Path) -> None:
     assert (found.observed, found.hazard) == ("broken", "miscounted"), found.reason
 
 
+def test_a_refusal_names_a_whole_cpu_without_its_thousands(tmp_path: Path) -> None:
+    """The API server says requests.cpu=1 of 1000m: such a refusal is as good as any other."""
+    world, layout = visible.accounting(), "no-init"
+    extra = 1000 - SIZES[layout][0]
+    for one in of(world, "quota", layout=layout):
+        one["quota_milli"] += extra
+        one["message"] = one["message"].replace(
+            f"requests.cpu={SIZES[layout][0]}m", "requests.cpu=1"
+        )
+        for its in (one.get("object") or {}).get("spec", {}).get("containers", ())[:1]:
+            its["resources"]["requests"]["cpu"] = f"{_asked(its) + extra}m"
+    found = world.judged(REQUESTS, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert found.measured[layout] == 1000
+
+
+def _asked(container: Json) -> int:
+    return int(container["resources"]["requests"]["cpu"].removesuffix("m"))
+
+
 def refused_for_another_reason(world: World) -> None:
     for one in of(world, "quota", layout="no-init", status=403):
         one["message"] = "exceeded quota: pods, requested: pods=1"

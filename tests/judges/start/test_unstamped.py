@@ -64,6 +64,18 @@ def test_an_end_within_its_uncertainty_is_not_told_from_the_signal(tmp_path: Pat
     assert shown(made, STOP, tmp_path)[0] == "inconclusive"
 
 
+def test_a_sidecar_that_was_gone_had_its_signal_before(tmp_path: Path) -> None:
+    """A signal may be sent a second after it is announced; not to a process that is no more."""
+    made = world("classic")
+    for ident in (forge.APP, forge.ENVOY):
+        made.unexited(ident)
+    made.journal = [one for one in made.journal if forge.ENVOY not in one[1]]
+    made.signalled(lifecycle.DELETED + 1.8, forge.ENVOY)
+    made.exited(lifecycle.DELETED + 1.9, forge.ENVOY)
+    made.exited(lifecycle.DELETED + 3.2, forge.APP)
+    assert shown(made, STOP, tmp_path) == ("broken", "wrong-order")
+
+
 def _restart(made: World, ident: str, at: float) -> None:
     made.runtime = [
         one

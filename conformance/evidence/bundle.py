@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from conformance.evidence import compressed, statuses
 from conformance.evidence import index as index_format
 from conformance.evidence import parse as records
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, Pod
+from conformance.evidence.packets.capture import Capture, KeptCapture
 from conformance.evidence.parse import Line, RuntimeEvent, StopLine
 from conformance.evidence.statuses import Supposition
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -30,6 +31,8 @@ CLOCK = "clock.jsonl"
 # Bytes of files whose lines are kept, for every judge and check reads the same ones: six times what
 # the largest cell of a real run has. As objects they take some ten times as much.
 _KEPT_BYTES = 16 << 20
+# Of a capture whose packets are kept, for the same reason: three times the largest of a real run.
+_KEPT_CAPTURE_BYTES = 12 << 20
 SUBJECT_ROLE = "subject"  # stamps and logs are filed by role, captures by the pod's name
 
 
@@ -52,7 +55,8 @@ class Bundle:
         self.asked: set[str] = set()  # names of all files that anybody wanted, there or not
         self._kept: dict[str, list[Line]] = {}
         self._room = _KEPT_BYTES
-        self.reckoned: dict[str, int] = {}  # what was reckoned once for all who ask, by name
+        self._captures: dict[str, Capture] = {}
+        self.reckoned: dict[Hashable, Any] = {}  # what was reckoned once for all who ask, by name
 
     @contextmanager
     def noticed(self) -> Iterator[set[str]]:
@@ -107,6 +111,7 @@ class Bundle:
         other._intact, other._read, other.asked = self._intact, self._read, self.asked
         other.supposed = self.supposed
         other._kept, other._room, other.reckoned = self._kept, self._room, self.reckoned
+        other._captures = self._captures
         return other
 
     def path(self, name: str) -> Path:
@@ -184,6 +189,16 @@ class Bundle:
                 continue
             if found is not None:
                 yield found
+
+    def small(self, capture: str) -> bool:
+        """Whether what is read of a capture may be kept in memory."""
+        return compressed.size(self.path(capture)) <= _KEPT_CAPTURE_BYTES
+
+    def capture(self, name: str) -> Capture:
+        """A capture by its name, decoded once for all who ask where it is small."""
+        if not self.small(name):
+            return Capture(self.root / name)
+        return self._captures.setdefault(name, KeptCapture(self.root / name))
 
     def steps(self) -> Iterator[Line]:
         """What the scenario did."""

@@ -164,7 +164,8 @@ def clock_step_ns(bundle: Bundle) -> int:
         with bundle.unnoticed():  # no verdict leans on what all these stamps tell
             step = max(_step_of_stamps(bundle), _step_of_readings(bundle))
         bundle.reckoned["clock_step_ns"] = step
-    return bundle.reckoned["clock_step_ns"]
+    found: int = bundle.reckoned["clock_step_ns"]
+    return found
 
 
 def _step_of_readings(bundle: Bundle) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.index import shortest
-from conformance.evidence.packets.capture import Capture, Packet
+from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import BeaconLog, Blind, Coverage, coverage
 from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -45,7 +45,7 @@ def identity(bundle: Bundle) -> Identity:
 def from_inside(bundle: Bundle, see: Callable[[Packet], None]) -> Coverage:
     """Show every packet of the pod's eth0, and tell how well the capture was watching."""
     beacons = BeaconLog(identity(bundle).boot, bundle.capture_file)
-    capture = Capture(bundle.path(bundle.capture_file))
+    capture = bundle.capture(bundle.capture_file)
     try:
         for packet in capture:
             if packet.kind == "beacon":
@@ -81,7 +81,7 @@ def from_node(bundle: Bundle) -> Iterator[Packet]:
     none at all. The file holds what passed the pod's link: what of this came in there is the pod's.
     """
     local = bundle.index.subject_pod.ips
-    for packet in Capture(bundle.path(bundle.node_file)):
+    for packet in bundle.capture(bundle.node_file):
         if packet.src in local:
             if packet.sent is not True:
                 yield packet

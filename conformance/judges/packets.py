@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.index import shortest
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import Coverage
+from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.packets.tokens import find
 from conformance.evidence.packets.wire_connections import Connections
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_inside, identity, require_watched
+from conformance.evidence.views import (
+    Identity,
+    from_inside,
+    from_node,
+    identity,
+    require_watched,
+)
 from conformance.evidence.vocabulary import Container as App
 from conformance.evidence.vocabulary import Role, Stamp
 from conformance.judges.exceptions import Explained
 from conformance.judges.sights import Survey
 from conformance.judges.survey import Surveyor
+from conformance.judges.tally import Tally, Transcript
 from conformance.model import Evidence, Measured, Window
 
 
@@ -46,15 +55,25 @@ class Look:
         return bool(self.survey.controls.number or self.survey.explained.get("control"))
 
 
+@dataclass(frozen=True)
+class _View:
+    """What one view shows. why: it cannot be read to its end, or its diary cannot."""
+
+    within: Callable[[Window], Survey]
+    watched: Coverage | None
+    why: Exception | None
+
+
 def survey(
     bundle: Bundle, window: Window, also: Sequence[Explained] = ()
 ) -> tuple[Survey, Coverage]:
     """What is in clear on the eth0 of the pod under test in a window. also: what may be, beside
     EXCEPTIONS. Raises Unjudgeable."""
-    own = identity(bundle)
-    surveyor = Surveyor(bundle.index, window, own.local, own.mac, also)
-    watched = from_inside(bundle, surveyor.see)
-    return surveyor.finish(), watched
+    view = _inside(bundle, identity(bundle), window, also)
+    if view.why is not None:
+        raise view.why
+    assert view.watched is not None
+    return view.within(window), view.watched
 
 
 def survey_so_far(
@@ -66,15 +85,73 @@ def survey_so_far(
         own = identity(bundle)
     except Unjudgeable as why:
         return Survey(), None, why
-    surveyor = Surveyor(bundle.index, window, own.local, own.mac, also)
+    view = _inside(bundle, own, window, also)
+    if view.why is None or isinstance(view.why, Unjudgeable):
+        return view.within(window), view.watched, view.why
+    unread = Unjudgeable(f"{bundle.agent_file} cannot be read: {view.why!r}")
+    return view.within(window), None, unread
+
+
+def survey_node(
+    bundle: Bundle, window: Window, also: Sequence[Explained] = ()
+) -> tuple[Survey, Exception | None]:
+    """What is in clear in the node's view of the same pod; and why that ends early, if it does."""
+
+    def watch(see: Callable[[Packet], None]) -> None:
+        for packet in from_node(bundle):
+            see(packet)
+
+    pod = bundle.index.subject_pod
+    view = _surveyed(bundle, bundle.node_file, window, Identity("", pod.ips, b""), also, watch)
+    if view.why is not None and not isinstance(view.why, Unjudgeable | UnreadableCapture):
+        raise view.why
+    return view.within(window), view.why
+
+
+def _inside(bundle: Bundle, own: Identity, window: Window, also: Sequence[Explained]) -> _View:
+    return _surveyed(bundle, bundle.capture_file, window, own, also, partial(from_inside, bundle))
+
+
+def _surveyed(
+    bundle: Bundle,
+    file: str,
+    window: Window,
+    own: Identity,
+    also: Sequence[Explained],
+    watch: Callable[[Callable[[Packet], None]], Coverage | None],
+) -> _View:
+    """A small capture is surveyed once for all windows, a large one for each."""
+    if not _may_be_kept(bundle, file):
+        tally = Tally(window)
+        watched, why = _watch(Surveyor(bundle.index, tally.tell, own.local, own.mac, also), watch)
+        return _View(lambda _: tally.survey, watched, why)
+    key = "survey", file, own, tuple(also)
+    if key not in bundle.reckoned:
+        seen = Transcript()
+        watched, why = _watch(Surveyor(bundle.index, seen.tell, own.local, own.mac, also), watch)
+        bundle.reckoned[key] = _View(seen.within, watched, why)
+    found: _View = bundle.reckoned[key]
+    return found
+
+
+def _may_be_kept(bundle: Bundle, file: str) -> bool:
+    """What is missing or was changed is looked at anew, and says so each time."""
     try:
-        watched = from_inside(bundle, surveyor.see)
-    except Unjudgeable as why:
-        return surveyor.finish(), None, why
-    except (KeyError, TypeError, ValueError) as error:
-        unread = Unjudgeable(f"{bundle.agent_file} cannot be read: {error!r}")
-        return surveyor.finish(), None, unread
-    return surveyor.finish(), watched, None
+        return bundle.small(file)
+    except Unjudgeable:
+        return False
+
+
+def _watch(
+    surveyor: Surveyor, watch: Callable[[Callable[[Packet], None]], Coverage | None]
+) -> tuple[Coverage | None, Exception | None]:
+    watched, why = None, None
+    try:
+        watched = watch(surveyor.see)
+    except (Unjudgeable, UnreadableCapture, KeyError, TypeError, ValueError) as error:
+        why = error
+    surveyor.finish()
+    return watched, why
 
 
 def look_at(bundle: Bundle, role: str, until: int, *, ended: bool = False) -> Look:

@@ -17,12 +17,11 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.index import endpoint
 from conformance.evidence.packets.coverage import Coverage
-from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.packets.probes import opening
 from conformance.evidence.packets.tls import RecordCheck
 from conformance.evidence.packets.tokens import find, parse
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.views import from_node, require_watched
+from conformance.evidence.views import require_watched
 from conformance.evidence.vocabulary import Role, Stamp, Step
 from conformance.judges.density import require_density, trying
 from conformance.judges.exceptions import Explained
@@ -30,11 +29,11 @@ from conformance.judges.ordering import sidecars_end
 from conformance.judges.packets import (
     require_no_direct_service,
     require_no_doubts,
+    survey_node,
     survey_so_far,
 )
 from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
 from conformance.judges.sights import Survey, unseen_in
-from conformance.judges.survey import Surveyor
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "plaintext-while-the-sidecar-lived"
@@ -239,14 +238,9 @@ def _look_from_node(
     """The node's view: (what it saw, what is to be said of it). It may be missing."""
     if not bundle.has(bundle.node_file):
         return None, "missing"
-    pod = bundle.index.subject_pod
-    surveyor = Surveyor(bundle.index, looked, pod.ips, b"", also)
-    try:
-        for packet in from_node(bundle):
-            surveyor.see(packet)
-    except (Unjudgeable, UnreadableCapture) as why:
-        return surveyor.finish(), f"not whole: {why}"
-    survey = surveyor.finish()
+    survey, why = survey_node(bundle, looked, also)
+    if why is not None:
+        return survey, f"not whole: {why}"
     return survey, "agrees" if survey.controls.number else "blind: it shows no control canary"
 
 

@@ -7,6 +7,7 @@ its end. A token in clear is a leak even inside of what looks like TLS.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from conformance.evidence.index import Index
 from conformance.evidence.packets import tls
@@ -16,10 +17,9 @@ from conformance.evidence.packets.streams import Chunk, Reassembler, Stream
 from conformance.evidence.packets.tokens import Token, TokenScan, find
 from conformance.judges.contents import ProbeCheck, name_in, strange_frame, strange_lookup
 from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
-from conformance.judges.sights import Endpoint, Sight, Survey, family, pair, sight_of
-from conformance.model import Window
+from conformance.judges.sights import Endpoint, Sight, family, sight_of
+from conformance.judges.tally import Tally, Tell
 
-_KNOWN = 100_000  # tokens and connections that are remembered, to compare two views
 _CODED = 256  # bytes in which a token stands, however it is written
 _TLS = "what looks like TLS"
 
@@ -27,19 +27,20 @@ _TLS = "what looks like TLS"
 class Surveyor:
     """Surveys one view. Feed it every packet, then ``finish``.
 
-    local: the pod's addresses. mac: the pod's, where frames show it. also: what else is explained.
+    tell: is told what is seen, as calls of Tally's methods. local: the pod's addresses. mac: the
+    pod's, where frames show it. also: what else is explained.
     """
 
     def __init__(
         self,
         index: Index,
-        window: Window,
+        tell: Tell,
         local: frozenset[str],
         mac: bytes,
         also: Sequence[Explained] = (),
     ) -> None:
-        self.survey = Survey()
-        self.window = window
+        self.tell = tell
+        self.numbers = count()  # of connections
         self._explainer = Explainer(index, also)
         self._nonce = index.nonce
         self._local = local
@@ -48,14 +49,11 @@ class Surveyor:
 
     def see(self, packet: Packet) -> None:
         """Take one packet."""
-        inside = packet.ns in self.window
-        if inside:
-            self.survey.packets += 1
+        counts = packet.kind in ("tcp", "udp")
+        self.tell(Tally.packet, packet.ns, len(packet.payload) if counts else 0)
         if packet.cut and packet.kind not in ("beacon", "arp"):
             self._doubt("not captured to its end", packet)
         if packet.kind == "tcp":
-            if inside:
-                self.survey.payload_bytes += len(packet.payload)
             self._streams.feed(packet)
         elif packet.kind == "udp":
             self._datagram(packet)
@@ -66,10 +64,9 @@ class Surveyor:
         elif packet.payload:
             self._leak_of(packet, f"{packet.kind} frame that nothing explains")
 
-    def finish(self) -> Survey:
+    def finish(self) -> None:
         """The view is over."""
         self._streams.finish()
-        return self.survey
 
     def _plain(self, packet: Packet) -> None:
         strange = strange_frame(packet)
@@ -104,8 +101,6 @@ class Surveyor:
     def _datagram(self, packet: Packet) -> None:
         if not packet.payload:
             return
-        if packet.ns in self.window:
-            self.survey.payload_bytes += len(packet.payload)
         exception = self._explainer.explain("udp", *self._ends(packet), None)
         if exception is None:
             self._leak_of(packet, "UDP payload")
@@ -147,40 +142,24 @@ class Surveyor:
                 self.leaked(packet.ns, len(packet.payload))
 
     def _doubt(self, what: str, packet: Packet) -> None:
-        if packet.ns in self.window:
-            self.survey.doubts.add(sight_of(what, packet))
+        self.tell(Tally.doubt, sight_of(what, packet))
 
     def note_explained(self, exception: Explained, ns: int) -> None:
         """Count payload under an exception."""
-        if ns in self.window:
-            known = self.survey.explained
-            known[exception.name] = known.get(exception.name, 0) + 1
+        self.tell(Tally.explained, exception.name, ns)
 
     def control(self, sight: Sight, token: Token) -> None:
-        """The deliberate leak is seen. It counts outside of the window, and only this cell's."""
-        if sight.ns not in self.window and token.nonce == self._nonce:
-            self.survey.controls.add(sight)
+        """The deliberate leak is seen: only this cell's counts."""
+        if token.nonce == self._nonce:
+            self.tell(Tally.control, sight)
 
     def leaked(self, ns: int, size: int) -> None:
         """Count bytes in clear."""
-        if ns in self.window:
-            self.survey.leaked_bytes += size
+        self.tell(Tally.leaked, ns, size)
 
     def leak(self, sight: Sight) -> None:
         """Something is in clear."""
-        survey = self.survey
-        if sight.ns not in self.window:
-            survey.outside.add(sight)
-            return
-        if sight.token:
-            if sight.token in survey.tokens:
-                return
-            if len(survey.tokens) < _KNOWN:
-                survey.tokens.add(sight.token)
-        if len(survey.clear) < _KNOWN:
-            survey.clear.add(pair(sight.source, sight.target))
-        survey.leaks.add(sight)
-        survey.leaks_by[family(sight.target)] += 1
+        self.tell(Tally.leak, sight)
 
 
 class _StreamJudge:
@@ -194,8 +173,7 @@ class _StreamJudge:
         self._contents = (TokenScan(), TokenScan())
         self._checks = tls.pair()
         self._blind = [False, False]  # after a hole: where records begin is not known any more
-        self._told_clear = False
-        self._counted = False
+        self._number = next(survey.numbers)
         self._probe = ProbeCheck()
         self._tails = [b"", b""]  # of explained payload: where a coded token may have begun
 
@@ -276,27 +254,15 @@ class _StreamJudge:
         return len(chunk.data) - at, f"not TLS: {check.violation}"
 
     def _tell_clear(self, chunk: Chunk, what: str, size: int, with_token: bool) -> None:
-        inside = chunk.ns in self._surveyor.window
-        if self._told_clear and inside:
-            return
-        if not with_token:
-            self._surveyor.leak(self._sight(chunk, what, size))
-        if inside:
-            self._told_clear = True
-            self._surveyor.survey.leaked_streams += 1
+        sight = None if with_token else self._sight(chunk, what, size)
+        self._surveyor.tell(Tally.clear, self._number, chunk.ns, sight)
 
     def _tls(self, chunk: Chunk) -> None:
-        if chunk.ns not in self._surveyor.window:
-            return
-        if not self._counted:
-            self._counted = True
-            self._surveyor.survey.tls_streams += 1
-        self._surveyor.survey.tls_bytes += len(chunk.data)
-        self._surveyor.survey.tls_bytes_by[family(self._stream.answerer)] += len(chunk.data)
+        its = family(self._stream.answerer)
+        self._surveyor.tell(Tally.tls, self._number, chunk.ns, len(chunk.data), its)
 
     def _doubt(self, chunk: Chunk, what: str) -> None:
-        if chunk.ns in self._surveyor.window:
-            self._surveyor.survey.doubts.add(self._sight(chunk, what, len(chunk.data)))
+        self._surveyor.tell(Tally.doubt, self._sight(chunk, what, len(chunk.data)))
 
     def _sight(self, chunk: Chunk, what: str, size: int) -> Sight:
         ends = (self._stream.opener, self._stream.answerer)

@@ -20,8 +20,8 @@ from conformance.machine import locks, waiting
 # in line is hardly felt, and the processes that want to run are too many to be a measure.
 CROWDED = 2.5
 # How long the machine is looked at: a cell that has just begun is felt within a second. The looks
-# are work themselves, which a busy machine lacks.
-_LOOKS, _EVERY = 5, 0.25
+# are work themselves, which a busy machine lacks: one that is crowded is left alone for a while.
+_LOOKS, _EVERY, _LEFT_ALONE = 5, 0.25, 1.0
 _WORK = 0.005  # processor seconds
 
 
@@ -38,12 +38,16 @@ def capacity(results: Path, measure: Callable[[], float] = stretched) -> Iterato
     """Wait for capacity, and hold a place inside the block. Any process of the run may call it."""
     observed = results / "clusters" / ".observed.lock"
     looks: deque[float] = deque(maxlen=_LOOKS)
+    looked = [0.0]  # when
 
     def free() -> bool:
         if (alone := locks.try_exclusive(observed)) is not None:
             alone.release()
             return True
+        if looks and looks[-1] > CROWDED and time.monotonic() < looked[0] + _LEFT_ALONE:
+            return False
         looks.append(measure())
+        looked[0] = time.monotonic()
         return len(looks) == _LOOKS and sum(looks) / _LOOKS <= CROWDED
 
     with locks.exclusive(results / "clusters" / ".capacity.lock"):

@@ -17,7 +17,7 @@ from conformance.evidence.attempts import OK, TIMEOUT, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, shortest
-from conformance.evidence.packets.capture import ACK, SYN, Capture, Packet
+from conformance.evidence.packets.capture import ACK, SYN, Packet
 from conformance.evidence.packets.coverage import BEACON_TEXT
 from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.packets.tokens import Token, find
@@ -69,7 +69,7 @@ def _look(bundle: Bundle, seen: _Seen) -> Iterator[Contradiction]:
     row: deque[int] = deque(maxlen=_IN_A_ROW)
     told, last = False, -1
     file, take = bundle.capture_file, _Taker(bundle.index, seen)
-    for packet in Capture(bundle.path(file)):
+    for packet in bundle.capture(file):
         if packet.kind != "beacon":
             take(packet)
             continue

@@ -76,6 +76,27 @@ class Capture:
             self.truncated = file.truncated
 
 
+class KeptCapture(Capture):
+    """A capture whose packets are kept once they were all seen: iterate it as often as you like.
+
+    Some 500 bytes a packet stay in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._packets: list[Packet] | None = None
+
+    def __iter__(self) -> Iterator[Packet]:
+        if self._packets is None:
+            seen = []
+            for packet in super().__iter__():
+                seen.append(packet)
+                yield packet
+            self._packets = seen
+        else:
+            yield from self._packets
+
+
 def decoded(frame: int, ns: int, data: bytes) -> Packet:
     """The Ethernet frame that another packet carries (a tunnel's), under that one's number."""
     return _decode(frame, ns, data, ETHERNET, cut=False)

@@ -13,10 +13,12 @@ import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from kubernetes import client as k8s
 from kubernetes.utils import FailToCreateError, create_from_dict
 
 from conformance.cluster.context import Context
@@ -78,6 +80,10 @@ class Place(Protocol):
         """Bring into the bundle what was collected elsewhere, when all of its pods have gone."""
         ...
 
+    def clear(self, client: Any, namespace: str) -> None:
+        """Take a cell's namespace away, or what of it could still do something."""
+        ...
+
 
 class OwnCluster:
     """A cluster of the run's own."""
@@ -109,6 +115,18 @@ class OwnCluster:
 
     def collect(self, namespace: str, bundle: Path) -> None:
         """It is there: the node writes into the same folder."""
+
+    def clear(self, client: Any, namespace: str) -> None:
+        """A namespace whose pods nobody makes anew loses its pods and Services, and stays until
+        the cluster goes: to take it away the controller manager asks some 80 times, of each kind of
+        object twice, which costs more than what is left."""
+        with suppress(k8s.ApiException):
+            if not any(_holds_any(listing, namespace) for listing in _makers_of_pods(client)):
+                core = k8s.CoreV1Api(client)
+                core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
+                core.delete_collection_namespaced_service(namespace)
+                return
+        _delete(client, namespace)
 
 
 class Elsewhere:
@@ -168,6 +186,10 @@ class Elsewhere:
     def collect(self, namespace: str, bundle: Path) -> None:
         """Nothing was collected."""
 
+    def clear(self, client: Any, namespace: str) -> None:
+        """Nothing stays on a cluster of others."""
+        _delete(client, namespace)
+
 
 class BesideAgent(Elsewhere):
     """The same, with the node agent of the suite's on its node."""
@@ -225,6 +247,27 @@ def place_of(handle: ClusterHandle, context: Context) -> Place:
     if handle.agent:
         return BesideAgent(handle)
     return Elsewhere(handle) if handle.label else OwnCluster(handle, context)
+
+
+def _makers_of_pods(client: Any) -> Iterator[Callable[..., Any]]:
+    """Lists what would make pods anew."""
+    apps, batch = k8s.AppsV1Api(client), k8s.BatchV1Api(client)
+    yield apps.list_namespaced_replica_set
+    yield apps.list_namespaced_deployment
+    yield apps.list_namespaced_daemon_set
+    yield apps.list_namespaced_stateful_set
+    yield batch.list_namespaced_job
+    yield batch.list_namespaced_cron_job
+    yield k8s.CoreV1Api(client).list_namespaced_replication_controller
+
+
+def _holds_any(listing: Callable[..., Any], namespace: str) -> bool:
+    return bool(listing(namespace, resource_version="0").items)
+
+
+def _delete(client: Any, namespace: str) -> None:
+    with suppress(k8s.ApiException):
+        k8s.CoreV1Api(client).delete_namespace(namespace, grace_period_seconds=0)
 
 
 def _containers(spec: Manifest) -> Iterator[dict[str, Any]]:

@@ -86,7 +86,7 @@ class Stage:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The namespace exists inside the block, is watched, and is removed after it, when what a
+        """The namespace exists inside the block, is watched, and is cleared after it, when what a
         scenario left to be done afterwards is done, too."""
         for folder in ("stamps", "capture"):
             path = self.bundle / folder
@@ -109,8 +109,7 @@ class Stage:
             yield
         finally:
             self.watch.stop()
-            with contextlib.suppress(k8s.ApiException):
-                self.core.delete_namespace(self.namespace, grace_period_seconds=0)
+            self.place.clear(self.client, self.namespace)
             with contextlib.suppress(k8s.ApiException):
                 self.afterwards.close()
             plane.close()

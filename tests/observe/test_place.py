@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kubernetes.client import ApiException
@@ -17,8 +19,9 @@ from conformance.cluster.state import RUN_LABEL, ClusterHandle, run_name
 from conformance.errors import Unobtainable
 from conformance.machine.paths import FIXTURES
 from conformance.model import Cell
+from conformance.observe import place as places
 from conformance.observe import workloads
-from conformance.observe.place import BesideAgent, Elsewhere
+from conformance.observe.place import BesideAgent, Elsewhere, OwnCluster
 from conformance.observe.scenarios.stop.departing import stamped
 from conformance.observe.watch import NamespaceWatch
 from conformance.sidecars import manifests
@@ -135,3 +138,58 @@ def test_two_runs_do_not_meet_and_a_name_is_never_too_long() -> None:
     assert len(run_name(RUN, long)) == 63
     assert run_name(RUN, long) != run_name(RUN, f"{long}y")
     assert run_name(RUN, "run") != run_name("20261130-122630-ab13", "run")
+
+
+class Api:
+    """Stands for every group of the API: notes what is asked for. holds: the kind that is there."""
+
+    def __init__(self, holds: str, *, fails: bool = False) -> None:
+        self.holds, self.fails, self.asked = holds, fails, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        def answer(namespace: str, **_: Any) -> SimpleNamespace:
+            assert namespace == "cell"
+            self.asked.append(name)
+            if self.fails and name.startswith("list"):
+                raise ApiException(status=500)
+            return SimpleNamespace(items=[1] if name == f"list_namespaced_{self.holds}" else [])
+
+        return answer
+
+
+GROUPS = ("CoreV1Api", "AppsV1Api", "BatchV1Api")
+CLEARED = ["delete_collection_namespaced_pod", "delete_collection_namespaced_service"]
+TAKEN_AWAY = ["delete_namespace"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "fails", "done"),
+    [
+        ("", False, CLEARED),
+        *((kind, False, TAKEN_AWAY) for kind in (
+            "replica_set", "deployment", "daemon_set", "stateful_set", "job", "cron_job",
+            "replication_controller",
+        )),
+        ("", True, TAKEN_AWAY),
+    ],
+)  # fmt: skip
+def test_a_namespace_of_the_runs_own_cluster_stays_where_nothing_makes_pods(
+    holds: str, fails: bool, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(holds, fails=fails)
+    groups = {name: lambda _client: api for name in GROUPS}
+    monkeypatch.setattr(places, "k8s", SimpleNamespace(**groups, ApiException=ApiException))
+    handle = ClusterHandle("1.33", "ours", tmp_path / "k", "node", tmp_path)
+    OwnCluster(handle, None).clear(None, "cell")  # type: ignore[arg-type]
+    assert [one for one in api.asked if not one.startswith("list")] == done
+
+
+def test_nothing_stays_on_a_cluster_of_others(
+    place: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api("")
+    monkeypatch.setattr(
+        places, "k8s", SimpleNamespace(CoreV1Api=lambda _client: api, ApiException=ApiException)
+    )
+    place.clear(None, "cell")
+    assert api.asked == TAKEN_AWAY

@@ -29,6 +29,7 @@ from conformance.machine import process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.observe.node.extract import NODE_FOLDER, last_words, note_death, size
+from conformance.observe.node.journal import FIELDS
 
 MANIFEST = FIXTURES / "own-cluster" / "agent.yaml"
 HOST = ("nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--")
@@ -135,7 +136,7 @@ class NodeAgent:
         )
 
     def _streams(self) -> Sequence[_Stream]:
-        journal = ("journalctl", "-b", "-f", "-n", "1", "-o", "json")
+        journal = ("journalctl", "-b", "-f", "-n", "1", "-o", "json", FIELDS)
         found = [
             _Stream(
                 "runtime",

@@ -30,6 +30,7 @@ from conformance.observe.node.extract import (
     size,
     sizes,
 )
+from conformance.observe.node.journal import FIELDS
 
 __all__ = ["ClockStep", "NodeCollectors", "clock_steps", "extract", "sizes"]
 
@@ -112,7 +113,7 @@ class NodeCollectors:
                 "the journal",
                 "journal.log",
                 [
-                    *("journalctl", "-b", "-f", "--no-tail", "-o", "json"),
+                    *("journalctl", "-b", "-f", "--no-tail", "-o", "json", FIELDS),
                     *("-u", "containerd", "-u", "kubelet"),
                 ],
                 lambda: size(self._folder / "journal.log") > 0,

@@ -9,6 +9,9 @@ from typing import Any
 
 from conformance.observe.node.growing import Growing
 
+# Lines are as `journalctl -o json` writes them, without the fields that say of each line again
+# whose it is (a kubelet's command line alone is half a kilobyte).
+FIELDS = "--output-fields=MESSAGE,PRIORITY,_PID,_SYSTEMD_UNIT"
 _UNITS = (b"kubelet.service", b"containerd.service")
 _SUPPRESSED = re.compile(rb'"MESSAGE":"Suppressed (\d+) messages from (\S+)"')
 

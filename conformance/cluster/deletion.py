@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ def delete(handle: ClusterHandle) -> None:
     """
     _remove_containers(handle.host, handle.name)
     connection.forget(handle.kubeconfig)
+    _remove_outputs(handle.kubeconfig.parent)
 
 
 def delete_all(record: Record) -> None:
@@ -42,7 +44,14 @@ def delete_all(record: Record) -> None:
                 list(pool.map(lambda name: _remove_containers(record.host, name), record.clusters))
         for cluster in Path(record.results).glob("clusters/*/"):
             connection.forget(cluster / "kubeconfig")
+            _remove_outputs(cluster)
         network.remove_all(record)
+
+
+def _remove_outputs(folder: Path) -> None:
+    """The nodes' own files of what containers wrote: the cells' bundles have all that is theirs."""
+    for outputs in folder.glob(".output*"):
+        shutil.rmtree(outputs, ignore_errors=True)
 
 
 def _remove_containers(host: str, cluster: str) -> None:

@@ -8,6 +8,7 @@ images are on the engine before.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ from conformance.machine.progress import board
 from conformance.machine.runs import Run
 
 TOOLS_IN_NODE = "/opt/sidecar-conformance"
+OUTPUTS_IN_NODE = "/var/log/pods"
 REDIRECT_IN_NODE = "/opt/sidecar-redirect"
 # What costs processors and says nothing is turned down in the suite's own nodes.
 NODE_SETTINGS = KIND_CONFIGS / "node"
@@ -210,6 +212,10 @@ def _mounts(handle: ClusterHandle, tools_root: Path, place: int) -> list[dict[st
         (NODE_SETTINGS / "patches", PATCHES_IN_NODE, True),
         (NODE_SETTINGS / "processors.conf", _SYSTEMD_IN_NODE, True),
     ]
+    if os.geteuid() == 0:  # the kubelet's files are root's alone
+        outputs = handle.outputs_of(handle.nodes[place])
+        outputs.mkdir(exist_ok=True)
+        places.append((outputs, OUTPUTS_IN_NODE, False))
     return [
         {"hostPath": str(here.resolve()), "containerPath": there, "readOnly": fixed}
         for here, there, fixed in places

@@ -71,6 +71,11 @@ class ClusterHandle:
         """Every node, the first one first."""
         return (self.node, *self.workers)
 
+    def outputs_of(self, node: str) -> Path:
+        """Where this machine has what containers of a node write, if it has it at all."""
+        place = self.nodes.index(node)
+        return self.kubeconfig.with_name(f".output-{place}" if place else ".output")
+
     def to_json(self) -> dict[str, Any]:
         """As plain strings, and lists of them."""
         plain = {key: str(value) for key, value in asdict(self).items()}

@@ -67,6 +67,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
             stage.step(Step.STUCK, why=str(stuck))
         ended = stage.step(Step.END)
         if isinstance(driver, KeepsRecords):
+            stage.watch.catch_up()
             driver.keep_records(handle, client, namespace, started, bundle)
         stage.strike()
         stage.place.collect(namespace, bundle)

@@ -72,6 +72,10 @@ class Place(Protocol):
         """The time on the node's clock."""
         ...
 
+    def outputs_of(self, node: str) -> Path | None:
+        """The folder of what containers of a node write (its /var/log/pods), where it is seen."""
+        ...
+
     def capture_ended(self, bundle: Path, pod: str) -> bool:
         """Whether the capture agent of a pod has written its last line, or never was there."""
         ...
@@ -108,6 +112,10 @@ class OwnCluster:
 
     def now_ns(self) -> int:
         return time.time_ns()
+
+    def outputs_of(self, node: str) -> Path | None:
+        folder = self._handle.outputs_of(node) if node in self._handle.nodes else None
+        return folder if folder and folder.is_dir() else None
 
     def capture_ended(self, bundle: Path, pod: str) -> bool:
         diary = bundle / "capture" / pod / "agent.jsonl"
@@ -179,6 +187,9 @@ class Elsewhere:
 
     def now_ns(self) -> int:
         return time.time_ns() + self._ahead_ns
+
+    def outputs_of(self, node: str) -> Path | None:  # noqa: ARG002
+        return None
 
     def capture_ended(self, bundle: Path, pod: str) -> bool:  # noqa: ARG002
         return True

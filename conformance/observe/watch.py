@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from conformance.evidence.vocabulary import File
 from conformance.machine import waiting
+from conformance.observe.output import Follower, Output, file_of
 
 Json = dict[str, Any]
 MARK = b"SC-STAMP "
@@ -35,6 +36,8 @@ class Receiving(Protocol):
     def stamps_in_output(self) -> bool: ...
 
     def now_ns(self) -> int: ...
+
+    def outputs_of(self, node: str) -> Path | None: ...
 
 
 class NamespaceWatch:
@@ -54,6 +57,7 @@ class NamespaceWatch:
         undated: Sequence[str] = (),
         place: Receiving | None = None,
     ) -> None:
+        self._place = place
         self._now = place.now_ns if place else time.time_ns
         self._stamps = bundle / "stamps" if place and place.stamps_in_output else None
         self._core = k8s.CoreV1Api(client)
@@ -67,6 +71,7 @@ class NamespaceWatch:
         self._newest: dict[tuple[str, str], Json] = {}
         self._gone: set[tuple[str, str]] = set()
         self._followed: set[str] = set()
+        self._follower = Follower()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._responses: set[Any] = set()
@@ -86,6 +91,8 @@ class NamespaceWatch:
         """End all streams. Those of containers that have ended get a second to end by themselves,
         so that their last output is read; those of running containers are cut."""
         self._stopping.set()
+        self._follower.stop()
+        self.trouble += self._follower.trouble
         patience = time.monotonic() + 1
         for thread in self._threads:
             if thread.name.startswith("logs"):
@@ -98,6 +105,10 @@ class NamespaceWatch:
         for thread in self._threads:
             thread.join(5)
         self._sink.close()
+
+    def catch_up(self) -> None:
+        """Have what containers wrote until now in the bundle, where their nodes' files are seen."""
+        self._follower.catch_up()
 
     def newest(self, kind: str, name: str) -> Json | None:
         """The newest version seen, also of an object that is gone; None when never seen."""
@@ -161,10 +172,28 @@ class NamespaceWatch:
                 ident = container.get("containerID")
                 if ident and "waiting" not in state and ident not in self._followed:
                     self._followed.add(ident)
-                    self._spawn(self._logs_of, pod, container["name"])
+                    if not self._follow_on_node(pod, container):
+                        self._spawn(self._logs_of, pod, container["name"])
+
+    def _follow_on_node(self, pod: Json, container: Json) -> bool:
+        """Whether the node's own file of the output is seen, and followed."""
+        node = pod["spec"].get("nodeName", "")
+        folder = self._place.outputs_of(node) if self._place else None
+        if folder is None:
+            return False
+        target = self._target(pod, container["name"])
+        dated = container["name"] in self._undated
+        try:
+            self._follower.follow(Output(file_of(folder, pod, container), target, dated=dated))
+        except OSError:  # it has been removed, or is not for this user
+            return False
+        return True
+
+    def _target(self, pod: Json, container: str) -> Path:
+        return self._logs / f"{self._role_of(pod)}.{container}.log"
 
     def _logs_of(self, pod: Json, container: str) -> None:
-        target = self._logs / f"{self._role_of(pod)}.{container}.log"
+        target = self._target(pod, container)
 
         def opened() -> Iterator[bytes]:
             return self._lines(

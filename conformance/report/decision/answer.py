@@ -87,7 +87,7 @@ def headline(decision: Json) -> str:
         why = f"{other} of {pattern} was seen broken, and this is open: {_some(list(named))}"
     else:
         others = "every other promise" if limits(decision) else "every promise"
-        why = f"{others} of {pattern} that was tried held, {places(decision)}"
+        why = f"{others} of {pattern} that was tried held with {places(decision)}"
     return f"{_word(decision['rest'])}{_apart(decision)}: {why}.{_within(decision)}"
 
 

@@ -59,7 +59,7 @@ def report_page(report: Json, target: Path) -> Path:
             gaps=list(answer.of_one_cause(answer.gaps(decision))),
             other=[entry for entry in report["cells"] if _is_other(entry)],
             parts=list(answer.parts(decision)),
-            bounds=[answer.bound_line(one) for one in decision["bounds"]],
+            bounds=[_around(answer.bound_line(one), one["id"]) for one in decision["bounds"]],
             exit_line=answer.exit_line(report),
             again=words.again(report),
             entries={words.fragment(entry): entry for entry in report["cells"]},
@@ -83,3 +83,9 @@ def _is_other(entry: Json) -> bool:
         and marks.letter(entry) in "BXI"
         and (entry["pattern"] != "native" or entry["verdict"] == "not-reproduced")
     )
+
+
+def _around(line: str, id_: str) -> tuple[str, str, str]:
+    """An id, and what a line says before and after it."""
+    before, _, after = line.partition(id_)
+    return id_, before, after

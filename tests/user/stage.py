@@ -82,12 +82,13 @@ class User:
 def furnish(home: Path) -> None:
     """The checkout, and kind and kubectl on PATH, as the README asks for where there is no Go."""
     home.chmod(0o755)
-    shutil.copytree(CHECKOUT, home / "checkout", ignore=shutil.ignore_patterns(*LEFT_OUT))
+    ignored = shutil.ignore_patterns(*LEFT_OUT)
+    shutil.copytree(CHECKOUT, home / "checkout", symlinks=True, ignore=ignored)
     (home / "bin").mkdir()
     for program in (tools.kind(), tools.kubectl()):
         shutil.copy(program, home / "bin" / program.name)
     for place in (home, *home.rglob("*")):
-        os.chown(place, UID, UID)
+        os.chown(place, UID, UID, follow_symlinks=False)
 
 
 @contextmanager

@@ -58,15 +58,29 @@ class Sight:
 
 @dataclass
 class Passed:
-    """What passed in one window, by how it went. payloads: packets of the cell's own pods with
-    payload that could be read, told one by one in ``sights`` up to a bound."""
+    """What passed in one window, and how. senders: tokens by their senders. payloads: packets
+    of the cell's own pods with payload that could be read. ``sights`` tells both one by one, up to
+    a bound for each sender and for payload without a token: what is plentiful hides nobody."""
 
     window: Window
     packets: Counter[str] = field(default_factory=Counter)
     octets: Counter[str] = field(default_factory=Counter)
-    tokens: int = 0
+    senders: Counter[str] = field(default_factory=Counter)
     payloads: int = 0
     sights: list[Sight] = field(default_factory=list)
+    _told: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def tokens(self) -> int:
+        """All tokens in clear."""
+        return sum(self.senders.values())
+
+    def remember(self, sight: Sight) -> None:
+        """Keep a sight, unless there are enough of its kind."""
+        kind = sight.token.sender if sight.token else ""
+        self._told[kind] += 1
+        if self._told[kind] <= REMEMBERED:
+            self.sights.append(sight)
 
 
 @dataclass(frozen=True)
@@ -146,12 +160,12 @@ class _Reader:
                 self._control = self._control or sight
                 continue
             for one in its:
-                one.tokens += 1
-                _remember(one, sight)
+                one.senders[token.sender] += 1
+                one.remember(sight)
         if payload and inner.payload and not tokens:
             sight = Sight(self._file, packet.frame, packet.ns, how, None, ends)
             for one in its:
-                _remember(one, sight)
+                one.remember(sight)
         if payload and inner.payload:
             for one in its:
                 one.payloads += 1
@@ -163,11 +177,6 @@ class _Reader:
         scan = self._scans.setdefault(key, TokenScan())
         nonce = self._bundle.index.nonce
         return [token for token in scan.feed(packet.payload) if token.nonce == nonce]
-
-
-def _remember(passed: Passed, sight: Sight) -> None:
-    if len(passed.sights) < REMEMBERED:
-        passed.sights.append(sight)
 
 
 def unwrapped(packet: Packet, pods: Iterable[str]) -> tuple[Packet, str]:

@@ -27,19 +27,21 @@ def no_plaintext(bundle: Bundle) -> Finding:
     begin, end = step(bundle, Step.SUBJECT_CREATE), step(bundle, Step.SANDBOX_GONE)
     window = Window("life", begin.ns, end.ns)
     wires = crossings(bundle, [window])
+    owners = (SUBJECT_ROLE, Role.PEER)
     found = [
         sight
         for wire in wires
         for sight in wire.passed[window.name].sights
-        if sight.token and sight.token.sender in (SUBJECT_ROLE, Role.PEER)
+        if sight.token and sight.token.sender in owners
     ]
+    leaks = sum(wire.passed[window.name].senders[one] for wire in wires for one in owners)
     sent = [
         sent_between(bundle, SUBJECT_ROLE, Container.APP, Role.PEER, window),
         sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window),
     ]
     asked, answered = _sum(sent)
     measured: Measured = {
-        "leaks": len(found),
+        "leaks": leaks,
         "requests": asked,
         "answered": answered,
         "watched_seconds": round(window.seconds, 2),
@@ -51,7 +53,7 @@ def no_plaintext(bundle: Bundle) -> Finding:
     if found:
         return broken(
             "plaintext",
-            f"{len(found)} times a request's token was in clear between the nodes: first "
+            f"{leaks} times a request's token was in clear between the nodes: first "
             f"{found[0].evidence.text}, frame {found[0].frame}.",
             measured,
             [one.evidence for one in found],

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.evidence.wires import REMEMBERED
 from tests.forge import wire
-from tests.forge.bundle import PEER, POD, clear_request, ns, token
+from tests.forge.bundle import DIALER, PEER, POD, clear_request, ns, token
 from tests.worlds import across
 from tests.worlds.across import FAR, NEAR
 from tests.worlds.stop import shown
@@ -15,9 +16,9 @@ from tests.worlds.stop import shown
 WIRE = "wire.no-plaintext"
 
 
-def clear(its: str, *, source: str = POD) -> bytes:
-    """A segment with a request in clear, under the pods' addresses."""
-    data = clear_request(its)
+def clear(its: str, *, source: str = POD, data: bytes = b"") -> bytes:
+    """A segment with a request in clear, or other data, under the pods' addresses."""
+    data = data or clear_request(its)
     return wire.framed(
         source, PEER, 6, wire.tcp((source, 50009), (PEER, 8080), 1, 1, 24, data), (POD,)
     )
@@ -47,6 +48,33 @@ def test_a_leak_that_one_node_saw(tmp_path: Path, node: str, kind: str) -> None:
     assert shown(found) == ("broken", "plaintext")
     assert found.evidence[0].file == f"wire/{node}/eth0.pcap"
     assert token(kind, 3) in found.evidence[0].text
+
+
+@pytest.mark.parametrize("many", ["payload without a token", "a stranger's tokens"])
+def test_a_late_leak_after_much_that_is_none(tmp_path: Path, many: str) -> None:
+    """A busy life: TLS between the nodes, and a dialer outside the mesh that is in clear by right.
+    They are told up to a bound, and must not hide what comes after them."""
+    world = across.lifecycle()
+    for place in range(REMEMBERED + 50):
+        frame = (
+            clear(token("dial", place, "dialer"), source=DIALER)
+            if many == "a stranger's tokens"
+            else clear("", data=wire.sealed(40))
+        )
+        across.on_the_wire(world, NEAR, 2.0 + place / 100, frame)
+    assert world.judged(WIRE, tmp_path / "kept").observed == "holds"
+    across.on_the_wire(world, NEAR, 12.0, clear(token("drain", 3)))
+    found = world.judged(WIRE, tmp_path / "broken")
+    assert shown(found) == ("broken", "plaintext")
+    assert found.measured["leaks"] == 2  # a request says it in its path and in its body
+    assert token("drain", 3) in found.evidence[0].text
+
+
+def test_every_leak_is_counted(tmp_path: Path) -> None:
+    world = across.lifecycle()
+    for place in range(REMEMBERED + 50):
+        across.on_the_wire(world, NEAR, 2.0 + place / 100, clear(token("steady", place)))
+    assert world.judged(WIRE, tmp_path).measured["leaks"] == 2 * (REMEMBERED + 50)
 
 
 def test_a_leak_inside_of_a_tunnel(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from math import sqrt
 from pathlib import Path
 
 KILLED, SURVIVED, TIMEOUT, UNREACHED = "killed", "survived", "timeout", "no test reaches it"
-_WORDS = re.compile(r"""[brfu]*(["'])(?:(?!\1).)*\s(?:(?!\1).)*\1""", re.IGNORECASE)
+_STRING = re.compile(r"""([brfu]*)(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""", re.IGNORECASE)
 
 
 @dataclass
@@ -108,15 +108,25 @@ def wilson(hits: int, number: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _is_wording(diff: str) -> bool:
-    """Whether the change lies in the words of a sentence alone: a string with a space in it."""
+    """Whether the change lies in the words of a sentence alone: a string with a space in it, and
+    not in what is computed within it."""
     removed, added = _lines(diff, "-"), _lines(diff, "+")
     return (
         len(removed) == len(added) > 0
         and removed != added
         and all(
-            _WORDS.sub("S", a) == _WORDS.sub("S", b) for a, b in zip(removed, added, strict=True)
+            _STRING.sub(_computed, a) == _STRING.sub(_computed, b)
+            for a, b in zip(removed, added, strict=True)
         )
     )
+
+
+def _computed(string: re.Match[str]) -> str:
+    """Of a string with a space in it what stands in braces; any other as it is."""
+    prefix, text = string[1], string[2] if string[3] is None else string[3]
+    if " " not in text:
+        return string[0]
+    return f"S{re.findall(r'{[^{}]*}', text) if 'f' in prefix.lower() else ''}"
 
 
 def _lines(diff: str, sign: str) -> list[str]:

@@ -19,6 +19,9 @@ LATE_NS = NS
 # Seen: 2 to 37 % where requests timed out (a load of 130 on two cores); up to 1.4 % where none did.
 LATE_SHARE = 0.02
 LEAST = 2
+# A stall is shorter than the window: beside a request that timed out in one, 14 of 19 others came
+# late, of both pods; over the whole window 1 % (a load of 40).
+LEAST_BESIDE = 5
 TIMED_OUT = "timed-out"  # the hazard: no control arm expects it
 
 
@@ -48,13 +51,31 @@ def by_both(bundle: Bundle) -> Iterator[Attempt]:
 
 def crowded(sent: Iterable[Attempt]) -> int:
     """How many quick requests were answered late; 0 unless so many that the machine was crowded."""
-    took = [
-        one.end_ns - one.begin_ns
-        for one in sent
-        if one.kind in _QUICK and one.outcome == OK and one.end_ns is not None
-    ]
+    took = [taken for one in sent if (taken := _quickly_answered(one)) is not None]
     late = sum(ns > LATE_NS for ns in took)
     return late if late >= max(LEAST, LATE_SHARE * len(took)) else 0
+
+
+def _stalled(lost: Attempt, sent: Iterable[Attempt]) -> int:
+    """How many of the quick requests under way beside a lost one were answered late; 0 unless most
+    of them were, so that what held them up held it up too."""
+    end = lost.begin_ns + LATE_NS if lost.end_ns is None else lost.end_ns
+    took = [
+        taken
+        for one in sent
+        if (taken := _quickly_answered(one)) is not None
+        and one.begin_ns < end
+        and one.begin_ns + taken > lost.begin_ns
+    ]
+    late = sum(ns > LATE_NS for ns in took)
+    return late if late >= LEAST_BESIDE and 2 * late > len(took) else 0
+
+
+def _quickly_answered(one: Attempt) -> int | None:
+    """How long a request took (ns) whose answer takes no time, if it was answered."""
+    if one.kind not in _QUICK or one.outcome != OK or one.end_ns is None:
+        return None
+    return one.end_ns - one.begin_ns
 
 
 def _merely_late(one: Attempt) -> bool:
@@ -65,19 +86,21 @@ def _merely_late(one: Attempt) -> bool:
 def blamable(
     lost: Sequence[Attempt], sent: Iterable[Attempt], measured: Measured
 ) -> Sequence[Attempt]:
-    """Of the lost requests those that cannot be the machine's: all, unless it was crowded, and then
-    those that did not merely time out.
+    """Of the lost requests those that cannot be the machine's: all, unless it was crowded, or stood
+    still beside them, and then those that did not merely time out.
 
     sent: requests around them. Raises Unjudgeable when every loss may be the machine's.
     """
-    late = crowded(sent) if lost else 0
-    if not late:
-        return lost
-    sure = [one for one in lost if not _merely_late(one)]
-    if not sure:
+    around = list(sent) if lost else []
+    late = crowded(around)
+    beside = {
+        place: late or _stalled(one, around) for place, one in enumerate(lost) if _merely_late(one)
+    }
+    sure = [one for place, one in enumerate(lost) if not beside.get(place)]
+    if lost and not sure:
         raise Unjudgeable(
-            f"{len(lost)} requests timed out while {late} were answered after more than a second: "
-            "the machine was too crowded to tell a loss from a late answer",
+            f"{len(lost)} requests timed out while {max(beside.values())} were answered after more "
+            "than a second: the machine was too crowded to tell a loss from a late answer",
             measured,
             lines_of(lost),
         )

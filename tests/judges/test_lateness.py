@@ -61,6 +61,33 @@ class TestCrowd:
         assert found.observed == "broken", found.reason
 
 
+def stall(late: int, apart: float = 0.0) -> World:
+    """One times out in the middle, beside some 20 that are answered at once and a few late ones;
+    1,500 others are answered at once."""
+    made = world_of("plane.outage", "timeout", late=0)
+    for seq in range(1500):
+        made.attempt(9 + seq / 200, "running.app", "steady", 5000 + seq, "ok", took=0.004)
+    for seq in range(late):
+        made.attempt(5.2 + apart + seq / 100, "running.app", "steady", 7000 + seq, "ok", took=1.5)
+    return made
+
+
+class TestStall:
+    def test_a_timeout_in_a_stall_that_is_short_beside_the_window_is_nobodys(
+        self, tmp_path: Path
+    ) -> None:
+        found = stall(late=26).judged("plane.outage", tmp_path)
+        assert found.observed == "inconclusive", found.reason
+        assert "while 26 were answered after more than a second" in found.reason
+
+    @pytest.mark.parametrize("made", [stall(late=4), stall(late=14), stall(late=26, apart=2.5)])
+    def test_a_timeout_is_a_loss_where_few_or_a_minority_or_others_after_it_came_late(
+        self, tmp_path: Path, made: World
+    ) -> None:
+        found = made.judged("plane.outage", tmp_path)
+        assert found.observed == "broken", found.reason
+
+
 @pytest.mark.parametrize("behaviour", [one for one in WORLDS if one != "plane.outage"])
 def test_a_loss_that_merely_timed_out_reproduces_no_other_hazard(
     tmp_path: Path, behaviour: str

@@ -99,8 +99,9 @@ def blamable(
     sure = [one for place, one in enumerate(lost) if not beside.get(place)]
     if lost and not sure:
         raise Unjudgeable(
-            f"{len(lost)} requests timed out while {max(beside.values())} were answered after more "
-            "than a second: the machine was too crowded to tell a loss from a late answer",
+            f"{len(lost)} request{'s' if len(lost) > 1 else ''} timed out while "
+            f"{max(beside.values())} were answered after more than a second: the machine was too "
+            "crowded to tell a loss from a late answer",
             measured,
             lines_of(lost),
         )

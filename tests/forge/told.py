@@ -14,6 +14,7 @@ from conformance.judges import judge
 from conformance.model import Evidence, Finding
 
 _HAZARD = re.compile(r"[a-z][A-Za-z0-9 -]*")
+_LINE = re.compile(r"([\w./-]+\.jsonl):(\d+)")
 _FIGURE = re.compile(r"[a-z][a-z0-9_-]*|[A-Z][a-z].*")
 
 
@@ -42,6 +43,8 @@ def require_contradiction(found: Contradiction, bundle: Path) -> None:
     assert isinstance(found.reason, str) and found.reason not in ("", "None"), found.reason
     assert found.evidence, found.reason
     require_places(found.evidence, bundle)
+    shown = {(one.file, str(one.line)) for one in found.evidence}
+    assert set(_LINE.findall(found.reason)) <= shown, f"{found.reason} is not shown"
     for name in found.files:
         assert isinstance(name, str) and (bundle / name).is_file(), name
     if found.files:

@@ -186,7 +186,7 @@ def _built(engine: Engine, policy: str, release: Release, reference: str, why: s
     note = NOTE.format(
         name=reference,
         module=MODULE,
-        version=image_go.required_version(RECIPE / "module", MODULE),
+        version=release.tag,
         why=why,
     )
     return Image(reference, digest, "built", "; ".join(x for x in (note, base.note) if x))

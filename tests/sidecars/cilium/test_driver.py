@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from conformance.errors import Unobtainable
+from conformance.images import ensure, official
+from conformance.images.ensure import Image
 from conformance.images.go_build import required_version
 from conformance.model import Cell
 from conformance.plan.catalogue import scenarios
@@ -43,6 +45,18 @@ def test_a_release_is_the_one_that_its_module_pins(release: Release) -> None:
     assert required_version(images.RECIPE / release.module, images.MODULE) == release.tag
     for build in (images.agent_build(release), images.operator_build(release)):
         assert release.version in build.ldflags
+
+
+@pytest.mark.parametrize("release", images.RELEASES)
+def test_a_substitution_names_the_module_that_it_was_built_from(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Image("base", "sha256:0", "built", "")
+    monkeypatch.setattr(ensure, "ensure_base", lambda *_: base)
+    monkeypatch.setattr(official, "build", lambda *_: "sha256:1")
+    for reference in (images.agent(release), images.operator(release)):
+        built = images._built(None, "auto", release, reference, "no network")  # type: ignore[arg-type]
+        assert f"{reference} built from {images.MODULE}@{release.tag} " in built.note
 
 
 def test_the_two_releases_are_built_apart() -> None:

@@ -1,10 +1,12 @@
-"""What kubectl remembers of a cluster's API: for one run alone, and not in the user's home."""
+"""What kubectl remembers of a cluster's API: for one run alone, and not in the user's home. What a
+killed run left goes with the next."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+
+from conformance.machine import scratch
 
 VARIABLE = "KUBECACHEDIR"
 """Where kubectl keeps it (cli-runtime, config_flags.go); otherwise in ~/.kube/cache, for hours, by
@@ -15,10 +17,8 @@ the server's address, which the next cluster may have too."""
 def of_one_run(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Have kubectl, started by children and workers that inherit this, forget it with the block."""
     before = environment.get(VARIABLE)
-    with tempfile.TemporaryDirectory(
-        prefix="sidecar-conformance-kubectl-", ignore_cleanup_errors=True
-    ) as folder:
-        environment[VARIABLE] = folder
+    with scratch.folder("kubectl") as folder:
+        environment[VARIABLE] = str(folder)
         try:
             yield
         finally:

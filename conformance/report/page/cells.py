@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -52,7 +53,7 @@ def _shared(results: Path, tasks: Sequence[Twins], folder: Path, processes: int)
     """Draw in other processes; returns what is left to do, when one of them was killed."""
     # Not forked: this process has threads, and locks that they hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_quietly)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_as_a_drawer)
     try:
         asked = {pool.submit(pair, results, cells, folder): cells for cells in tasks}
         left = list(tasks)
@@ -68,9 +69,16 @@ def _shared(results: Path, tasks: Sequence[Twins], folder: Path, processes: int)
         pool.shutdown(cancel_futures=True)
 
 
-def _quietly() -> None:
-    """Ctrl-C reaches the whole group; it is for the process that waits to say what ends."""
+def _as_a_drawer() -> None:
+    """Ctrl-C reaches the whole group; it is for the process that waits to say what ends. When that
+    is killed, its drawers end with it: they would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def pair(results: Path, cells: Twins, folder: Path) -> list[str]:

@@ -127,8 +127,7 @@ def select(given: Mapping[str, str | None]) -> Selection:
             f"{', '.join(played)}; leave SCENARIO out, or choose {' or '.join(sorted(wanted))}."
         )
     repeat = bounded("REPEAT", given.get("repeat"), MOST_TURNS) or 1
-    asked_nodes = bounded("NODES", given.get("nodes"), MOST_NODES) or 1
-    nodes = max(asked_nodes, *(REGISTRY[name].nodes for name in sidecars))
+    nodes = _nodes(given.get("nodes"), sidecars)
     return Selection(
         k8s, sidecars, patterns, modes, picked, chosen, repeat, nodes, versions, whatever=whatever
     )
@@ -140,6 +139,19 @@ def one_of(option: str, value: str, valid: Iterable[str]) -> str:
     if value not in valid:
         raise _wrong(option, value, [value], valid)
     return value
+
+
+def _nodes(value: str | None, sidecars: Sequence[str]) -> int:
+    """As many as were asked for, or as the sidecars need. Raises UsageProblem for fewer."""
+    asked = bounded("NODES", value, MOST_NODES)
+    most = max(sidecars, key=lambda name: REGISTRY[name].nodes)
+    needed = REGISTRY[most].nodes
+    if asked is not None and asked < needed:
+        raise UsageProblem(
+            f"NODES={asked} is too few for {most}, which is judged between {needed}; leave NODES "
+            "out."
+        )
+    return max(asked or 1, needed)
 
 
 def bounded(option: str, value: str | None, most: int) -> int | None:

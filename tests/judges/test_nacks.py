@@ -30,6 +30,7 @@ def test_every_behaviour_is_inconclusive_and_names_it(tmp_path: Path, behaviour:
     world = world_of(behaviour)
     refused = {"by": "istiod", "file": "mesh/istiod-1.log", "line": 109, "text": SAID}
     world.extra["mesh/nacks.jsonl"] = json.dumps(refused) + "\n"
+    world.extra["mesh/istiod-1.log"] = "info\tready\n" * 108 + SAID + "\n"
     found = world.judged(behaviour, tmp_path)
     assert found.observed == "inconclusive"
     assert "refused by a proxy" in found.reason and "script load error" in found.reason

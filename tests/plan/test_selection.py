@@ -163,6 +163,8 @@ def test_nodes_are_counted() -> None:
     for wrong in ("0", "5", "two", ""):
         with pytest.raises(UsageProblem, match=r"NODES=.*from 1 to 4|NODES is empty"):
             choices.select({"nodes": wrong})
+    with pytest.raises(UsageProblem, match="NODES=1 is too few for cilium"):
+        choices.select({"sidecar": "cilium", "nodes": "1"})
 
 
 def test_what_changes_the_cluster_for_everybody_is_run_by_itself() -> None:

@@ -94,7 +94,7 @@ def test_what_a_killed_process_left_is_drawn_all_the_same(
     turn = [one | {"turn": 2} for one in made["cells"]]
     monkeypatch.setattr(cells, "_FEW", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(cells, "_quietly", os.abort)
+    monkeypatch.setattr(cells, "_as_a_drawer", os.abort)
     cells.draw(tmp_path, [*made["cells"], *turn], tmp_path / "cells")
     assert len(drawn(tmp_path / "cells")) == 8
 

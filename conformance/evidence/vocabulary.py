@@ -34,6 +34,13 @@ class File(StrEnum):
     CERTIFICATES = "certificates.jsonl"
 
 
+class When(StrEnum):
+    """When a line of mesh/upgrade.jsonl was written."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
 class Role(StrEnum):
     """What a pod is to its cell: its stamps and logs are filed under it."""
 

@@ -42,6 +42,12 @@ def pod_of(document: Manifest) -> Manifest:
     return document
 
 
+def containers(pod: Manifest) -> list[Manifest]:
+    """All containers of a pod, init containers first."""
+    spec = pod["spec"]
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
 def container_of(pod: Manifest, name: str) -> Manifest:
     """A container of a pod or pod template, init containers included. Raises KeyError."""
     for group in ("initContainers", "containers"):

@@ -11,10 +11,9 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line, RuntimeEvent
 from conformance.evidence.timeline import PUBLISH_LAG_NS
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import File
+from conformance.evidence.vocabulary import File, When
 from conformance.model import Evidence, Window
 
-BEFORE, AFTER = "before", "after"
 # The running agent's own word (cilium-dbg version asks it over its socket); the line "Client" is of
 # the program that asks, which the image has whatever runs.
 _SAYS = re.compile(r"^Daemon:\s+v?(\d+\.\d+\.\d+)\b", re.MULTILINE)
@@ -83,8 +82,8 @@ def require_replaced(bundle: Bundle, window: Window, ready_ns: int) -> Sequence[
 def _replaced(
     bundle: Bundle, lines: Sequence[Line], node: str, window: Window, ready_ns: int
 ) -> Replaced:
-    former = _agent(lines, node, BEFORE)
-    present = _agent(lines, node, AFTER)
+    former = _agent(lines, node, When.BEFORE)
+    present = _agent(lines, node, When.AFTER)
     if former.line.ns > window.start or present.line.ns < window.end:
         raise Unjudgeable(f"the agents of {node} were not described before and after the upgrade")
     if former.pod == present.pod or former.container == present.container:
@@ -112,7 +111,7 @@ def _replaced(
     return its
 
 
-def _agent(lines: Sequence[Line], node: str, when: str) -> Agent:
+def _agent(lines: Sequence[Line], node: str, when: When) -> Agent:
     """What the one line on a node's agent says. Raises Unjudgeable where it contradicts itself."""
     its = [one for one in lines if (one["node"], one["when"]) == (node, when)]
     if len(its) != 1:

@@ -17,7 +17,7 @@ from conformance.machine import locks, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
-from conformance.sidecars import manifests
+from conformance.sidecars import dry_run, manifests
 from conformance.sidecars.driver import Manifest, read_pattern
 from conformance.sidecars.istio import images as image_istio
 from conformance.sidecars.istio.release import Release
@@ -209,14 +209,7 @@ def _injects(client: Any, revision: str) -> bool:
 def try_pod(client: Any, revision: str = "") -> Manifest:
     """A pod that asks for a sidecar and says nothing else, as it would be made: a dry run."""
     labels = {"sidecar.istio.io/inject": "true"} | ({"istio.io/rev": revision} if revision else {})
-    pod = {
-        "metadata": {"name": "injected", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "app"}]},
-    }
-    core = k8s.CoreV1Api(client)
-    said = core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
-    found: Manifest = json.loads(said.data)
-    return found
+    return dry_run.admitted(client, "default", dry_run.bare_pod(labels=labels))
 
 
 def _memory_mib(client: Any) -> float:

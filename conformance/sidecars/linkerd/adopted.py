@@ -5,7 +5,6 @@ What it is, is read from pods as its injector would make them: dry runs, in the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from kubernetes import client as k8s
 
 from conformance.cluster.state import base_namespace
 from conformance.errors import EnvironmentProblem
+from conformance.sidecars import dry_run
 from conformance.sidecars.driver import Manifest, read_pattern
 from conformance.sidecars.linkerd.names import (
     ADMIN_PORT,
@@ -22,6 +22,7 @@ from conformance.sidecars.linkerd.names import (
     identity,
 )
 from conformance.sidecars.linkerd.release import OLDEST, Release
+from conformance.sidecars.manifests import containers
 
 if TYPE_CHECKING:
     from conformance.cluster.state import ClusterHandle
@@ -75,20 +76,14 @@ def adopt(cluster: ClusterHandle, client: Any) -> Mapping[str, str]:
 
 def _admitted(client: Any, namespace: str, annotations: Mapping[str, str]) -> Manifest:
     """A pod as it would be made: a dry run. Raises EnvironmentProblem for one that is refused."""
-    pod = {
-        "metadata": {"name": "injected", "annotations": dict(annotations)},
-        "spec": {"containers": [{"name": "app", "image": "app"}]},
-    }
-    core = k8s.CoreV1Api(client)
+    pod = dry_run.bare_pod(annotations=dict(annotations))
     try:
-        told = core.create_namespaced_pod(namespace, pod, dry_run="All", _preload_content=False)
+        return dry_run.admitted(client, namespace, pod)
     except k8s.ApiException as error:
-        said = json.loads(error.body or "{}").get("message") or str(error.reason)
+        said = dry_run.said_by(error)[:_LONGEST]
         raise EnvironmentProblem(
-            f"a pod that asks for Linkerd's proxy is refused ({said[:_LONGEST]})"
+            f"a pod that asks for Linkerd's proxy is refused ({said})"
         ) from error
-    found: Manifest = json.loads(told.data)
-    return found
 
 
 def _require_known(pod: Manifest) -> None:
@@ -108,6 +103,4 @@ def _require_known(pod: Manifest) -> None:
 
 
 def _proxy(pod: Manifest) -> Manifest:
-    containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-    found: Manifest = next((one for one in containers if one["name"] == CONTAINER), {})
-    return found
+    return next((one for one in containers(pod) if one["name"] == CONTAINER), {})

@@ -22,6 +22,7 @@ from conformance.machine import locks, process, waiting
 from conformance.machine.paths import FIXTURES
 from conformance.machine.progress import board
 from conformance.plan.selection import minor_number
+from conformance.sidecars import dry_run
 from conformance.sidecars.driver import Manifest, read_pattern
 from conformance.sidecars.linkerd import images as image_linkerd
 from conformance.sidecars.linkerd import values
@@ -174,14 +175,8 @@ def injected(client: Any) -> bool:
 
 def try_pod(client: Any) -> Manifest:
     """A pod that asks for a proxy and says nothing else, as it would be made: a dry run."""
-    pod = {
-        "metadata": {"name": "injected", "annotations": {"linkerd.io/inject": "enabled"}},
-        "spec": {"containers": [{"name": "app", "image": "app"}]},
-    }
-    core = k8s.CoreV1Api(client)
-    said = core.create_namespaced_pod("default", pod, dry_run="All", _preload_content=False)
-    found: Manifest = json.loads(said.data)
-    return found
+    pod = dry_run.bare_pod(annotations={"linkerd.io/inject": "enabled"})
+    return dry_run.admitted(client, "default", pod)
 
 
 def pods(client: Any) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
@@ -12,6 +11,7 @@ from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 from conformance.model import Cell
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import dry_run
 from conformance.sidecars.driver import Manifest
 
 if TYPE_CHECKING:
@@ -33,18 +33,16 @@ def require_taken(client: Any, pod: Manifest, cell: Cell) -> Manifest:
     cell: whose pod it is.
     """
     namespace = pod["metadata"]["namespace"]
-    refused, made = "", ""
+    refused = ""
+    made: Manifest = {}
 
     def taken() -> bool:
         nonlocal refused, made
         try:
-            answer = k8s.CoreV1Api(client).create_namespaced_pod(
-                namespace, pod, dry_run="All", _preload_content=False
-            )
+            refused, made = "", dry_run.admitted(client, namespace, pod)
         except k8s.ApiException as error:
-            refused = said_by(error)
+            refused = dry_run.said_by(error)
             return "serviceaccount" not in refused.lower()
-        refused, made = "", answer.data
         return True
 
     waiting.within(ACCOUNT_SECONDS, taken)
@@ -53,13 +51,4 @@ def require_taken(client: Any, pod: Manifest, cell: Cell) -> Manifest:
             f"The API server refuses a {cell.pattern} pod with {cell.sidecar}: {refused}; correct "
             f"{REGISTRY[cell.sidecar].file}."
         )
-    found: Manifest = json.loads(made)
-    return found
-
-
-def said_by(error: k8s.ApiException) -> str:
-    """The API server's own words for a refusal."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return " ".join(str(error.body).split())[:300]
+    return made

@@ -10,6 +10,7 @@ from kubernetes.utils import create_from_dict
 
 from conformance.model import Cell
 from conformance.plan.sidecars import REGISTRY
+from conformance.sidecars import manifests
 from conformance.sidecars.driver import Admitted, Facts, Manifest, read_pattern
 from conformance.sidecars.own.images import obtain
 from conformance.sidecars.own.trial import require_taken, trial_namespace
@@ -107,5 +108,5 @@ class Driver:
     def _images(self) -> list[str]:
         its = self._workload.sidecar_containers
         if self._workload.own_image:
-            its = pods_file.containers(self._workload.pod)
+            its = manifests.containers(self._workload.pod)
         return [str(one["image"]) for one in its if "image" in one]

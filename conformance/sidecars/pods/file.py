@@ -17,7 +17,7 @@ from kubernetes import client as k8s
 
 from conformance.plan.spelling import did_you_mean
 from conformance.sidecars.driver import Manifest
-from conformance.sidecars.manifests import pod_of
+from conformance.sidecars.manifests import containers, pod_of
 from conformance.sidecars.own.file import SETUP_KINDS
 from conformance.sidecars.written import document as written
 from conformance.sidecars.written import shape
@@ -55,12 +55,6 @@ class Workload:
     def sidecar_containers(self) -> list[Manifest]:
         """The sidecars' containers, in spec order."""
         return [one for one in containers(self.pod) if one["name"] in self.sidecars]
-
-
-def containers(pod: Manifest) -> list[Manifest]:
-    """All containers of a pod, init containers first."""
-    spec = pod["spec"]
-    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
 def read(path: Path, called: str = "") -> Workload:

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 
 from conformance.errors import EnvironmentProblem
-from conformance.evidence.vocabulary import File, Step
+from conformance.evidence.vocabulary import File, Step, When
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, delete
 from conformance.observe.scenarios.wire.between import POLICY, leak_between_nodes, lift_policy
 from conformance.observe.stage import Stage, Stuck
@@ -22,7 +22,6 @@ STEADY = {
     ("peer.app", "quick", "ok"): 8,
     ("dialer.dialer", "dial", ""): 15,
 }
-BEFORE, AFTER = "before", "after"
 
 
 def observe(stage: Stage) -> str:
@@ -48,18 +47,18 @@ def _upgrade(stage: Stage) -> None:
     driver = stage.driver
     assert isinstance(driver, UpgradesAgents)
     try:
-        _note_agents(stage, driver, BEFORE)
+        _note_agents(stage, driver, When.BEFORE)
         stage.step(Step.UPGRADE_ASKED)
         driver.upgrade_agents(stage.handle, stage.cell)
         stage.step(Step.UPGRADED)
         await_steady(stage, STEADY, since=Step.UPGRADED)
         stage.step(Step.UPGRADE_SETTLED)
-        _note_agents(stage, driver, AFTER)
+        _note_agents(stage, driver, When.AFTER)
     except EnvironmentProblem as problem:
         raise Stuck(str(problem)) from problem
 
 
-def _note_agents(stage: Stage, driver: UpgradesAgents, when: str) -> None:
+def _note_agents(stage: Stage, driver: UpgradesAgents, when: When) -> None:
     """Which agents there are, by all who know of them; what the runtime says of them goes into the
     bundle too."""
     path = stage.bundle / File.UPGRADE

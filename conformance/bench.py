@@ -99,7 +99,7 @@ def measure(options: Sequence[str], folder: Path) -> Measured:
     code, sampler = _run(command)
     whole, busy = time.monotonic() - began, _busy(idle, _processors())
     # By name, and not "latest": that stays with the run before when this one had no verdict.
-    runs = sorted(place for place in folder.glob("*") if not place.is_symlink())
+    runs = sorted(place for place in folder.glob("*") if place.is_dir() and not place.is_symlink())
     results = runs[-1] if runs else folder
     found = profile(timing.spans(results))
     begun, up, judged = (found.get(key, 0) for key in ("begun_ns", "up_ns", "judged_ns"))

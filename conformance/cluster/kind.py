@@ -110,6 +110,17 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
             return False
         return True
 
+    def renew_dns(self) -> None:
+        """Have CoreDNS begin anew, and be asked every second whether it is ready.
+
+        Its first pods may dial the API server's Service before kube-proxy has its rules; the kernel
+        keeps a dial that began like that away from the rules, and CoreDNS gives it up after 30 s.
+        """
+        self.kubectl(
+            ["-n", "kube-system", "patch", "deployment", "coredns", "--patch", json.dumps(_DNS)],
+            as_dict=False,
+        )
+
     def await_system(self, timeout: int = 180) -> None:
         """Return when DNS and Services work: kube-proxy and CoreDNS are ready.
 
@@ -136,6 +147,14 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         )
         return True
 
+
+_DNS = {
+    "spec": {
+        "template": {
+            "spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}
+        }
+    }
+}
 
 # The nodes beside the first one, where the suite adds them: only what is meant for them comes to
 # them, so that whatever is said about "the node" is still about the first.

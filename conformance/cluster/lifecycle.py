@@ -93,6 +93,7 @@ def create(
                     cluster.create(timeout=_READY_PATIENCE)
             except RuntimeError as error:
                 raise EnvironmentProblem(cluster.seen) from error
+            cluster.renew_dns()  # it comes up while images are loaded
             phase.note("loading images")
             with timing.span(run.results, "load", k8s=minor):
                 cluster.load_archives(archives)

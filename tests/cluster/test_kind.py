@@ -127,6 +127,18 @@ def test_waiting_for_readiness_ends_with_the_run(tmp_path: Path, docker: Path) -
     assert "refused" in cluster.seen
 
 
+def test_dns_begins_anew_and_is_asked_each_second(tmp_path: Path, docker: Path) -> None:
+    (tmp_path / "kubeconfig").write_text("")
+    (tmp_path / "kind.yaml").write_text("kind: Cluster\nname: sc-x\n")
+    cluster = kind.KindCluster(tmp_path / "kind.yaml", tmp_path / "kubeconfig", tmp_path / "l", {})
+    does(docker, "kubectl", f'printf "%s\\n" "$@" > {tmp_path}/asked')
+    cluster.renew_dns()
+    *_, patched, patch = (tmp_path / "asked").read_text().splitlines()
+    assert patched == "--patch"
+    (container,) = json.loads(patch)["spec"]["template"]["spec"]["containers"]
+    assert container == {"name": "coredns", "readinessProbe": {"periodSeconds": 1}}
+
+
 def test_nodes_are_added_for_what_is_meant_for_them_alone() -> None:
     config = kind.read_config(KIND_CONFIGS / "v1.33.yaml")
     assert kind.with_nodes(config, 1) == config

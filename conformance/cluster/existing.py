@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pytest_kubernetes.providers.external import ExternalManagerBase
 
+from conformance.cluster.state import HOSTNAME
 from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.images import tools
 from conformance.machine import process
@@ -50,9 +51,11 @@ class ExistingCluster(ExternalManagerBase):  # type: ignore[misc]  # the package
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the cluster. about: its versions, as a report has them. subnets: its pods'."""
+    """A node of the cluster. hostname: by which pods ask for it; it need not be the name.
+    about: its versions, as a report has them. subnets: its pods'."""
 
     name: str
+    hostname: str
     about: Mapping[str, str]
     addresses: Sequence[str]
     subnets: Sequence[str]
@@ -144,6 +147,7 @@ def choose_node(cluster: ExistingCluster, wanted: str = "") -> Node:
     chosen = min(open_ones, key=_holds_control_plane)
     return Node(
         chosen["metadata"]["name"],
+        chosen["metadata"]["labels"].get(HOSTNAME, chosen["metadata"]["name"]),
         _about(chosen),
         [one["address"] for one in chosen["status"]["addresses"] if one["type"] != "Hostname"],
         chosen["spec"].get("podCIDRs") or [],

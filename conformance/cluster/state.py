@@ -20,6 +20,7 @@ from conformance.machine.runs import Run, short
 EVIDENCE_IN_NODE = "/evidence"
 RUN_LABEL = "sidecar-conformance/run"
 """On every namespace that a run makes on a cluster of others; its value is the run's id."""
+HOSTNAME = "kubernetes.io/hostname"  # the label by which a pod asks for one node
 _LONGEST_LABEL = 63
 
 
@@ -32,7 +33,8 @@ class ClusterHandle:
     evidence: the folder on this machine that the node has at /evidence. host: DOCKER_HOST.
 
     Of a cluster that the suite did not make only: label: the run's id, which all that the run makes
-    there carries. node: the node's own name. lacks: JSON: what it does not give (abilities.Ground)
+    there carries. node: the node's own name. hostname: what its label kubernetes.io/hostname says,
+    which need not be its name. lacks: JSON: what it does not give (abilities.Ground)
     → why, where it is known. agent: the pod on the node that collects evidence, "" for none.
     clock_ns: what the node's clock is ahead of this machine's, as text.
     """
@@ -45,6 +47,7 @@ class ClusterHandle:
     host: str = ""
     workers: tuple[str, ...] = ()
     label: str = ""
+    hostname: str = ""
     lacks: str = ""
     agent: str = ""
     unseen: str = ""

@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes import client as k8s
 from kubernetes.stream import stream
 
-from conformance.cluster.state import RUN_LABEL, ClusterHandle, base_namespace
+from conformance.cluster.state import HOSTNAME, RUN_LABEL, ClusterHandle, base_namespace
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 from conformance.machine.progress import board
@@ -47,7 +47,7 @@ def arrive(handle: ClusterHandle, client: Any, images: Mapping[str, str]) -> Arr
     labels = {"sidecar-conformance": "run", RUN_LABEL: handle.label}
     core.create_namespace({"metadata": {"name": namespace, "labels": labels}})
     with board.phase(f"bringing the suite's image to node {handle.node}"):
-        _create(core, namespace, handle.node, images["app"])
+        _create(core, namespace, handle.hostname, images["app"])
         waiting.until(
             f"a pod with the image {images['app']} on node {handle.node}",
             lambda: _runs(core, namespace, images["app"]),
@@ -61,11 +61,11 @@ def arrive(handle: ClusterHandle, client: Any, images: Mapping[str, str]) -> Arr
     return arrived
 
 
-def _create(core: k8s.CoreV1Api, namespace: str, node: str, image: str) -> None:
+def _create(core: k8s.CoreV1Api, namespace: str, hostname: str, image: str) -> None:
     pod = {
         "metadata": {"name": _POD},
         "spec": {
-            "nodeSelector": {"kubernetes.io/hostname": node},
+            "nodeSelector": {HOSTNAME: hostname},
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
             "containers": [

@@ -22,7 +22,7 @@ from kubernetes import client as k8s
 from kubernetes.utils import FailToCreateError, create_from_dict
 
 from conformance.cluster.context import Context
-from conformance.cluster.state import RUN_LABEL, ClusterHandle
+from conformance.cluster.state import HOSTNAME, RUN_LABEL, ClusterHandle
 from conformance.engine import client
 from conformance.errors import Unobtainable
 from conformance.machine import archives, process
@@ -165,7 +165,7 @@ class Elsewhere:
             if "command" in hook:
                 hook["command"] = [word.replace(_TO_FILE, _TO_OUTPUT) for word in hook["command"]]
         if "ephemeralContainers" not in spec:  # which are put into a pod that has its place
-            spec.setdefault("nodeSelector", {})["kubernetes.io/hostname"] = self._handle.node
+            spec.setdefault("nodeSelector", {})[HOSTNAME] = self._handle.hostname
         return document
 
     def send(self, client: Any, document: Manifest, namespace: str) -> None:

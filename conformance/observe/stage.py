@@ -20,7 +20,7 @@ from kubernetes.stream import stream
 
 from conformance.cluster.context import Context
 from conformance.cluster.kind import FAR
-from conformance.cluster.state import ClusterHandle
+from conformance.cluster.state import HOSTNAME, ClusterHandle
 from conformance.evidence.vocabulary import File
 from conformance.images import tools
 from conformance.machine import process, waiting
@@ -40,7 +40,6 @@ pid=$(ctr -n k8s.io tasks ls | awk -v id="$1" '$1 == id { print $2 }')
 if [ -n "$3" ]; then pid=$(pgrep -P "$pid" -x "$3"); fi
 kill -s "$2" "$pid"
 """
-HOSTNAME = "kubernetes.io/hostname"
 APP_CONTAINER = "app"
 WITNESS, DIALER = "witness", "dialer"  # pods outside the mesh
 

@@ -98,7 +98,13 @@ class ExistingPreparation:
         evidence = self.run.results / "evidence" / minor
         evidence.mkdir(parents=True)
         self._handle = ClusterHandle(
-            minor, cluster.name, kubeconfig, node.name, evidence, label=self.run.id
+            minor,
+            cluster.name,
+            kubeconfig,
+            node.name,
+            evidence,
+            label=self.run.id,
+            hostname=node.hostname,
         )
         self._stack.callback(self._take_down)
         board.say(

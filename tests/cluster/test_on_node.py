@@ -55,6 +55,13 @@ def test_a_control_plane_is_taken_last_and_told_as_what_it_is() -> None:
     assert roles == ["control-plane", "worker"]
 
 
+def test_pods_ask_for_a_node_by_its_label_which_need_not_be_its_name() -> None:
+    labelled, bare = node("a"), node("b")
+    labelled["metadata"]["labels"]["kubernetes.io/hostname"] = "a.internal"
+    found = [existing.choose_node(Cluster(one)).hostname for one in (labelled, bare)]  # type: ignore[arg-type]
+    assert found == ["a.internal", "b"]
+
+
 def test_a_node_that_is_not_there_or_takes_no_pods_is_an_error() -> None:
     with pytest.raises(EnvironmentProblem, match="no node d"):
         chosen("d", node("a"))

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,9 @@ RUN = "20261130-122630-ab12"
 def place(tmp_path: Path) -> Elsewhere:
     lacks = json.dumps({"node": "a privileged pod is refused"})
     handle = ClusterHandle("1.33", "theirs", tmp_path / "k", "node-7", tmp_path, label=RUN)
-    return Elsewhere(ClusterHandle(**{**handle.__dict__, "lacks": lacks, "clock_ns": "5000000000"}))
+    return Elsewhere(
+        replace(handle, lacks=lacks, clock_ns="5000000000", hostname="node-7.internal")
+    )
 
 
 @pytest.mark.parametrize("sidecar", ["fixture", "envoy"])
@@ -46,7 +49,7 @@ def test_a_pod_has_no_folder_of_the_node_and_stands_on_the_one_node(
     document = manifests.with_sidecar(document, load(sidecar), cell, "subject")
     fitted = place.fitted(document)
     spec = fitted["spec"]
-    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node-7.internal"}
     assert not any("hostPath" in one for one in spec["volumes"])
     assert {"name": "evidence", "emptyDir": {}} in spec["volumes"]
     for container in (*spec["containers"], *spec["initContainers"]):

@@ -70,7 +70,7 @@ class NodeAgent:
     def start(self, image: str, addresses: Sequence[str]) -> str:
         """Bring it up; "" when it collects, else why the cluster does not let it."""
         values = {
-            "NODE": self._handle.node,
+            "NODE": self._handle.hostname,
             "PREFIX": run_name(self._handle.label, ""),
             "ADDRESSES": " ".join(addresses),
             "observer": image,

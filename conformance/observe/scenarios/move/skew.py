@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from kubernetes import client as k8s
 
+from conformance.cluster.state import HOSTNAME
 from conformance.evidence.vocabulary import Role, Step
 from conformance.model import Pattern
 from conformance.observe import workloads
@@ -34,7 +35,6 @@ DETECT = (
     *("get", "pods", "--field-selector", "status.phase=Failed"),
     *("-o", "jsonpath={.items[*].status.reason}"),
 )
-_HOSTNAME = "kubernetes.io/hostname"
 
 
 def observe(stage: Stage) -> str:
@@ -97,7 +97,7 @@ def _pin(node: str) -> Callable[[Manifest], None]:
 
     def alter(document: Manifest) -> None:
         spec = manifests.pod_of(document)["spec"]
-        spec["nodeSelector"] = {_HOSTNAME: node}
+        spec["nodeSelector"] = {HOSTNAME: node}
         spec["tolerations"] = [{"operator": "Exists"}]
 
     return alter

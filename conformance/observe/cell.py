@@ -25,7 +25,7 @@ from conformance.model import Cell
 from conformance.observe.node import collectors as node
 from conformance.observe.pods import role_of
 from conformance.observe.scenarios.job.batch import BOUND_SECONDS
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import STATUSES, Json
 from conformance.plan.catalogue import scenarios
 from conformance.sidecars.driver import Admitted, KeepsRecords, TellsRequests, load
@@ -61,10 +61,8 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
     scenario = importlib.import_module(f"conformance.observe.scenarios.{name}")
     subject = "subject"
     with stage.opened():
-        try:
+        with stage.going_on():
             subject = scenario.observe(stage)
-        except Stuck as stuck:
-            stage.step(Step.STUCK, why=str(stuck))
         ended = stage.step(Step.END)
         if isinstance(driver, KeepsRecords):
             stage.watch.catch_up()

@@ -21,12 +21,12 @@ from kubernetes.stream import stream
 from conformance.cluster.context import Context
 from conformance.cluster.kind import FAR
 from conformance.cluster.state import HOSTNAME, ClusterHandle
-from conformance.evidence.vocabulary import File
+from conformance.evidence.vocabulary import File, Step
 from conformance.images import tools
 from conformance.machine import process, waiting
 from conformance.model import Cell
 from conformance.observe import note, workloads
-from conformance.observe.node import wires
+from conformance.observe.node import signals, wires
 from conformance.observe.place import Place, place_of
 from conformance.observe.pods import condition, role_of, running_id, summary
 from conformance.observe.watch import Json, NamespaceWatch
@@ -34,12 +34,6 @@ from conformance.sidecars import manifests
 from conformance.sidecars.driver import Driver, Facts, IntroducesWitness, Manifest, TunesPlane
 
 _POLL = 0.05  # seconds between looks at what the watch has brought; no API call is made
-# $1: a container's id. $2: a signal. $3: the name of the main process' child, "" for itself.
-_SIGNAL = """
-pid=$(ctr -n k8s.io tasks ls | awk -v id="$1" '$1 == id { print $2 }')
-if [ -n "$3" ]; then pid=$(pgrep -P "$pid" -x "$3"); fi
-kill -s "$2" "$pid"
-"""
 APP_CONTAINER = "app"
 WITNESS, DIALER = "witness", "dialer"  # pods outside the mesh
 
@@ -91,7 +85,8 @@ class Stage:
             path = self.bundle / folder
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o777)  # hostPath folders: the writers run as other users
-        self._take_away_capture()
+        if self.take_away == "beacon":
+            (self.bundle / "beacon.off").write_text("*\n")
         if self.handle.workers:
             wires.start(self.context.engine, self.handle.nodes, self.namespace)
             self.afterwards.callback(self._unwatch_wires)
@@ -153,6 +148,15 @@ class Stage:
         with (self.bundle / File.STEPS).open("a") as diary:
             diary.write(json.dumps({"ns": now, "step": name, **more}) + "\n")
         return now
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What gets stuck inside the block is told in the diary, and ends the block alone: what was
+        seen until then may still be judged, and what follows is done all the same."""
+        try:
+            yield
+        except Stuck as stuck:
+            self.step(Step.STUCK, why=str(stuck))
 
     def diary(self) -> list[Json]:
         """The steps so far."""
@@ -334,8 +338,8 @@ class Stage:
         ident = running_id(self.watch.newest("Pod", pod) or {}, container)
         if not ident:
             raise Stuck(f"{container} of {pod} does not run: {self.describe(pod)}")
-        command = ("sh", "-euc", _SIGNAL, "signal", ident, name, program)
         what = f"sending SIG{name} to {program or container}"
+        command = signals.command(ident, name, program)
         self.on_node(*command, what=what, node=self.node_of(pod))
         return ident
 
@@ -370,10 +374,6 @@ class Stage:
                 tty=False,
             )
         )
-
-    def _take_away_capture(self) -> None:
-        if self.take_away == "beacon":
-            (self.bundle / "beacon.off").write_text("*\n")
 
     def _await_service_account(self) -> None:
         def there() -> bool:

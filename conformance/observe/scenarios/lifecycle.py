@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from kubernetes import client as k8s
 
 from conformance.evidence.vocabulary import Stamp, Step
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 
 SUBJECT = "subject"
 # What must have been seen of the steady life before the pod is deleted. Enough of each kind for
@@ -30,7 +30,7 @@ def observe(stage: Stage) -> str:
 
     stage.step(Step.SUBJECT_CREATE)
     stage.create("subject", role="subject")
-    try:
+    with stage.going_on():
         stage.await_ready(SUBJECT, seconds=120)
         stage.step(Step.SUBJECT_READY)
         if stage.take_away == "capture":
@@ -38,8 +38,6 @@ def observe(stage: Stage) -> str:
         if stage.facts.stamped:
             await_steady(stage, STEADY, since=Step.SUBJECT_READY)
             leak_on_purpose(stage)
-    except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     return SUBJECT
 

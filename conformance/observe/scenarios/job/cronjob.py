@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from conformance.evidence.vocabulary import Step
 from conformance.observe.scenarios.job import batch
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.observe.watch import Json
 
 CRONJOB = "subject"
@@ -30,7 +30,7 @@ def observe(stage: Stage) -> str:
     _pull_in(stage)
     first = _await_run(stage, 1, seconds=60)
     pod = batch.await_pod(stage, first)
-    try:
+    with stage.going_on():
         batch.await_main(stage, first)
         stage.step(Step.JOB_MAIN_EXITED, job=first)
         if batch.await_settled(stage, [first]) and _refused(stage):
@@ -38,8 +38,6 @@ def observe(stage: Stage) -> str:
             batch.quit_sidecars(stage, [first])
         second = _await_run(stage, 2, seconds=PERIOD.seconds + 15)
         stage.step(Step.CRONJOB_SECOND_RUN, job=second)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     return pod
 
 

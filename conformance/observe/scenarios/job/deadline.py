@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from conformance.evidence.vocabulary import JobName, Step
 from conformance.observe.scenarios.job import batch
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.observe.watch import Json
 from conformance.sidecars.driver import Manifest
 
@@ -31,10 +31,8 @@ def observe(stage: Stage) -> str:
     spec = {"activeDeadlineSeconds": DEADLINE, "ttlSecondsAfterFinished": TTL}
     batch.submit(stage, JobName.BOUNDED, spec=spec, alter=waits_for_the_mesh)
     subject = batch.await_pod(stage, JobName.UNBOUNDED)
-    try:
+    with stage.going_on():
         _wait_out(stage)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 

@@ -26,10 +26,8 @@ def run_job(stage: Stage) -> str:
     stage.step(Step.JOB_CREATE)
     stage.create("job", role="subject")
     pod = batch.await_pod(stage, JOB)
-    try:
+    with stage.going_on():
         _run(stage, pod)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     stage.wait(
         "the end of the Job's pod",
         lambda: stage.capture_ended(pod) or not _completed(stage),

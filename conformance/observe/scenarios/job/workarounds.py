@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.evidence.vocabulary import JobName, Step
 from conformance.observe.scenarios.job import batch
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.plan.sidecars import REGISTRY
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
@@ -39,15 +39,13 @@ def observe(stage: Stage) -> str:
     for way in jobs:
         _submit(stage, way)
     subject = batch.await_pod(stage, ways[0])
-    try:
+    with stage.going_on():
         for job in jobs:
             batch.await_main(stage, job)
             stage.step(Step.JOB_MAIN_EXITED, job=job)
         held = batch.await_settled(stage, jobs)
         if held:
             _free(stage, held)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     return subject
 
 

@@ -47,10 +47,8 @@ def observe(stage: Stage) -> str:
     tell_sink(stage, "open")
     stage.await_ready(SUBJECT, seconds=120)
     stage.step(Step.SUBJECT_READY)
-    try:
+    with stage.going_on():
         await_steady(stage, SUBJECT)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     settle(stage)
     return SUBJECT

@@ -18,7 +18,7 @@ from conformance.observe.scenarios.logs.logs import (
     tell_sink,
     with_variables,
 )
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.sidecars.driver import Manifest
 
 GRACE_SECONDS = 4  # of the pod under test
@@ -35,11 +35,9 @@ def observe(stage: Stage) -> str:
     for role in (SUBJECT, Role.PATIENT):
         stage.await_ready(role, seconds=120)
     stage.step(Step.SUBJECT_READY)
-    try:
+    with stage.going_on():
         for role in (SUBJECT, Role.PATIENT):
             await_steady(stage, role)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     tell_sink(stage, f"takes/{SINK_TAKES}")
     stage.core.delete_namespaced_pod(Role.PATIENT, stage.namespace)
     stage.step(Step.PATIENT_DELETED)

@@ -46,10 +46,8 @@ def meet(stage: Stage, document: dict[str, Any]) -> str:
             sidecar_of(bare).pop(name, None)
         if not _send(stage, "without-probes", bare):
             return SUBJECT
-    try:
+    with stage.going_on():
         _hang(stage, sidecar["name"])
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     stage.core.delete_namespaced_pod(SUBJECT, stage.namespace, grace_period_seconds=1)
     return SUBJECT
 

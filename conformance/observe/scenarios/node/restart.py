@@ -20,7 +20,7 @@ from conformance.observe.node.extract import NODE_FOLDER
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.scenarios.stop.departing import app_in
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import ask_command
@@ -66,11 +66,9 @@ def observe(stage: Stage, unit: str, answers: Callable[[int], bool]) -> str:
     stage.step(Step.RESTART_ANSWERS, unit=unit)
 
     _crash_main(stage)
-    try:
+    with stage.going_on():
         departing.await_stamp(stage, f"{SUBJECT}.{APP_CONTAINER}", Stamp.APP_STARTED, times=2)
         stage.await_ready(SUBJECT)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     departing.await_gone(stage, Role.DRAINED)
     departing.delete(stage, SUBJECT)
     departing.await_gone(stage, SUBJECT)

@@ -18,7 +18,7 @@ from conformance.evidence.pod_request import pod_request
 from conformance.evidence.vocabulary import File, Step
 from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import Json
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
@@ -186,10 +186,8 @@ def _through_quota(stage: Stage, layout: str, pod: Manifest, milli: int) -> None
 
 
 def _patiently(stage: Stage, what: str, until: Callable[[], bool], seconds: float = 15) -> None:
-    try:
+    with stage.going_on():
         stage.wait(what, until, seconds=seconds, seen=lambda: "")
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
 
 
 def _ask_for_units(stage: Stage, pod: Manifest) -> None:

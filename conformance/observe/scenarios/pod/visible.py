@@ -14,7 +14,7 @@ from conformance.machine import process
 from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.pod import naive
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
@@ -101,10 +101,8 @@ def _take_memory(stage: Stage) -> None:
         metrics = _metrics(stage)
         return _shows_memory(metrics)
 
-    try:
+    with stage.going_on():
         stage.wait("metrics of the memory", shown, seconds=60, seen=lambda: metrics, every=1)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     stage.step(Step.METRICS_READ)
     (stage.bundle / File.METRICS).write_text(metrics)
     told = naive.collect(stage.watch.newest("Pod", SUBJECT) or {}, metrics)

@@ -11,7 +11,7 @@ from conformance.evidence.vocabulary import Container, Stamp, Step
 from conformance.observe.scenarios.job import batch, job
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture.driver import HEALTH_PORT, ask_command
@@ -33,10 +33,8 @@ def observe(stage: Stage) -> str:
     stage.step(Step.JOB_CREATE)
     stage.create("job", role="subject", alter=ends_badly)
     pod = batch.await_pod(stage, job.JOB)
-    try:
+    with stage.going_on():
         _run(stage, pod)
-    except Stuck as stuck:
-        stage.step(Step.STUCK, why=str(stuck))
     return pod
 
 

@@ -19,7 +19,7 @@ from kubernetes import client as k8s
 from conformance.evidence.vocabulary import Kind, Role, Stamp, Step
 from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady, delete
-from conformance.observe.stage import Stage, Stuck
+from conformance.observe.stage import Stage
 from conformance.sidecars.agents import HasAgents
 from conformance.sidecars.driver import Manifest
 
@@ -54,7 +54,7 @@ def observe(stage: Stage) -> str:
     stage.await_ready(Role.NEAR)
     stage.step(Step.SUBJECT_CREATE)
     stage.create(SUBJECT, role=SUBJECT, alter=_is_ready_late)
-    try:
+    with stage.going_on():
         stage.await_ready(SUBJECT, seconds=120)
         stage.step(Step.SUBJECT_READY)
         await_steady(stage, STEADY, since=Step.SUBJECT_READY)
@@ -62,8 +62,6 @@ def observe(stage: Stage) -> str:
         leak_between_nodes(stage)
         lift_policy(stage)
         _kill_agent(stage)
-    except Stuck as stuck:  # the pod is deleted all the same: what was seen may still be judged
-        stage.step(Step.STUCK, why=str(stuck))
     delete(stage)
     return SUBJECT
 

@@ -11,12 +11,16 @@ import os
 import re
 import subprocess
 import threading
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache as memory
+from pathlib import Path
 from typing import Literal
 
 from conformance.engine import client
 from conformance.engine.client import Engine
-from conformance.errors import EnvironmentProblem
+from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.images import cache
 from conformance.machine import process
 from conformance.machine.progress import board
@@ -136,6 +140,36 @@ def pulled_as(reference: str, prefix: str | None = None) -> str:
     return f"{prefix}/{plain if '/' in plain else f'library/{plain}'}"
 
 
+DIGESTS_VARIABLE = "SIDECAR_CONFORMANCE_DIGESTS"
+"""Names a file of one's own in place of digests.toml: for a registry that has images of its own
+under the official names. An empty one pins nothing."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_of(reference: str) -> str:
+    """The digest that an image must have to be pulled by its own name; "" where none is known, and
+    below a prefix, whose registry is the user's. Raises UsageProblem for a wrong file."""
+    if os.environ.get(PREFIX_VARIABLE) or "@" in reference:
+        return ""
+    ours = Path(__file__).with_name("digests.toml")
+    return _digests(Path(os.environ.get(DIGESTS_VARIABLE) or ours)).get(reference, "")
+
+
+@memory
+def _digests(file: Path) -> Mapping[str, str]:
+    try:
+        found = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(f"{DIGESTS_VARIABLE}={file} cannot be read: {error}.") from error
+    for name, digest in found.items():
+        if not _DIGEST.fullmatch(str(digest)):
+            raise UsageProblem(
+                f"{DIGESTS_VARIABLE}={file}: {name} has no digest of the form sha256:… (64 digits)."
+            )
+    return found
+
+
 class _Failures:
     """What could not be pulled in this run: no second wait for the same nothing.
 
@@ -182,15 +216,23 @@ def pull(engine: Engine, reference: str) -> PullFailure | None:
     failure = known_failure(engine, reference)
     if failure is not None:
         return failure
+    digest = digest_of(reference)
+    source = f"{reference.rpartition(':')[0]}@{digest}" if digest else pulled_as(reference)
     try:
         with board.phase(f"Pulling {pulled_as(reference)}"):
-            _pull(engine, pulled_as(reference))
-            if pulled_as(reference) != reference:
+            _pull(engine, source)
+            if source != reference:
                 what = f"naming what was pulled {reference}"
                 plain = reference.partition("@")[0]  # a digest is no part of a name that is given
-                client.docker(engine, "tag", pulled_as(reference), plain, what=what)
+                client.docker(engine, "tag", source, plain, what=what)
     except _NotPulled as problem:
         failure = PullFailure(classify(problem.said), problem.said)
+        if digest and failure.kind == "absent":
+            failure = PullFailure(
+                "absent",
+                f"the registry has none of the digest that is pinned, {digest} ({problem.said}); "
+                f"another that may stand for it is named in a file of your own, {DIGESTS_VARIABLE}",
+            )
         _failures.remember(engine, reference, failure)
         return failure
     return None

@@ -20,7 +20,7 @@ from conformance.engine.engine import Engine
 from conformance.errors import EnvironmentProblem, Unobtainable, UsageProblem
 from conformance.images import cache, ensure, tools
 from conformance.images.ensure import Image
-from conformance.images.pull import PREFIX_VARIABLE, pulled_as
+from conformance.images.pull import PREFIX_VARIABLE, digest_of, pulled_as
 from conformance.machine import archives, paths, runs
 from conformance.machine.progress import board
 from conformance.plan.options import Options
@@ -69,7 +69,11 @@ def listed(options: Options) -> list[Listed]:
         for name in driver.official_images() if isinstance(driver, NamesImages) else ():
             found.setdefault(name, f"sidecar {sidecar}")
     return [
-        Listed(pulled_as(name, options.image_prefix), _digest(its, name), use)
+        Listed(
+            pulled_as(name, options.image_prefix),
+            _digest(its, name) or ("" if options.image_prefix else digest_of(name)),
+            use,
+        )
         for name, use in found.items()
     ]
 

@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from conformance.errors import UsageProblem
 from conformance.images import pull
+from conformance.machine.paths import KIND_CONFIGS
 from tests.stand_ins.docker import GET, LOOKUP, NO_HOST, client
 
 # By silence, DNS, routes.
@@ -132,6 +135,68 @@ def test_what_was_pulled_below_a_prefix_gets_its_own_name(
         "pull r.internal/m/kindest/node:v1.33.12@sha256:ab",
         "tag r.internal/m/kindest/node:v1.33.12@sha256:ab kindest/node:v1.33.12",
     ]
+
+
+NODE = "kindest/node:v1.33.12"
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_has_a_digest_is_pulled_by_it_and_gets_its_name(tmp_path: Path) -> None:
+    engine = client(tmp_path, f'echo "$@" >>{tmp_path}/asked')
+    assert pull.pull(engine, NODE) is None
+    by_digest = f"kindest/node@{pull.digest_of(NODE)}"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == [f"pull {by_digest}", f"tag {by_digest} {NODE}"]
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_registry_with_another_image_of_that_name_is_not_believed(tmp_path: Path) -> None:
+    engine = client(tmp_path, 'case "$*" in *@*) echo "manifest unknown" >&2; exit 1;; esac')
+    failure = pull.pull(engine, NODE)
+    assert failure is not None
+    assert failure.kind == "absent"
+    assert pull.digest_of(NODE) in failure.said
+    assert pull.DIGESTS_VARIABLE in failure.said
+
+
+def test_a_file_of_ones_own_says_what_is_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'ab' * 32}"
+    (tmp_path / "own.toml").write_text(f'"debian:bookworm-slim" = "{digest}"\n')
+    monkeypatch.setenv(pull.DIGESTS_VARIABLE, str(tmp_path / "own.toml"))
+    assert pull.digest_of("debian:bookworm-slim") == digest
+    assert not pull.digest_of(NODE)
+    (tmp_path / "none.toml").write_text("")
+    monkeypatch.setenv(pull.DIGESTS_VARIABLE, str(tmp_path / "none.toml"))
+    assert not pull.digest_of("debian:bookworm-slim")
+
+
+@pytest.mark.parametrize("content", ["= 3", '"a:b" = "sha256:00"', '"a:b" = 3', None])
+def test_a_wrong_file_of_digests_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / f"{content and len(content)}.toml"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(pull.DIGESTS_VARIABLE, str(file))
+    with pytest.raises(UsageProblem, match=r"SIDECAR_CONFORMANCE_DIGESTS=.*toml"):
+        pull.digest_of(NODE)
+
+
+def test_below_a_prefix_nothing_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pull.PREFIX_VARIABLE, "r.internal/m")
+    assert not pull.digest_of(NODE)
+
+
+def test_the_node_of_every_kind_config_is_pinned() -> None:
+    wanted = {name for path in KIND_CONFIGS.glob("v*.yaml") for name in _node_images(path)}
+    assert wanted
+    assert not {name for name in wanted if not pull.digest_of(name)}
+
+
+def _node_images(path: Path) -> list[str]:
+    return [node["image"] for node in yaml.safe_load(path.read_text())["nodes"] if "image" in node]
 
 
 def test_each_registry_of_a_prefix_is_silent_for_itself(

@@ -34,6 +34,9 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.User]:
     home = Path(tempfile.mkdtemp(prefix="sc-user-", dir="/tmp"))
     try:
         stage.furnish(home)
+        # The mirror has this machine's own node image under kind's name: that is what is pinned.
+        repository, _, tag = official.partition(":")
+        stage.pin(home, {official: store.manifests[repository, tag]})
         with registry.serving(store) as address:
             settings = {"registry-mirrors": [f"http://{address}"]}
             with stage.engine_in(home / "engine", settings) as host:

@@ -19,6 +19,7 @@ from conformance.engine.client import docker
 from conformance.engine.own import dockerd
 from conformance.errors import EnvironmentProblem
 from conformance.images import tools
+from conformance.images.pull import DIGESTS_VARIABLE
 from conformance.machine.paths import CHECKOUT
 from tests.user import registry
 
@@ -26,6 +27,7 @@ UID = 51789
 K8S = "1.33"
 PYTHON = "PYTHON=/usr/bin/python3"
 PROGRAM = ".venv/bin/sidecar-conformance"
+PINS = "digests.toml"
 LEFT_OUT = (".git", ".venv", "results", "build", "*.egg-info", "__pycache__", ".*_cache")
 
 
@@ -63,6 +65,7 @@ class User:
                 "PATH": f"{self.home}/bin:/usr/local/bin:/usr/bin:/bin",
                 "DOCKER_HOST": self.host,
                 "SIDECAR_CONFORMANCE_CACHE": str(self.cache),
+                DIGESTS_VARIABLE: str(self.home / PINS),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -89,6 +92,12 @@ def furnish(home: Path) -> None:
         shutil.copy(program, home / "bin" / program.name)
     for place in (home, *home.rglob("*")):
         os.chown(place, UID, UID, follow_symlinks=False)
+
+
+def pin(home: Path, digests: Mapping[str, str]) -> None:
+    """What the user pulls by its digest: name → digest."""
+    lines = (f"{json.dumps(name)} = {json.dumps(digest)}\n" for name, digest in digests.items())
+    (home / PINS).write_text("".join(lines))
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_every_row_speaks_of_things_that_exist() -> None:
 def every_cell() -> list[Cell]:
     return [
         Cell(k8s, driver.name, pattern, mode, scenario)  # type: ignore[arg-type]
-        for k8s in ("1.28", "1.28-nogate", "1.29", "1.29-skew", "1.31", "1.33", "1.37")
+        for k8s in ("1.28", "1.28-nogate", "1.29", "1.29-skew", "1.31", "1.33", "1.35", "1.37")
         for driver in REGISTRY.values()
         for pattern in driver.patterns
         for mode in driver.modes

@@ -139,6 +139,11 @@ def liveness(pattern: str = "native") -> World:
     event(world, 11.2, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 503")
     event(world, 11.3, "Killing", "Init container envoy failed liveness probe")
     world.signalled(11.4, ENVOY)
+    for one in world.watch:
+        for group in ("initContainers", "containers"):
+            for container in one["object"].get("spec", {}).get(group, ()):
+                if container["name"] == "envoy":
+                    container["startupProbe"] = {"periodSeconds": 1}
     return world
 
 

@@ -145,14 +145,10 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
     what was seen last when the deadline is over; Unobtainable when this machine cannot have it.
     """
 
-    def look() -> dict[str, Any] | None:
-        now = read_state(results, minor)
-        if now is None or (now["state"] == "ready" and sidecar not in now["sidecars"]):
-            return None
-        return now if now["state"] in ("ready", "failed", "unobtainable") else None
-
     try:
-        state = waiting.until(f"Kubernetes {minor}", look, seconds=deadline)
+        state = waiting.until(
+            f"Kubernetes {minor}", lambda: settled(results, minor, sidecar), seconds=deadline
+        )
     except waiting.NotInTime:
         last = read_state(results, minor)
         seen = f'its state is "{last["state"]}"' if last else "nobody has begun to make it"
@@ -167,6 +163,15 @@ def await_cluster(results: Path, minor: str, sidecar: str, deadline: float) -> C
     if state["sidecars"][sidecar]:
         raise EnvironmentProblem(state["sidecars"][sidecar])
     return ClusterHandle.from_json(state["cluster"])
+
+
+def settled(results: Path, minor: str, sidecar: str) -> dict[str, Any] | None:
+    """The state of this minor's cluster once it has the sidecar, or will not have it; None while
+    that is open."""
+    now = read_state(results, minor)
+    if now is None or (now["state"] == "ready" and sidecar not in now["sidecars"]):
+        return None
+    return now if now["state"] in ("ready", "failed", "unobtainable") else None
 
 
 def _state_file(results: Path, minor: str) -> Path:

@@ -32,6 +32,22 @@ class Part:
         return f"about {math.ceil(self.minutes)} min" if self.minutes >= 1 else "under a minute"
 
 
+def ready_first(engine: Engine, versions: Sequence[str], policy: str) -> list[str]:
+    """The versions in the order in which they can be had: those first whose nodes want nothing
+    compiled. The first one's node image is pulled here, where that works: so it becomes known
+    whether a registry can be reached."""
+    _try_to_pull(engine, versions[0], policy)
+    return sorted(
+        versions, key=lambda k8s: any(one.builds for one in _nodes(engine, [k8s], policy))
+    )
+
+
+def _try_to_pull(engine: Engine, k8s: str, policy: str) -> None:
+    first = ensure.node_image_names(k8s)[0]
+    if policy == "auto" and client.inspect(engine, first) is None:
+        pull.pull(engine, first)
+
+
 def sentence(
     engine: Engine,
     versions: Sequence[str],
@@ -44,9 +60,7 @@ def sentence(
     compile. The first version's node image is pulled here where that works: so it becomes known
     whether a registry can be reached, and it is what the run needs first in any case.
     """
-    first, *others = ensure.node_image_names(versions[0])
-    if policy == "auto" and client.inspect(engine, first) is None:
-        pull.pull(engine, first)
+    _try_to_pull(engine, versions[0], policy)
     nodes = _nodes(engine, versions, policy)
     parts = nodes + [Part(name, builds) for name, builds in sidecars.items() if builds]
     if not parts:
@@ -56,7 +70,8 @@ def sentence(
         whole = Part("", [build for part in parts for build in part.builds])
         said += f"; {whole.duration} in all"
     said += f", on {os.cpu_count()} idle processors"
-    needed = {_SHARED, *(ensure.recipe_of(versions[0], name) for name in (first, *others))}
+    names = ensure.node_image_names(versions[0])
+    needed = {_SHARED, *(ensure.recipe_of(versions[0], name) for name in names)}
     if any(part.name not in needed for part in nodes):
         said += f"; verdicts of {versions[0]} fall meanwhile"
     return f"{said}."

@@ -123,6 +123,7 @@ class Preparation:
         try:
             tools.kind()
             tools.kubectl()
+            versions = announcement.ready_first(self._engine, versions, self.options.images)
             self._announce(versions)
             self._run_images.make_base()
         except Exception as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.cluster.state import read_state
+from conformance.cluster.state import read_state, settled
 from conformance.machine import room
 from conformance.model import Cell, Verdict
 from conformance.plan import cells as plan
@@ -60,6 +60,10 @@ class Session:
         self._to_come[k8s] -= 1
         if not self._to_come[k8s] and self.preparation:
             self.preparation.release(k8s)
+
+    def settled(self, k8s: str, sidecar: str) -> bool:
+        """Whether a cell of these would find its cluster, or that it has none, at once."""
+        return self.results is not None and settled(self.results, k8s, sidecar) is not None
 
     def absent(self, k8s: str) -> bool:
         """Whether that version of Kubernetes has no cluster: it cannot be had, or did not come."""

@@ -203,23 +203,14 @@ def _say_what_is_not_green() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """All tests of a cell go to one worker, so that one deployment serves all of its judges.
-
-    xdist's own way, ``--dist loadgroup``, has no effect under pytest 9.2: it renames items by
-    ``_nodeid``, which their ``nodeid`` no longer follows (seen with xdist 3.8).
-    """
+    """All tests of a cell go to one worker, and first those whose cluster is there."""
     state = config.stash.get(_SESSION, None)
     if state is None:
         return None
-    from xdist.scheduler import LoadScopeScheduling
+    from conformance.suites.scheduling import CellScheduling
 
-    cells = {item.id: item.cell.id for item in state.items}
-
-    class CellScheduling(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return cells[_item_id(nodeid)]
-
-    return CellScheduling(config, log)
+    items = {item.id: item for item in state.items}
+    return CellScheduling(config, log, lambda test: items[_item_id(test)], state.settled)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -41,6 +41,7 @@ def engine(tmp_path: Path, *, pull: str, has: str = "@none@") -> FakeEngine:
         f"""#!/bin/sh
 case "$1 $3" in
 pull*) echo "$2" >> {tmp_path}/pulls; {pull} ;;
+tag*) ;;
 *{has}*) echo '[{{"Id": "sha256:1"}}]' ;;
 *) echo "No such image" >&2; exit 1 ;;
 esac
@@ -68,7 +69,8 @@ def test_a_machine_that_pulls_nothing_says_all_that_it_will_build(
         "(about 5 min each); about 16 min in all, on 2 idle processors; verdicts of 1.33 fall "
         "meanwhile."
     )
-    assert (tmp_path / "pulls").read_text().split() == ["kindest/node:v1.33.12"]
+    (asked,) = (tmp_path / "pulls").read_text().split()
+    assert asked == f"kindest/node@{image_pull.digest_of('kindest/node:v1.33.12')}"
 
 
 def test_what_two_clusters_share_is_told_once(tmp_path: Path, cache: Path) -> None:
@@ -91,6 +93,21 @@ def test_only_what_is_missing_is_told(tmp_path: Path, cache: Path) -> None:
         compiled(cache, build)
     said = announcement.sentence(offline(tmp_path), ["1.33", "1.37"], "auto", {})
     assert "1.33 (under a minute), Kubernetes 1.37 (about 5 min)" in said and "share" not in said
+
+
+def test_what_is_compiled_already_comes_first(tmp_path: Path, cache: Path) -> None:
+    versions, here = ["1.33", "1.29", "1.37"], offline(tmp_path)
+    assert announcement.ready_first(here, versions, "auto") == versions
+    parts, newest = image_recipe.parts("1.29"), image_recipe.parts("1.37").kubernetes
+    for build in (parts.containerd, parts.coredns, parts.pause, parts.kubernetes, newest):
+        compiled(cache, build)
+    assert announcement.ready_first(here, versions, "auto") == ["1.29", "1.37", "1.33"]
+
+
+def test_where_all_is_pulled_the_order_is_the_plans(tmp_path: Path, cache: Path) -> None:
+    del cache
+    versions, pulling = ["1.33", "1.29", "1.37"], engine(tmp_path, pull="exit 0")
+    assert announcement.ready_first(pulling, versions, "auto") == versions
 
 
 def test_the_last_version_alone_lets_no_verdict_fall_meanwhile(tmp_path: Path, cache: Path) -> None:

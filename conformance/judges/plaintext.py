@@ -33,7 +33,7 @@ from conformance.judges.packets import (
     survey_so_far,
 )
 from conformance.judges.ruling import SHOWN, broken, floor, holds, rate_bound
-from conformance.judges.sights import Survey, unseen_in
+from conformance.judges.sights import Sight, Survey, unseen_in
 from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 BESIDE = "plaintext-while-the-sidecar-lived"
@@ -225,11 +225,27 @@ def look(
     except Unjudgeable as why:
         lacks.append(why)
     node, note = _look_from_node(bundle, looked, also)
-    pod_leaks = [one.evidence(bundle.capture_file) for one in inside.leaks.told]
-    node_only = [one.evidence(bundle.node_file) for one in unseen_in(node, inside)] if node else []
+    by_node = unseen_in(node, inside) if node else []
+    inside_leaks = _sure(bundle, inside.leaks.told, lacks)
+    pod_leaks = [one.evidence(bundle.capture_file) for one in inside_leaks]
+    node_only = [one.evidence(bundle.node_file) for one in _sure(bundle, by_node, lacks)]
     return Seen(
         inside, watched, tried, node, note, pod_leaks, node_only, witnessed, peer_only, lacks
     )
+
+
+def _sure(bundle: Bundle, leaks: Sequence[Sight], lacks: list[Unjudgeable]) -> Sequence[Sight]:
+    """Those that are leaks whoever sent them. Where nobody told the node's own addresses (no
+    capture began), the kubelet's probes look like any plaintext: only tokens tell then.
+
+    lacks: takes what is left in doubt.
+    """
+    if bundle.index.addresses.get("gateway"):
+        return leaks
+    sure = [one for one in leaks if (told := parse(one.token)) and told.kind != "control"]
+    if len(sure) < len(leaks):
+        lacks.append(Unjudgeable("cell.json does not say where probes come from and go to"))
+    return sure
 
 
 def _look_from_node(

@@ -57,6 +57,27 @@ def test_only_the_node_saw_it(tmp_path: Path) -> None:
     assert found.measured["node_only_leaks"] >= 1
 
 
+@pytest.mark.parametrize("behaviour", [START, STOP])
+def test_where_no_capture_tells_the_nodes_addresses_its_probes_are_no_leaks(
+    tmp_path: Path, behaviour: str
+) -> None:
+    world = lifecycle.lifecycle()
+    world.index["addresses"]["gateway"] = []
+    world.missing |= {"capture/subject/agent.jsonl", "capture/subject/eth0.pcap"}
+    found = world.judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive"
+    assert found.measured == {} or not found.measured["leaks"]
+
+
+def test_a_token_in_clear_is_a_leak_whoever_the_node_is(tmp_path: Path) -> None:
+    world = lifecycle.lifecycle()
+    world.index["addresses"]["gateway"] = []
+    world.leak(12.0, LEAKED)
+    found = world.judged(STOP, tmp_path)
+    assert (found.observed, found.hazard) == ("broken", BESIDE)
+    assert found.measured["leaked_requests"] == 1
+
+
 def test_only_the_witness_saw_it(tmp_path: Path) -> None:
     world = lifecycle.lifecycle()
     at_the_witness(world, 12.0, token("mesh-witness", 99))

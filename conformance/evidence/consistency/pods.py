@@ -62,7 +62,8 @@ def _look(pod: Seen, spec: Json, status: Json) -> None:
     for group in _SPECS:
         for one in spec.get(group) or ():
             pod.containers[one["name"]] = None
-            pod.images.setdefault(one["name"], one.get("image", ""))
+            if one.get("image"):  # the newest: a container may be given another one
+                pod.images[one["name"]] = one["image"]
     for group in _STATUSES:
         for one in status.get(group) or ():
             ids = pod.ids.setdefault(one["name"], [])

@@ -201,7 +201,11 @@ class Preparation:
         target = handle.kubeconfig.with_name("versions.json")
         settled: dict[str, str] = {}  # sidecar → why it cannot be had here, or ""
         loaded: set[Path] = set()
-        for name in self.options.selection.sidecars:
+        played = {
+            cell.sidecar for cell in plan.cells(self.options.selection) if cell.k8s == handle.minor
+        }
+        # A sidecar that does not run on this version has no cell on it.
+        for name in (one for one in self.options.selection.sidecars if one in played):
             sidecar_images = self._images_of(name)
             settled[name] = sidecar_images.reason
             if not sidecar_images.reason and not sidecar_images.unobtainable:

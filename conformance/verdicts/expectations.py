@@ -173,5 +173,5 @@ def _outcome(finding: Finding, expectation: Expectation) -> tuple[Outcome, str]:
             )
         case _:
             return "inconclusive", (
-                f"The judge only measured, but the table expects {expectation.expect}."
+                f"That neither keeps nor breaks the promise; {expectation.expect} was expected."
             )

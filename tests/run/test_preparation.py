@@ -54,16 +54,19 @@ class Driver:
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Prepares Kubernetes 1.33 with fixture and istio, without an engine or a cluster."""
 
-    def start(fails: str) -> Path:
-        options = Options.check(
-            {"k8s": "1.33", "sidecar": "istio,fixture", "results": str(tmp_path)}
-        )
+    def start(fails: str, sidecars: str = "istio,fixture", k8s: str = "1.33") -> Path:
+        named = {"k8s": k8s} if k8s == "1.33" else {}
+        options = Options.check({**named, "sidecar": sidecars, "results": str(tmp_path)})
         made = preparation.Preparation(options)
         image = SimpleNamespace(
             image=images.Image("i", "sha256:0", "built", ""), archive=tmp_path / "i.tar"
         )
         handle = cluster_state.ClusterHandle(
-            "1.33", "c", made_in(tmp_path) / "kubeconfig", "node", tmp_path / "evidence"
+            k8s.partition(",")[0],
+            "c",
+            made_in(tmp_path) / "kubeconfig",
+            "node",
+            tmp_path / "evidence",
         )
         stand_ins = {
             (preparation, "load"): lambda name, _: Driver(name, fails),
@@ -85,7 +88,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             made._run_images.make_base()
             for name in options.selection.sidecars:
                 made._run_images.make(name)
-            made._cluster("1.33", {"kindest/node:v1.33.12": image.image})
+            made._cluster(handle.minor, {"kindest/node:v1.33.12": image.image})
             return run.results
 
     return start
@@ -176,6 +179,13 @@ def test_nothing_fails(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for sidecar in ("istio", "fixture"):
         assert missing(results, sidecar, monkeypatch) == ("", False)
         assert Context.read(results).unobtainable == {}
+
+
+def test_what_does_not_run_on_a_version_is_not_installed_on_it(prepare: Any) -> None:
+    """Linkerd's release wants Kubernetes 1.31, and has no cell on 1.29."""
+    results = prepare("", "linkerd,fixture", "1.29")
+    state = json.loads((results / "clusters/1.29/state.json").read_text())
+    assert state["sidecars"] == {"fixture": ""}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from conformance.evidence.timeline import Event, happens_before, lives, stamp_ev
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, File, Kind, Role, Stamp
 from conformance.judges.lateness import TIMED_OUT, blamable, by_both
-from conformance.judges.ruling import broken, holds
+from conformance.judges.ruling import broken, holds, measures
 from conformance.model import NEVER, Evidence, Finding, Measured, Window
 
 # The first request is the app's first act: Python needs some 10 ms from its first instruction to
@@ -31,6 +31,8 @@ def order(bundle: Bundle) -> Finding:
 
     To hold: the 200 that opened the gate is in the capture before the app's task was even created.
     To be broken: the app's own first stamp comes before that, or before Envoy was started at all.
+    Measured alone: it was the first 200, and it came while the app began, as the order's own
+    sources tell it. No promise is kept or broken by that.
     """
     app = app_begins(bundle)
     probe, watched = opening(bundle, app.earliest)
@@ -57,9 +59,16 @@ def order(bundle: Bundle) -> Finding:
     if probe is None:
         raise Unjudgeable("no successful startup probe is in the capture", evidence=app.evidence)
     gap = happens_before(probe, app)
+    if not_before is probe:
+        return measures(
+            "The startup probe's success and the app's begin cannot be told apart: they overlap by "
+            f"{gap.gap_ns / 1e6:.1f} ms.",
+            {"overlap_ms": gap.gap_ns / 1e6, "sources": _SOURCES},
+            gap.evidence,
+        )
     raise Unjudgeable(
-        f"the probe's 200 and the app's begin cannot be told apart: they overlap by "
-        f"{gap.gap_ns / 1e6:.1f} ms, or what the capture missed before cannot be excluded",
+        "the probe's 200 and the app's begin cannot be told apart: what the capture missed before "
+        "cannot be excluded",
         evidence=gap.evidence,
     )
 

@@ -134,6 +134,7 @@ class Reporter:
                 "behaviours": options.selection.behaviours,
                 "images": options.images,
                 "take_away": options.take_away,
+                "sidecars_named": not options.selection.whatever,
                 "strict_promises": options.strict_promises,
             },
         }

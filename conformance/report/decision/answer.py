@@ -49,7 +49,7 @@ class Told:
 
 def decided(report: Json) -> dict[str, Any]:
     """What report.json keeps as its decision: data for programs, and the sentences for people."""
-    found = decisions.decide(report["cells"])
+    found = decisions.decide(_in_question(report))
     limits = scope.scope(report, found.pattern)
     data: dict[str, Any] = {
         **asdict(found),
@@ -58,6 +58,16 @@ def decided(report: Json) -> dict[str, Any]:
     }
     data = json.loads(json.dumps(data))  # lists in place of tuples, as when it is read again
     return data | {"sentence": headline(data), "instrument_sentence": instrument(data)}
+
+
+def _in_question(report: Json) -> Sequence[Json]:
+    """The verdicts that the decision is about. Where nobody named the sidecars, those are meant
+    that can be had: one of which nothing could be verified lies outside of the scope."""
+    entries: Sequence[Json] = report["cells"]
+    if (report["run"].get("options") or {}).get("sidecars_named", True):
+        return entries
+    had = {one["sidecar"] for one in entries if one["observed"] != "not-verified"}
+    return [one for one in entries if one["sidecar"] in had]
 
 
 def headline(decision: Json) -> str:

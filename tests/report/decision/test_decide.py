@@ -265,11 +265,40 @@ def test_ids_are_those_of_the_pages() -> None:
     assert identifier(HELD | {"turn": 2}) == "1.33-envoy-native-init-rules-lifecycle-t2.stop.order"
 
 
-def told(entries: list[Json]) -> Json:
+def told(entries: list[Json], **options: Any) -> Json:
     """A report with its decision, as document makes it."""
-    run = {"clusters": {}, "images": {}, "attempts": {"turns": 1}, "exit_code": 0}
+    run: Json = {"clusters": {}, "images": {}, "attempts": {"turns": 1}, "exit_code": 0}
+    run["options"] = options
     report: Json = {"run": run | {"exit_meaning": "as expected"}, "cells": entries}
     return report | {"decision": answer.decided(report)}
+
+
+ABSENT = entry("logs.last", "not-verified", sidecar="fluent-bit", mode="default")
+
+
+def test_what_nobody_named_and_nobody_can_have_is_outside_of_the_scope() -> None:
+    found = told([HELD, CONTROL, ABSENT], sidecars_named=False)["decision"]
+    assert found["word"] == "safe for this scope"
+    assert {one["sidecar"] for one in found["parts"]} == {"envoy"}
+    assert any("fluent-bit" in one for one in found["scope"]["outside"])
+
+
+@pytest.mark.parametrize("options", [{"sidecars_named": True}, {}])
+def test_what_was_named_and_cannot_be_had_is_not_proven(options: dict[str, bool]) -> None:
+    found = told([HELD, CONTROL, ABSENT], **options)["decision"]
+    assert found["word"] == "not proven"
+    assert "logs.last (not verified)" in found["sentence"]
+
+
+def test_what_could_be_had_in_part_is_not_left_out() -> None:
+    part = entry("logs.first", sidecar="fluent-bit", mode="default")
+    found = told([HELD, CONTROL, ABSENT, part], sidecars_named=False)["decision"]
+    assert found["word"] == "not proven"
+
+
+def test_a_run_of_which_nothing_could_be_had_proves_nothing() -> None:
+    found = told([ABSENT], sidecars_named=False)["decision"]
+    assert found["word"] == "not proven"
 
 
 def test_the_whole_answer_is_told_in_order() -> None:

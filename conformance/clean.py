@@ -33,6 +33,14 @@ def clean() -> None:
         board.say("The suite's own Docker engine stays up: a run is using it.")
 
 
+def _homes() -> tuple[Path, ...]:
+    """The user's home folder, where one is known."""
+    try:
+        return (Path.home(),)
+    except RuntimeError:
+        return ()
+
+
 def clean_all() -> None:
     """``clean``, and then the whole cache.
 
@@ -40,7 +48,7 @@ def clean_all() -> None:
     cache; UsageProblem when the cache folder holds more than a cache.
     """
     cache = cache_dir()
-    if any(place.is_relative_to(cache) for place in (Path.home(), CHECKOUT)):
+    if any(place.is_relative_to(cache) for place in (*_homes(), CHECKOUT)):
         raise UsageProblem(
             f"{cache} is not removed: your home or the checkout lies in it; "
             "SIDECAR_CONFORMANCE_CACHE should name a folder of its own."

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from conformance.audit.document import mapping
 from conformance.errors import EnvironmentProblem, UsageProblem
 from conformance.machine import waiting
+from conformance.machine.paths import expanded
 
 PATIENCE = 60  # seconds for an answer; an API server gives webhooks up to 30
 _KUBECONFIGS = os.environ.get("KUBECONFIG") or "~/.kube/config"  # as kubectl looks for them
@@ -93,11 +94,18 @@ def why(status: int, told: Mapping[str, Any]) -> str:
     return f"{status} {told.get('message') or told.get('reason') or ''}".strip()
 
 
+def _is_file(path: str) -> bool:
+    try:
+        return expanded(path).is_file()
+    except UsageProblem:  # there is no home folder, so nothing lies in it
+        return False
+
+
 def connect(kubeconfig: str, context: str) -> Api:
     """The cluster that these name; "" for kubectl's own defaults, or the pod's own service account
     inside a cluster. Raises UsageProblem."""
     try:
-        there = any(Path(one).expanduser().is_file() for one in _KUBECONFIGS.split(os.pathsep))
+        there = any(map(_is_file, _KUBECONFIGS.split(os.pathsep)))
         if not (kubeconfig or context or there):
             try:
                 config.load_incluster_config()

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from conformance.errors import UsageProblem
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _INSTALLED = _PACKAGE / "data"
 """Made by setup.py in a wheel; a checkout has none."""
@@ -48,9 +50,22 @@ def cache_dir() -> Path:
     """The suite's folder for what is worth keeping between runs (tools, images, engine data).
 
     ``SIDECAR_CONFORMANCE_CACHE`` names another one; otherwise the XDG cache folder is used.
+    Raises UsageProblem where that is below a home folder and none is known.
     """
     own = os.environ.get(CACHE)
     if own:
-        return Path(own).expanduser().resolve()
+        return expanded(own).resolve()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().resolve() / "sidecar-conformance"
+    return expanded(base).resolve() / "sidecar-conformance"
+
+
+def expanded(path: Path | str) -> Path:
+    """With the home folder that its ~ stands for. Raises UsageProblem where none is known: a user
+    that is only a number has none without HOME."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageProblem(
+            f"No home folder is known for the ~ in {path}: set HOME, or name the whole path "
+            f"({CACHE} names the cache's)."
+        ) from error

@@ -21,7 +21,7 @@ from pathlib import Path
 from conformance.errors import EnvironmentProblem, Problem
 from conformance.machine import locks
 from conformance.machine.interrupts import Interrupts, cleaning_up, interrupts, shielded
-from conformance.machine.paths import cache_dir, results_dir
+from conformance.machine.paths import cache_dir, expanded, results_dir
 from conformance.machine.progress import board
 
 __all__ = [
@@ -125,7 +125,7 @@ def start(
     are still registered: then they are kept, or swept by the next run.
     Raises EnvironmentProblem when the folders cannot be made.
     """
-    root = (results or results_dir()).expanduser().resolve()
+    root = expanded(results or results_dir()).resolve()
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     run = Run(run_id, root / run_id, host, keep)
     made = not root.exists()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import UsageProblem
-from conformance.machine.paths import CACHE, cache_dir, results_dir
+from conformance.machine.paths import CACHE, cache_dir, expanded, results_dir
 from conformance.plan import elsewhere, size
 from conformance.plan import selection as choices
 from conformance.plan.sidecars import REGISTRY
@@ -194,7 +194,7 @@ def _existing(text: Mapping[str, str | None], *, controls: bool) -> Existing | N
                 "kubeconfig file too (KUBECONFIG_FILE)."
             )
         return None
-    file = Path(given).expanduser().resolve()
+    file = expanded(given).resolve()
     if not given.strip() or not file.is_file():
         raise UsageProblem(
             f"KUBECONFIG_FILE={given} is no file; name the kubeconfig file of the cluster."

@@ -13,9 +13,9 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from conformance.errors import UsageProblem
+from conformance.machine.paths import expanded
 from conformance.plan.sidecars import REGISTRY, Registration
 
 _READER = "conformance.sidecars.own.registering"
@@ -49,7 +49,7 @@ def sidecars(named: str | None, files: str | None, pods: str | None = None) -> s
 
 def admit(called: str, variable: str = "SIDECAR", reader: str = _READER) -> str:
     """Register what a file describes; its name. Raises UsageProblem: file, line, field."""
-    path = Path(called).expanduser()
+    path = expanded(called)
     if not path.is_file():
         raise UsageProblem(
             f"{variable}={called} cannot be read: there is no such file; name a YAML file as in "
@@ -87,7 +87,7 @@ def settings(sidecar: str, given: Mapping[str, str | None], *, chosen: bool) -> 
     called = asked or (os.environ.get(driver.values_variable, "") if chosen else "")
     if not called:
         return
-    path = Path(called).expanduser()
+    path = expanded(called)
     if not path.is_file():
         raise UsageProblem(
             f"{driver.values_variable}={called} cannot be read: there is no such file; name a YAML "

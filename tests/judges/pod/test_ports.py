@@ -77,6 +77,18 @@ def no_slice(world: World) -> None:
     world.watch = [one for one in world.watch if one["kind"] != "EndpointSlice"]
 
 
+def two_slices(world: World) -> None:
+    """Each may have what the other lacks."""
+    alike.slices(world, 6.4, ())
+    world.watch[-1]["object"]["metadata"]["name"] = "named-y"
+
+
+def sidecar_has_two_ports(world: World) -> None:
+    for one in world.watch:
+        for its in one["object"].get("spec", {}).get("initContainers", ()):
+            its["ports"].append({"name": "other", "containerPort": 1})
+
+
 def asking_failed(world: World) -> None:
     for one in world.commands:
         if of(one, "named"):
@@ -104,8 +116,8 @@ def targets(world: World, service: str) -> list[Json]:
 
 DOUBTS = [
     dead_before, dead_after, never_asked_by_number, never_asked_by_name, pod_is_not_ready,
-    port_came_late, no_slice, asking_failed, service_asks_for_another_name,
-    sidecar_does_not_name_it,
+    port_came_late, no_slice, two_slices, sidecar_has_two_ports, asking_failed,
+    service_asks_for_another_name, sidecar_does_not_name_it,
 ]  # fmt: skip
 
 
@@ -119,6 +131,10 @@ def test_a_name_without_proof_is_inconclusive(doubtful: Break, tmp_path: Path) -
 def test_a_slow_node_is_no_broken_promise(tmp_path: Path) -> None:
     """The slice is as it should be, and nobody answers."""
     assert nameless((PORT,)).judged(NAMED, tmp_path).observed == "inconclusive"
+
+
+def test_three_tries_are_enough(tmp_path: Path) -> None:
+    assert nameless(tries=3).judged(NAMED, tmp_path).hazard == "no-port"
 
 
 def test_two_tries_are_too_few(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_of_two_at_once_the_other_goes_on_when_one_is_killed(tmp_path: Path) -> 
     sweeper = start(tmp_path / "sweeper")
     sweeper.await_said(f"Removed what run {killed.folder.name} (killed) left: ")
     sweeper.known.hosts |= other.known.hosts
+    sweeper.await_said("results in ")  # what it has is known by its folder's name
     sweeper.signal_all(signal.SIGTERM)
     sweeper.must_have_ended(130)
     killed.must_leave_nothing()

@@ -111,10 +111,11 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         return True
 
     def renew_dns(self) -> None:
-        """Have CoreDNS begin anew, and be asked every second whether it is ready.
+        """Have CoreDNS begin anew, and be asked every second whether it is ready. To be called when
+        kube-proxy has its rules.
 
-        Its first pods may dial the API server's Service before kube-proxy has its rules; the kernel
-        keeps a dial that began like that away from the rules, and CoreDNS gives it up after 30 s.
+        The first pods may dial the API server's Service before that; the kernel keeps a dial that
+        began like that away from the rules, and CoreDNS gives it up after 30 s.
         """
         self.kubectl(
             ["-n", "kube-system", "patch", "deployment", "coredns", "--patch", json.dumps(_DNS)],

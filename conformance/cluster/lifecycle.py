@@ -31,7 +31,7 @@ from conformance.cluster.state import EVIDENCE_IN_NODE, ClusterHandle
 from conformance.engine import client
 from conformance.engine.engine import Engine
 from conformance.errors import EnvironmentProblem
-from conformance.machine import process, timing
+from conformance.machine import process, timing, waiting
 from conformance.machine.paths import KIND_CONFIGS, is_patch, kind_config
 from conformance.machine.progress import board
 from conformance.machine.runs import Run
@@ -42,6 +42,8 @@ REDIRECT_IN_NODE = "/opt/sidecar-redirect"
 # What costs processors and says nothing is turned down in the suite's own nodes.
 NODE_SETTINGS = KIND_CONFIGS / "node"
 _SYSTEMD_IN_NODE = "/etc/systemd/system.conf.d/90-sidecar-conformance.conf"
+# The comment of kube-proxy's rule for the API server, and how long it is awaited (seconds).
+_API_RULE, _RULES_WITHIN = "default/kubernetes:https", 15.0
 # kind's known issues ask for 512 instances (systemd, containerd and kubelet of each node watch).
 _INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
 # kind's pod networks: of all nodes together.
@@ -93,6 +95,7 @@ def create(
                     cluster.create(timeout=_READY_PATIENCE)
             except RuntimeError as error:
                 raise EnvironmentProblem(cluster.seen) from error
+            _await_services(handle)
             cluster.renew_dns()  # it comes up while images are loaded
             phase.note("loading images")
             with timing.span(run.results, "load", k8s=minor):
@@ -164,6 +167,22 @@ def _connect(cluster: KindCluster, handle: ClusterHandle, family: str) -> None:
                 client.in_node(engine, node, "ip", "route", "replace", str(subnet), "via", via)
     taint = "node-role.kubernetes.io/control-plane:NoSchedule-"
     cluster.kubectl(["taint", "node", handle.node, taint], as_dict=False)
+
+
+def _await_services(handle: ClusterHandle) -> None:
+    """Return when kube-proxy has its rule for the API server's Service; after a while without it,
+    too: whether Services work is asked later."""
+    engine = client.at(handle.host)
+    rules = ("iptables", "-w", "-t", "nat", "-S")
+
+    def there() -> bool:
+        try:
+            said = client.in_node(engine, handle.node, *rules)
+        except EnvironmentProblem:
+            return False
+        return _API_RULE in said
+
+    waiting.within(_RULES_WITHIN, there, every=0.3)
 
 
 def _masquerade(handle: ClusterHandle, family: str) -> None:

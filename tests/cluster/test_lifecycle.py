@@ -68,6 +68,29 @@ def test_a_cluster_that_fails_tells_why_and_leaves_nothing(
     }
 
 
+def test_services_are_there_once_the_rule_for_the_api_server_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = ["", "-N KUBE-SERVICES", '-A KUBE-SERVICES --comment "default/kubernetes:https"']
+    left = iter(answers)
+    monkeypatch.setattr(client, "at", lambda host: host)
+    monkeypatch.setattr(client, "in_node", lambda *_: next(left))
+    lifecycle._await_services(handle(tmp_path))
+    assert next(left, None) is None
+
+
+def test_a_cluster_without_such_a_rule_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_tables(*_: object) -> str:
+        raise EnvironmentProblem("iptables: not found")
+
+    monkeypatch.setattr(client, "at", lambda host: host)
+    monkeypatch.setattr(client, "in_node", no_tables)
+    monkeypatch.setattr(lifecycle, "_RULES_WITHIN", 0.0)
+    lifecycle._await_services(handle(tmp_path))
+
+
 @pytest.mark.parametrize(("family", "commands"), [("ipv4", 1), ("dual", 2)])
 def test_pods_leave_a_node_under_its_address_by_one_rule(
     family: str, commands: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -79,20 +79,38 @@ def overridden(users: Tree, suites: Tree) -> list[str]:
 
 def seen(users: Tree, pod: Any) -> tuple[list[str], list[str]]:
     """Which of the user's settings are to be found in a pod by their last key and their value, and
-    where; and which are not, for most settings are the control plane's."""
+    where; and which are not, for most settings are the control plane's. A variable may say before
+    the key whose it is (LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD)."""
     there: dict[str, list[tuple[str, str]]] = {}
     for place, value in _within(pod):
-        there.setdefault(_plain(place[-1]) if place else "", []).append(
-            (_text(value), dotted(place))
-        )
+        there.setdefault(_last(place), []).append((_text(value), dotted(place)))
     found, unseen = [], []
     for place, value in leaves(users):
-        where = [spot for text, spot in there.get(_plain(place[-1]), ()) if text == _text(value)]
-        if where:
-            found.append(f"{dotted(place)} = {_short(value)} ({where[0]})")
+        key = _last(place)
+        long = len(key) >= _TELLING
+        named = [one for one in there if one == key or (long and one.endswith(key))]
+        spots = [spot for one in named for text, spot in there[one] if text == _text(value)]
+        if spots:
+            found.append(f"{dotted(place)} = {_short(value)} ({spots[0]})")
         else:
             unseen.append(f"{dotted(place)} = {_short(value)}")
     return found, unseen
+
+
+_TELLING = 10  # letters: a key so long is no other one's end by chance
+_AMOUNTS = ("request", "limit")
+
+
+def _last(place: Path) -> str:
+    """The key by which a value is known; of an amount of a resource two, in one order: a chart has
+    cpu.request, and a container requests.cpu."""
+    if not place:
+        return ""
+    last, before = place[-1], place[-2] if len(place) > 1 else ""
+    for amount, resource in ((last, before), (before, last)):
+        if amount.rstrip("s") in _AMOUNTS and resource:
+            return f"{amount.rstrip('s')} {resource}"
+    return _plain(last)
 
 
 def _within(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -80,3 +80,30 @@ def test_an_admitted_pod_shows_what_became_of_a_setting() -> None:
         ),
     ]
     assert unseen == ["meshConfig.defaultConfig.concurrency = 2"]
+
+
+def test_linkerds_settings_are_known_in_its_pod_by_its_own_names() -> None:
+    """As its chart names them, and as its injector writes them (edge-26.8.3)."""
+    proxy = {
+        "name": "linkerd-proxy",
+        "resources": {"requests": {"cpu": "30m", "memory": "30Mi"}, "limits": {"cpu": "1"}},
+        "env": [
+            {"name": "LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD", "value": "20s"},
+            {"name": "LINKERD2_PROXY_LOG", "value": "warn"},
+        ],
+    }
+    users = {
+        "proxy": {
+            "shutdownGracePeriod": "20s",
+            "log": "warn",  # too short a word to be known by the end of another
+            "resources": {"cpu": {"request": "30m", "limit": "2"}, "memory": {"request": "30Mi"}},
+        }
+    }
+    found, unseen = tree.seen(users, {"spec": {"containers": [proxy]}})
+    at = "spec.containers.linkerd-proxy"
+    assert found == [
+        f"proxy.shutdownGracePeriod = 20s ({at}.env.LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD)",
+        f"proxy.resources.cpu.request = 30m ({at}.resources.requests.cpu)",
+        f"proxy.resources.memory.request = 30Mi ({at}.resources.requests.memory)",
+    ]
+    assert unseen == ["proxy.log = warn", "proxy.resources.cpu.limit = 2"]

@@ -41,6 +41,13 @@ class When(StrEnum):
     AFTER = "after"
 
 
+class PortService(StrEnum):
+    """The Services of the scenario ports, by how each gives the sidecar's port."""
+
+    NAMED = "named"
+    NUMBERED = "numbered"
+
+
 class Role(StrEnum):
     """What a pod is to its cell: its stamps and logs are filed under it."""
 

@@ -99,3 +99,9 @@ def statuses(version: Line) -> Mapping[str, Object]:
     """Container's name → its status in a version of a pod."""
     status = version["object"].get("status") or {}
     return {one["name"]: one for one in container_statuses(status)}
+
+
+def specified(spec: Object) -> Mapping[str, Object]:
+    """Container's name → what a pod's spec says of it, init containers included."""
+    found = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return {one["name"]: one for one in found}

@@ -150,13 +150,14 @@ class Stage:
         return now
 
     @contextlib.contextmanager
-    def going_on(self) -> Iterator[None]:
+    def going_on(self, told: Step = Step.STUCK) -> Iterator[None]:
         """What gets stuck inside the block is told in the diary, and ends the block alone: what was
-        seen until then may still be judged, and what follows is done all the same."""
+        seen until then may still be judged, and what follows is done all the same. told: the step
+        that says so, where waiting in vain is what the scenario is about."""
         try:
             yield
         except Stuck as stuck:
-            self.step(Step.STUCK, why=str(stuck))
+            self.step(told, why=str(stuck))
 
     def diary(self) -> list[Json]:
         """The steps so far."""

@@ -14,7 +14,7 @@ from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import diary_end, in_watch
+from conformance.judges.sources import diary_end, in_watch, specified
 from conformance.model import NS, Finding, Value
 
 
@@ -91,8 +91,7 @@ def _statuses(bundle: Bundle, one: Crash) -> Iterator[tuple[Line, Json]]:
 def _require_startup_probe(bundle: Bundle, one: Crash) -> None:
     """The sidecar as it was admitted has a gate. Raises Unjudgeable."""
     for line, _ in versions(bundle):
-        spec = line["object"].get("spec") or {}
-        its = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-        if any(each["name"] == one.old.name and "startupProbe" in each for each in its):
+        its = specified(line["object"].get("spec") or {})
+        if "startupProbe" in its.get(one.old.name, {}):
             return
     raise Unjudgeable("the sidecar as it was admitted has no startup probe")

@@ -16,7 +16,15 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Role, Step
 from conformance.judges.premise import require_admitted
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import at_step, events, in_watch, statuses, step, versions
+from conformance.judges.sources import (
+    at_step,
+    events,
+    in_watch,
+    specified,
+    statuses,
+    step,
+    versions,
+)
 from conformance.model import NS, Evidence, Finding, Value
 
 Spec = Mapping[str, Any]
@@ -36,7 +44,7 @@ def oom_score(bundle: Bundle) -> Finding:
     spec = _spec(bundle)
     printed = command(bundle, "get node", "capacity.memory")
     capacity = int(parse_quantity(printed["out"].strip()))
-    own, asked = (_score(_container(spec, name), capacity) for name in (sidecar, app))
+    own, asked = (_score(specified(spec)[name], capacity) for name in (sidecar, app))
     lines = [command(bundle, f"-c {name} ", "/proc/1/oom_score_adj") for name in (sidecar, app)]
     seen, of_app = (int(one["out"]) for one in lines)
     measured: dict[str, Value] = {
@@ -80,13 +88,12 @@ def image(bundle: Bundle) -> Finding:
             one
             for one in versions(bundle)
             if all(
-                _container(one["object"]["spec"], name)["image"] == wanted
-                for name in (sidecar, app)
+                specified(one["object"]["spec"])[name]["image"] == wanted for name in (sidecar, app)
             )
         ),
         None,
     )
-    first = _container(_spec(bundle), sidecar)["image"]
+    first = specified(_spec(bundle))[sidecar]["image"]
     if changed is None or first == wanted:
         raise Unjudgeable("the pod never had another image in its spec")
     again = _again(bundle, app, wanted, asked.ns)
@@ -196,11 +203,6 @@ def _spec(bundle: Bundle, role: str = SUBJECT_ROLE) -> Spec:
     return require_admitted(bundle, dict.fromkeys(bundle.index.sidecars, pattern), role)
 
 
-def _container(spec: Spec, name: str) -> Mapping[str, Any]:
-    found = (*(spec.get("initContainers") or ()), *spec["containers"])
-    return next(one for one in found if one["name"] == name)
-
-
 def _regular(spec: Spec) -> Sequence[str]:
     return [one["name"] for one in spec["containers"]]
 
@@ -215,7 +217,7 @@ def _score(container: Mapping[str, Any], capacity: int) -> int:
 
 def _limit(spec: Spec, name: str) -> int:
     """The limit of a container's disk (bytes); 0 for none."""
-    limits = _container(spec, name).get("resources", {}).get("limits", {})
+    limits = specified(spec)[name].get("resources", {}).get("limits", {})
     return int(parse_quantity(limits.get("ephemeral-storage", "0")))
 
 

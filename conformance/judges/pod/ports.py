@@ -9,13 +9,12 @@ from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Role, Step
+from conformance.evidence.vocabulary import PortService, Role, Step
 from conformance.judges.premise import require_admitted
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import at_step, conditions, in_watch, step, versions
+from conformance.judges.sources import at_step, conditions, in_watch, specified, step, versions
 from conformance.model import Finding, Value
 
-NAMED, NUMBERED = "named", "numbered"  # Services: what each says of the sidecar's port
 ANSWERED = "200"
 LEAST_TRIES = 3  # through a Service that is never answered, at least a second apart
 _NO_PLACE = "free ports"  # in the scheduler's word on a node whose ports are taken
@@ -32,9 +31,11 @@ def named(bundle: Bundle) -> Finding:
     """
     port = _port(require_admitted(bundle, _patterns(bundle)), bundle.index.sidecars[0])
     number = int(port["containerPort"])
-    for service, target in ((NAMED, port.get("name")), (NUMBERED, number)):
+    for service, target in ((PortService.NAMED, port.get("name")), (PortService.NUMBERED, number)):
         _require_target(bundle, service, target)
-    tries, control = (_tries(bundle, service) for service in (NAMED, NUMBERED))
+    tries, control = (
+        _tries(bundle, service) for service in (PortService.NAMED, PortService.NUMBERED)
+    )
     before = [one for one in control if one.ns < tries[0]["began_ns"] and _answered(one)]
     after = [one for one in control if one["began_ns"] > tries[-1].ns and _answered(one)]
     answered = [one for one in tries if _answered(one)]
@@ -139,12 +140,7 @@ def _patterns(bundle: Bundle) -> Mapping[str, str]:
 
 def _port(spec: Mapping[str, Any], sidecar: str) -> Mapping[str, Any]:
     """The one port of the sidecar in an admitted spec."""
-    found = [
-        port
-        for one in (*(spec.get("initContainers") or ()), *spec["containers"])
-        if one["name"] == sidecar
-        for port in one.get("ports") or ()
-    ]
+    found = list(specified(spec).get(sidecar, {}).get("ports") or ())
     if len(found) != 1:
         raise Unjudgeable(f"the sidecar was admitted with {len(found)} ports")
     (port,) = found
@@ -192,7 +188,11 @@ def _slices(bundle: Bundle, begin: int, end: int) -> Sequence[Line]:
     found: list[Line] = []
     for line in bundle.watch():
         labels = line["object"]["metadata"].get("labels") or {}
-        if line.get("kind") == "EndpointSlice" and labels.get(_SERVICE) == NAMED and line.ns <= end:
+        if (
+            line.get("kind") == "EndpointSlice"
+            and labels.get(_SERVICE) == PortService.NAMED
+            and line.ns <= end
+        ):
             found = [*found, line] if line.ns > begin else [line]
     if len({one["object"]["metadata"]["name"] for one in found}) != 1:
         raise Unjudgeable("the Service that names the port has no EndpointSlice, or several")

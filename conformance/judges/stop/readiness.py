@@ -17,7 +17,7 @@ from conformance.evidence.vocabulary import Role, Stamp
 from conformance.judges.deletion import Deletion, deletion_of, removed
 from conformance.judges.ordering import ended
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import Object, in_watch, statuses, versions
+from conformance.judges.sources import Object, in_watch, specified, statuses, versions
 from conformance.model import NS, Evidence, Finding, Measured
 
 # A container must go on for so many times as long as the news of the twin's took, before none
@@ -148,11 +148,8 @@ def _seen(bundle: Bundle, role: str, name: str) -> Iterator[tuple[Line, Object]]
     """Each version of a pod with what it says of a container. Raises Unjudgeable when the
     container as it was admitted is not probed by a command."""
     for line in versions(bundle, role):
-        spec = line["object"].get("spec") or {}
-        its = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-        if not any(
-            each["name"] == name and "exec" in each.get("readinessProbe", {}) for each in its
-        ):
+        its = specified(line["object"].get("spec") or {}).get(name, {})
+        if "exec" not in its.get("readinessProbe", {}):
             raise Unjudgeable(f"{name} of {role} has no exec readiness probe")
         if name in (found := statuses(line)):
             yield line, found[name]

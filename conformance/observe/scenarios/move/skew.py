@@ -47,15 +47,13 @@ def observe(stage: Stage) -> str:
         stage.await_ready(role, seconds=120)
         stage.step(f"{role}.ready")
     _send(stage, SUBJECT, "native", old)
-    try:
+    with stage.going_on(Step.BOUND):
         stage.wait(
             "the pod's end, or its app",
             lambda: _settled(stage.watch.newest("Pod", SUBJECT) or {}),
             seconds=BOUND_SECONDS,
             seen=lambda: stage.describe(SUBJECT),
         )
-    except Stuck as stuck:
-        stage.step(Step.BOUND, why=str(stuck))
     stage.kubectl(*DETECT)
     if _phase(stage.watch.newest("Pod", SUBJECT) or {}) == "Failed":
         _storm(stage, old)

@@ -9,12 +9,12 @@ twin     its sidecar is a regular container in both patterns, and writes as much
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from kubernetes.utils.quantity import parse_quantity
 
 from conformance.evidence.vocabulary import Role, Step
 from conformance.observe import workloads
+from conformance.observe.pods import running_id
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
@@ -84,7 +84,7 @@ def _read_scores(stage: Stage) -> None:
 def _change_images(stage: Stage) -> None:
     """Give both containers the image by another name, in one change of the pod."""
     image = _second_name(stage, stage.images[fixture.IMAGE])
-    before = _ids(stage)
+    before = {name: _running(stage, name) for name in (APP_CONTAINER, fixture.CONTAINER)}
     # In the order that they have: a patch in another one would move them, which is forbidden.
     spec: dict[str, list[Manifest]] = {"initContainers": [], "containers": []}
     group = "initContainers" if stage.cell.pattern == "native" else "containers"
@@ -93,8 +93,8 @@ def _change_images(stage: Stage) -> None:
     stage.step(Step.IMAGE_ASKED, image=image)
     stage.core.patch_namespaced_pod(SUBJECT, stage.namespace, {"spec": spec})
 
-    def again(*names: str) -> bool:
-        return all(_ids(stage).get(name, "") not in ("", before[name]) for name in names)
+    def again(name: str) -> bool:
+        return _running(stage, name) not in ("", before[name])
 
     stage.wait(
         "the app's restart with another image",
@@ -102,15 +102,13 @@ def _change_images(stage: Stage) -> None:
         seconds=60,
         seen=lambda: stage.describe(SUBJECT),
     )
-    try:
+    with stage.going_on(Step.IMAGE_BOUND):
         stage.wait(
             "the sidecar's restart with another image",
             lambda: again(fixture.CONTAINER),
             seconds=IMAGE_BOUND_SECONDS,
             seen=lambda: stage.describe(SUBJECT),
         )
-    except Stuck as stuck:
-        stage.step(Step.IMAGE_BOUND, why=str(stuck))
     stage.await_ready(SUBJECT)
 
 
@@ -126,13 +124,9 @@ def _second_name(stage: Stage, image: str) -> str:
     return f"{image}-again"
 
 
-def _ids(stage: Stage) -> Mapping[str, str]:
-    """The id of each container of the subject that runs."""
-    return {
-        name: one["containerID"]
-        for name, one in stage.containers(SUBJECT).items()
-        if "running" in one.get("state", {})
-    }
+def _running(stage: Stage, container: str) -> str:
+    """The id of a container of the subject that runs; "" where it does not."""
+    return running_id(stage.watch.newest("Pod", SUBJECT) or {}, container)
 
 
 def _fill_disks(stage: Stage) -> None:

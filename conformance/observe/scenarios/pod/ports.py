@@ -13,7 +13,7 @@ import zlib
 
 from kubernetes import client as k8s
 
-from conformance.evidence.vocabulary import Role, Step
+from conformance.evidence.vocabulary import PortService, Role, Step
 from conformance.observe import workloads
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop import departing
@@ -23,7 +23,6 @@ from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
 NAME = "health"  # of the port, in the sidecar and in the Service "named"
-NAMED, NUMBERED = "named", "numbered"  # the Services
 # A node's port for each cell, so that cells beside each other do not want the same: below those
 # that connections and NodePorts take (from 30000 on).
 _FIRST, _PORTS = 20000, 10000
@@ -59,11 +58,11 @@ def observe(stage: Stage) -> str:
         stage.await_ready(pod)
     stage.wait(
         "an EndpointSlice of each Service that lists the pod as ready",
-        lambda: _listing(stage) == {NAMED, NUMBERED},
+        lambda: _listing(stage) == set(PortService),
         seconds=60,
         seen=lambda: str(_listing(stage)),
     )
-    for service in (NUMBERED, NAMED, NUMBERED):
+    for service in (PortService.NUMBERED, PortService.NAMED, PortService.NUMBERED):
         _ask(stage, service)
     departing.create(stage, Role.TWIN, with_port)
     stage.wait(

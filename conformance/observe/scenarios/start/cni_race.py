@@ -87,15 +87,13 @@ def _await_sent(stage: Stage, since: int) -> None:
             for one in stage.stamps(f"{SUBJECT}.{APP_CONTAINER}")
         )
 
-    try:
+    with stage.going_on(Step.BOUND):
         stage.wait(
             "requests of an app that nothing redirects",
             lambda: ended() >= REQUESTS,
             seconds=BOUND_SECONDS,
             seen=lambda: f"{ended()} requests; {stage.describe(SUBJECT)}",
         )
-    except Stuck as stuck:
-        stage.step(Step.BOUND, why=str(stuck))
 
 
 def _refusals(stage: Stage, since: int) -> int:

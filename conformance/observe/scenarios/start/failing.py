@@ -16,7 +16,7 @@ from functools import partial
 from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.scenarios.stop.departing import create
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars import manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
@@ -156,12 +156,10 @@ def _heal(stage: Stage) -> None:
 
 def _await_apps(stage: Stage, what: str, roles: Sequence[str]) -> None:
     """Wait for running apps, but not for longer than a bound: one that is kept stays kept."""
-    try:
+    with stage.going_on(Step.BOUND):
         stage.wait(
             what,
             lambda: all("running" in _state(stage, one, APP_CONTAINER) for one in roles),
             seconds=BOUND_SECONDS,
             seen=lambda: "; ".join(stage.describe(one) for one in roles),
         )
-    except Stuck as stuck:
-        stage.step(Step.BOUND, why=str(stuck))

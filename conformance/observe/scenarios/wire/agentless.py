@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.evidence.vocabulary import Step
 from conformance.observe.pods import running_id
 from conformance.observe.scenarios.lifecycle import SUBJECT
-from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
+from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.sidecars.agents import HasAgents
 
 # A pod starts within 1 to 2 s on a node that is well: ten times that is enough to see it wait.
@@ -23,15 +23,13 @@ def observe(stage: Stage) -> str:
     stage.step(Step.AGENT_TAKEN, node=node)
     stage.step(Step.SUBJECT_CREATE)
     stage.create(SUBJECT, role=SUBJECT, alter=stage.go_far)
-    try:
+    with stage.going_on(Step.BOUND):
         stage.wait(
             "a pod on a node without an agent",
             lambda: running_id(stage.watch.newest("Pod", SUBJECT) or {}, APP_CONTAINER),
             seconds=BOUND_SECONDS,
             seen=lambda: stage.describe(SUBJECT),
         )
-    except Stuck as stuck:
-        stage.step(Step.BOUND, why=str(stuck))
     stage.step(Step.AGENT_ASKED, node=node)
     driver.give_agent(stage.client, node)
     stage.step(Step.AGENT_BACK, node=node)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from conformance.images.pull import DIGESTS_VARIABLE, PREFIX_VARIABLE
+from conformance.images.pull import PREFIX_VARIABLE
+from conformance.machine.digests import DIGESTS
 
 # What Hypothesis may take is no question of how busy the machine is: no test of it is timed.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -13,7 +14,7 @@ settings.load_profile("suite")
 
 # Settings of a run. Whoever needs them on this machine has them where tests are run as well.
 OF_A_RUN = (
-    *(PREFIX_VARIABLE, DIGESTS_VARIABLE, "KIND_EXPERIMENTAL_PROVIDER", "GITHUB_STEP_SUMMARY"),
+    *(PREFIX_VARIABLE, DIGESTS, "KIND_EXPERIMENTAL_PROVIDER", "GITHUB_STEP_SUMMARY"),
     *("ISTIO_VERSION", "ISTIO_VALUES", "LINKERD_VERSION", "LINKERD_VALUES"),
     *("DOCKER_HOST", "DOCKER_CONTEXT", "KUBECONFIG", "SUDO_UID", "SUDO_GID"),
 )

@@ -11,18 +11,15 @@ import os
 import re
 import subprocess
 import threading
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache as memory
 from pathlib import Path
 from typing import Literal
 
 from conformance.engine import client
 from conformance.engine.client import Engine
-from conformance.errors import EnvironmentProblem, UsageProblem
+from conformance.errors import EnvironmentProblem
 from conformance.images import cache
-from conformance.machine import process
+from conformance.machine import digests, process
 from conformance.machine.progress import board
 
 Kind = Literal["absent", "unreachable", "refused", "other"]
@@ -140,11 +137,7 @@ def pulled_as(reference: str, prefix: str | None = None) -> str:
     return f"{prefix}/{plain if '/' in plain else f'library/{plain}'}"
 
 
-DIGESTS_VARIABLE = "SIDECAR_CONFORMANCE_DIGESTS"
-"""Names a file of one's own in place of digests.toml: for a registry that has images of its own
-under the official names. An empty one pins nothing."""
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+OURS = Path(__file__).with_name("digests.toml")
 
 
 def digest_of(reference: str) -> str:
@@ -152,22 +145,8 @@ def digest_of(reference: str) -> str:
     below a prefix, whose registry is the user's. Raises UsageProblem for a wrong file."""
     if os.environ.get(PREFIX_VARIABLE) or "@" in reference:
         return ""
-    ours = Path(__file__).with_name("digests.toml")
-    return _digests(Path(os.environ.get(DIGESTS_VARIABLE) or ours)).get(reference, "")
-
-
-@memory
-def _digests(file: Path) -> Mapping[str, str]:
-    try:
-        found = tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageProblem(f"{DIGESTS_VARIABLE}={file} cannot be read: {error}.") from error
-    for name, digest in found.items():
-        if not _DIGEST.fullmatch(str(digest)):
-            raise UsageProblem(
-                f"{DIGESTS_VARIABLE}={file}: {name} has no digest of the form sha256:… (64 digits)."
-            )
-    return found
+    pins = digests.own()
+    return (digests.pinned(OURS) if pins is None else pins).get(reference, "")
 
 
 class _Failures:
@@ -231,7 +210,7 @@ def pull(engine: Engine, reference: str) -> PullFailure | None:
             failure = PullFailure(
                 "absent",
                 f"the registry has none of the digest that is pinned, {digest} ({problem.said}); "
-                f"another that may stand for it is named in a file of your own, {DIGESTS_VARIABLE}",
+                f"another that may stand for it is named in a file of your own, {digests.DIGESTS}",
             )
         _failures.remember(engine, reference, failure)
         return failure

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import UsageProblem
+from conformance.machine import digests
 from conformance.machine.paths import CACHE, cache_dir, expanded, results_dir
 from conformance.plan import elsewhere, size
 from conformance.plan import selection as choices
@@ -131,6 +132,7 @@ class Options:
         size.check(selection)
         if cache := os.environ.get(CACHE):
             _folder(CACHE, cache, cache_dir())
+        digests.own()
         if (results := text.get("results")) is not None and not results.strip():
             raise UsageProblem("RESULTS is empty; leave it out, or name a folder.")
         return cls(

@@ -30,8 +30,8 @@ from conformance.errors import EnvironmentProblem, Problem, Unobtainable
 from conformance.images import announcement, tools
 from conformance.images import ensure as images
 from conformance.images.pull import PREFIX_VARIABLE
+from conformance.machine import digests, kubectl_cache, process, proxies, room, runs, timing
 from conformance.machine import files as atomic
-from conformance.machine import kubectl_cache, process, proxies, room, runs, timing
 from conformance.machine.progress import board
 from conformance.observe.node.collectors import NodeCollectors
 from conformance.plan import cells as plan
@@ -73,6 +73,8 @@ class Preparation:
         began = time.time_ns()
         if self.options.image_prefix:
             os.environ[PREFIX_VARIABLE] = self.options.image_prefix
+        if said := digests.sentence(self.options.image_prefix):
+            board.say(said)
         proxies.reach_loopback_directly(os.environ)  # the workers and all children inherit it
         try:
             self._stack.enter_context(kubectl_cache.of_one_run(os.environ))

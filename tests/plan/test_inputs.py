@@ -154,6 +154,36 @@ def test_a_folder_that_is_a_link_to_nowhere_is_refused(
         Options.check({"results": str(tmp_path)})
 
 
+# A file of digests of one's own, None for one that is missing. Its shapes: test_digests.
+WRONG_DIGESTS = [
+    (None, "No such file"),
+    ("not TOML", "cannot be read"),
+    ('["kindest/node:v1.33.12"]', "has no digest of the form sha256:"),
+    ('"kindest/node:v1.33.12" = "latest"', "has no digest of the form sha256:"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), WRONG_DIGESTS)
+def test_a_wrong_file_of_digests_is_found_before_any_image(
+    content: str | None,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command, and by make's check."""
+    if content is not None:
+        (tmp_path / "own.toml").write_text(content)
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_DIGESTS", str(tmp_path / "own.toml"))
+    monkeypatch.setenv("SIDECAR_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    there = sorted(tmp_path.iterdir())
+    answer = CliRunner().invoke(main, ["run", f"--results={tmp_path}/r"])
+    assert_refused(answer.exit_code, answer.stderr, said)
+    assert check.main([f"--results={tmp_path}/r"]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == there
+
+
 @pytest.mark.parametrize("name", ["SIDECAR_CONFORMANCE_CACHE", "https_proxy", "GOPROXY", "K8S"])
 def test_a_variable_for_others_is_none_of_ours(name: str) -> None:
     assert check.main([f"--variable={name}"]) == 0

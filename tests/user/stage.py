@@ -19,7 +19,7 @@ from conformance.engine.client import docker
 from conformance.engine.own import dockerd
 from conformance.errors import EnvironmentProblem
 from conformance.images import tools
-from conformance.images.pull import DIGESTS_VARIABLE
+from conformance.machine.digests import DIGESTS
 from conformance.machine.paths import CHECKOUT
 from tests.user import registry
 
@@ -65,7 +65,7 @@ class User:
                 "PATH": f"{self.home}/bin:/usr/local/bin:/usr/bin:/bin",
                 "DOCKER_HOST": self.host,
                 "SIDECAR_CONFORMANCE_CACHE": str(self.cache),
-                DIGESTS_VARIABLE: str(self.home / PINS),
+                DIGESTS: str(self.home / PINS),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

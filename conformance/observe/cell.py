@@ -61,7 +61,7 @@ def observe(cell: Cell, attempt: int, handle: ClusterHandle, context: Context) -
     scenario = importlib.import_module(f"conformance.observe.scenarios.{name}")
     subject = "subject"
     with stage.opened():
-        with stage.going_on():
+        with stage.going_on(), stage.place.refusing():
             subject = scenario.observe(stage)
         ended = stage.step(Step.END)
         if isinstance(driver, KeepsRecords):

@@ -8,13 +8,13 @@ the containers' output, times are held to the node's clock, and the pods stand o
 from __future__ import annotations
 
 import copy
-import json
 import os
+import re
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,19 +27,30 @@ from conformance.engine import client
 from conformance.errors import Unobtainable
 from conformance.machine import archives, process
 from conformance.observe.node.agent import HOST, exec_command
-from conformance.sidecars import manifests
+from conformance.sidecars import dry_run, manifests
 from conformance.sidecars.driver import Manifest
 
 CELL_LABEL = {"sidecar-conformance": "cell"}
 IN_OUTPUT = {"name": "SC_STAMPS_IN_OUTPUT", "value": "1"}
 GATE = "capture-gate"
+FAILED_CREATE = "FailedCreate"
+"""A controller's event for a pod that it could not make; the API server's words are in it."""
 _SHARED = "/evidence"
 _FORBIDDEN = 403
+# A controller's event (FailedCreate) of a pod that a policy keeps out: admission of the API server
+# itself, and webhooks.
+_KEPT_OUT = re.compile(r" is forbidden: |denied the request")
+# What is forbidden as well, and is no policy: a quota of the scenario's own, an account that comes
+# in a moment (Kubernetes: plugin/pkg/admission/serviceaccount).
+_NO_POLICY = re.compile(r"exceeded quota|error looking up service account")
 _BRING_WITHIN = 300  # seconds, for the captures of one cell
 # A line of a hook's shell that writes a stamp (scenarios/stop/departing.py), and what it is where
 # stamps go to the output: a hook has none, but the container's first process has.
 _TO_FILE = '>>"$SC_STAMPS"'
 _TO_OUTPUT = '| sed "s|^|SC-STAMP ${SC_STAMPS##*/} |" >/proc/1/fd/1'
+
+Look = Callable[[], Any]
+"""What a wait asks again and again."""
 
 
 class Place(Protocol):
@@ -61,6 +72,15 @@ class Place(Protocol):
 
     def send(self, client: Any, document: Manifest, namespace: str) -> None:
         """Create the object of a fitted document."""
+        ...
+
+    def refusing(self) -> AbstractContextManager[None]:
+        """What the cluster's own rules refuse inside is nobody's failure: raises Unobtainable."""
+        ...
+
+    def minding(self, look: Look, events: Callable[[], Iterable[Manifest]]) -> Look:
+        """A look that raises Unobtainable once the cluster's own rules have refused a controller
+        a pod: what is waited for will not come."""
         ...
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:
@@ -104,6 +124,13 @@ class OwnCluster:
 
     def send(self, client: Any, document: Manifest, namespace: str) -> None:
         create_from_dict(client, document, namespace=namespace)
+
+    def refusing(self) -> AbstractContextManager[None]:
+        """It has no rules but those of the suite."""
+        return nullcontext()
+
+    def minding(self, look: Look, events: Callable[[], Iterable[Manifest]]) -> Look:  # noqa: ARG002
+        return look
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:
         engine = self._context.engine
@@ -169,17 +196,27 @@ class Elsewhere:
         return document
 
     def send(self, client: Any, document: Manifest, namespace: str) -> None:
-        """Raises Unobtainable for a pod that the cluster's own rules keep out."""
-        try:
+        with self.refusing():
             create_from_dict(client, document, namespace=namespace)
-        except FailToCreateError as failed:
-            for error in failed.api_exceptions:
-                said = json.loads(error.body or "{}").get("message") or str(error.reason)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (FailToCreateError, k8s.ApiException) as failed:
+            several = isinstance(failed, FailToCreateError)
+            for error in failed.api_exceptions if several else [failed]:
                 if error.status == _FORBIDDEN:
-                    raise Unobtainable(
-                        f"not verified on this cluster: it refuses a pod of the cell ({said[:300]})"
-                    ) from failed
+                    raise _kept_out(dry_run.said_by(error)) from failed
             raise
+
+    def minding(self, look: Look, events: Callable[[], Iterable[Manifest]]) -> Look:
+        def minded() -> Any:
+            if said := next(filter(None, map(_policy_in, events())), ""):
+                raise _kept_out(said)
+            return look()
+
+        return minded
 
     def on_node(self, *command: str, what: str, node: str = "") -> str:  # noqa: ARG002
         why = self._handle.lacking.get("node") or "nothing can be done on its node"
@@ -258,6 +295,19 @@ def place_of(handle: ClusterHandle, context: Context) -> Place:
     if handle.agent:
         return BesideAgent(handle)
     return Elsewhere(handle) if handle.label else OwnCluster(handle, context)
+
+
+def _policy_in(event: Manifest) -> str:
+    """What a controller says of a pod that a policy keeps out; "" for any other event."""
+    said = str(event.get("message"))
+    kept_out = event.get("reason") == FAILED_CREATE and _KEPT_OUT.search(said)
+    return said if kept_out and not _NO_POLICY.search(said) else ""
+
+
+def _kept_out(said: str) -> Unobtainable:
+    return Unobtainable(
+        f"not verified on this cluster: it refuses a pod of the cell ({said[:300]})"
+    )
 
 
 def _makers_of_pods(client: Any) -> Iterator[Callable[..., Any]]:

@@ -247,10 +247,11 @@ class Stage:
     ) -> Any:
         """Wait until ``until``, asked ``every`` so many seconds, returns something true; return it.
 
-        Raises Stuck: "<what> did not come within … s; last seen: <seen()>".
+        Raises Stuck: "<what> did not come within … s; last seen: <seen()>", Unobtainable (minding).
         """
+        look = self.place.minding(until, lambda: self.watch.all("Event"))
         try:
-            return waiting.until(what, until, seconds=seconds, every=every, seen=seen)
+            return waiting.until(what, look, seconds=seconds, every=every, seen=seen)
         except waiting.NotInTime as late:
             raise Stuck(str(late)) from None
 

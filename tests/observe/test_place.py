@@ -114,6 +114,52 @@ def test_a_pod_that_is_refused_is_nobodys_failure(
         place.send(None, {}, "n")
 
 
+@pytest.mark.parametrize(
+    ("failed", "kind"),
+    [
+        (ApiException(status=403, reason="Forbidden"), Unobtainable),
+        (ApiException(status=500, reason="Internal"), ApiException),
+        (FailToCreateError([ApiException(status=409, reason="Conflict")]), FailToCreateError),
+    ],
+)
+def test_whatever_is_forbidden_there_is_not_verified(
+    place: Elsewhere, failed: Exception, kind: type[Exception]
+) -> None:
+    """A scenario asks the API itself, too. Anything else stays what it is."""
+    with pytest.raises(kind), place.refusing():
+        raise failed
+
+
+PODS = 'Error creating: pods "first-4z7xk" is forbidden: '
+POLICY = f'{PODS}violates PodSecurity "baseline:latest": privileged'
+KYVERNO = 'Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: no'
+
+
+@pytest.mark.parametrize("said", [POLICY, KYVERNO])
+def test_a_pod_that_a_controller_is_refused_is_not_waited_for(
+    place: Elsewhere, said: str, tmp_path: Path
+) -> None:
+    event = {"reason": "FailedCreate", "message": said}
+    with pytest.raises(Unobtainable, match="it refuses a pod of the cell") as found:
+        place.minding(lambda: True, lambda: [{"reason": "Created"}, event])()
+    assert said[:300] in str(found.value)
+    ours = OwnCluster(ClusterHandle("1.33", "c", tmp_path, "n", tmp_path), None)  # type: ignore[arg-type]
+    assert ours.minding(lambda: "it", lambda: [event])() == "it"  # whose rules are the suite's
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"reason": "FailedCreate", "message": f"{PODS}exceeded quota: room, requested: pods=1"},
+        {"reason": "FailedCreate", "message": f"{PODS}error looking up service account n/default"},
+        {"reason": "FailedCreate", "message": "Internal error occurred: failed calling webhook"},
+        {"reason": "FailedMount", "message": POLICY},
+    ],
+)
+def test_what_is_no_policy_is_waited_for(place: Elsewhere, event: dict[str, str]) -> None:
+    assert place.minding(lambda: "it", lambda: [event])() == "it"
+
+
 def test_where_no_runtime_waits_an_init_container_does(tmp_path: Path) -> None:
     handle = ClusterHandle("1.33", "theirs", tmp_path / "k", "node-7", tmp_path, label=RUN)
     beside = BesideAgent(ClusterHandle(**{**handle.__dict__, "agent": "n/a", "gate": "app:1"}))

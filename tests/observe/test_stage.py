@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from conformance.cluster.kind import FAR
 from conformance.cluster.state import ClusterHandle
+from conformance.errors import Unobtainable
+from conformance.observe.place import Elsewhere
 from conformance.observe.stage import Stage
 
 
@@ -54,3 +59,15 @@ def test_where_there_is_no_other_node_it_stays() -> None:
     _stage().go_far(pod)
     assert pod["spec"] == {}
     assert _stage().far == ""
+
+
+def test_nobody_waits_for_a_pod_that_a_policy_keeps_out(tmp_path: Path) -> None:
+    """A Job's pods are made by its controller: its event says so, and no call of the stage's."""
+    said = 'Error creating: pods "a-b" is forbidden: violates PodSecurity "baseline:latest"'
+    events = [{"reason": "FailedCreate", "message": said}]
+    stage = object.__new__(Stage)
+    handle = ClusterHandle("1.33", "theirs", tmp_path, "n", tmp_path, label="run")
+    stage.place = Elsewhere(handle)
+    stage.watch = cast("Any", SimpleNamespace(all=lambda kind: events if kind == "Event" else []))
+    with pytest.raises(Unobtainable, match="violates PodSecurity"):
+        stage.wait("a pod", lambda: None, seconds=60, seen=lambda: "none")

@@ -8,6 +8,7 @@ sidecars of the others are told to quit, and its pod is created, which proves wh
 from __future__ import annotations
 
 from conformance.evidence.vocabulary import Step
+from conformance.observe.place import FAILED_CREATE
 from conformance.observe.scenarios.job import batch
 from conformance.observe.stage import Stage
 from conformance.observe.watch import Json
@@ -17,7 +18,6 @@ JOBS = ("first", "second", "third")
 # Behind each refusal the job controller waits twice as long, up to a minute (pkg/controller/job,
 # MaxJobApiBackOff); the pods that are in the way have to end first.
 RETRY_SECONDS = 120
-REFUSED = "FailedCreate"  # the job controller's event; the message holds the API server's words
 
 
 def observe(stage: Stage) -> str:
@@ -63,7 +63,7 @@ def _refusals(stage: Stage, job: str) -> list[Json]:
     return [
         event
         for event in stage.watch.all("Event")
-        if event.get("reason") == REFUSED
+        if event.get("reason") == FAILED_CREATE
         and event["involvedObject"]["name"] == job
         and "exceeded quota" in str(event.get("message"))
     ]

@@ -36,6 +36,8 @@ class Scenario:
     needs: what a sidecar must give (Registration.gives, words) to be put through it.
     k8s: the one version that it is about, which no other scenario uses then; "" for all others.
     alone: no other cell of its cluster is observed meanwhile, for the whole node feels it.
+    long: it is observed for half a minute and more: those begin first, and fewer are waited for at
+    a run's end.
     nodes: how many its cluster must have.
     ground: what its cluster must give (abilities.Ground, words).
     """
@@ -48,6 +50,7 @@ class Scenario:
     needs: str = ""
     k8s: str = ""
     alone: bool = False
+    long: bool = False
     nodes: int = 1
     ground: str = ""
 

@@ -30,15 +30,17 @@ class Item:
 
 
 def cells(selection: Selection) -> Sequence[Cell]:
-    """The cells of a selection, in the order in which they are to be started: version by version,
-    and last of a version those that want their cluster for themselves."""
+    """The cells of a selection, in the order in which they are to be started: version by version
+    and sidecar by sidecar, the long ones first, and last of a version those that want their
+    cluster for themselves."""
     versions = sorted(selection.k8s, key=lambda name: name != FIRST)
     found: list[Cell] = []
+    in_order = sorted(selection.scenarios, key=lambda name: not scenarios()[name].long)
     claimed = {scenario.k8s for scenario in scenarios().values()} - {""}
     for k8s, turn in itertools.product(versions, range(1, selection.repeat + 1)):
         for sidecar in selection.sidecars:
             driver = REGISTRY[sidecar]
-            for scenario in selection.scenarios:
+            for scenario in in_order:
                 if not driver.meant_by(scenarios()[scenario].needs):
                     continue
                 if not runs_on(driver, selection.versions.get(sidecar, ""), k8s):

@@ -23,9 +23,11 @@ from conformance.run.session import CellEvidence, Session
 from conformance.verdicts import expectations
 from conformance.verdicts import store as verdicts
 
-# Cells observed at once: waiting is most of a cell, but six of them kept two processors busy
-# without a pause, and more only make each other late. Beyond eight the node is the limit.
-WORKERS = min(8, 2 * (os.cpu_count() or 1))
+# Cells observed at once, if the machine has capacity for them (machine/capacity.py): waiting is
+# most of a cell, and four of them left half of two processors idle. Each takes up to 1.5 GB, its
+# pods included. Beyond eight the node is the limit.
+_GIGABYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+WORKERS = min(8, 4 * (os.cpu_count() or 1), max(2, int(_GIGABYTES / 2)))
 _SESSION = pytest.StashKey[Session]()
 
 

@@ -67,6 +67,30 @@ def test_a_cell_whose_cluster_is_there_comes_first(
     assert given(ready) == [CELLS[place].id for place in order]
 
 
+def test_a_cell_that_wants_its_cluster_for_itself_waits_for_nobody_while_others_can_begin() -> None:
+    race, order, later = (
+        Cell("1.33", "envoy", "native", "init-rules", "cni-race"),
+        Cell("1.33", "envoy", "native", "init-rules", "lifecycle"),
+        Cell("1.37", "envoy", "native", "init-rules", "lifecycle"),
+    )
+    tests = {"first": order, "race": race, "second race": race, "after it": later}
+    its: Any = object.__new__(CellScheduling)
+    its._item_of = lambda test: Item(tests[test], "start.order")
+    its._settled = lambda *_: True
+    workers = [Worker(), Worker()]
+    its.assigned_work = {}
+    its.registered_collections = {worker: list(tests) for worker in workers}
+    its.workqueue = OrderedDict((test, {test: False}) for test in tests)
+    for number in (0, 1):
+        its._assign_work_unit(workers[number])
+    assert workers[1].given == [3]  # not the race: the first worker's cell is in its cluster
+    its.assigned_work[workers[0]]["first"]["first"] = True
+    its._assign_work_unit(workers[1])
+    assert workers[1].given == [3, 1]
+    its._assign_work_unit(workers[0])  # nothing else is left
+    assert workers[0].given == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("told", "is_settled"),
     [

@@ -105,12 +105,14 @@ class Expectation:
     """What the table says about a behaviour in a cell, and why.
 
     hazards: the kinds of breakage that count as reproduced; empty unless expect is "broken".
+    known: the kinds that are known of the cell, where strict promises count them all the same.
     """
 
     expect: Expect
     hazards: Sequence[str] = ()
     reason: str = ""
     source: str = ""
+    known: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def entry(verdict: Verdict, bundle: str | None) -> Json:
         "expected": expectation.expect,
         "expected_hazards": list(expectation.hazards),
         "expected_because": expectation.reason,
+        "known_hazards": list(expectation.known),
         "source": expectation.source,
         "observed": finding.observed,
         "hazard": finding.hazard,

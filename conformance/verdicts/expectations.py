@@ -29,6 +29,7 @@ TABLE = Path(__file__).with_name("expectations.toml")
 _OPERATORS = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+STRICT = "--strict-promises"
 _CONDITIONS = ("k8s", "sidecar", "pattern", "mode", "scenario")
 _KEYS = ("behaviour", "expect", "hazard", "reason", "source", "changed")
 
@@ -134,9 +135,9 @@ def expected(behaviour: str, cell: Cell, *, strict_promises: bool = False) -> Ex
     """
     last = next(row for row in reversed(table()) if row.matches(behaviour, cell))
     if strict_promises and cell.pattern == "native" and last.expectation.expect == "broken":
-        return replace(
-            last.expectation, expect="holds", hazards=(), reason="--strict-promises: the promise"
-        )
+        known = last.expectation
+        why = f"{STRICT}: the promise, which is known to break: {known.reason}"
+        return replace(known, expect="holds", hazards=(), reason=why, known=known.hazards)
     return last.expectation
 
 
@@ -158,7 +159,8 @@ def _outcome(finding: Finding, expectation: Expectation) -> tuple[Outcome, str]:
         case "holds", "holds":
             return "pass", ""
         case "broken", "holds":
-            return "fail", ""
+            known = finding.hazard in expectation.known
+            return "fail", (f"That is known to break, and {STRICT} counts it." if known else "")
         case "holds", "broken":
             return "not-reproduced", (
                 f"Expected {' or '.join(expectation.hazards)} because {expectation.reason}: "

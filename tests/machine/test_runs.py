@@ -17,6 +17,14 @@ from conformance.errors import EnvironmentProblem
 from conformance.machine import locks, runs
 from conformance.machine.paths import CHECKOUT
 
+# Who started pytest with nohup asked that SIGHUP be ignored, and not the processes below. They see
+# to it themselves: Python that runs between fork and exec may wait for a lock of a thread that the
+# fork left behind, and the watchdogs of earlier tests are such threads.
+HEARS_SIGHUP = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+
 HOLD_A_RUN = """
 import sys
 from pathlib import Path
@@ -68,14 +76,12 @@ def python(
     processes: list[subprocess.Popen[str]], program: str, *arguments: str | Path
 ) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
+        [sys.executable, "-c", HEARS_SIGHUP + program, *map(str, arguments)],
         cwd=CHECKOUT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Who started pytest with nohup asked that SIGHUP be ignored, and not these children.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     processes.append(child)
     watchdog = threading.Timer(PATIENCE, child.kill)  # what hangs says nothing, and fails

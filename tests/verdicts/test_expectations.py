@@ -90,6 +90,11 @@ def test_strict_promises_judges_native_cells_against_the_promise(
     classic = Cell("1.28", "envoy", "classic", "init-rules", "lifecycle")
     strict = expectations.expected("stop.order", native, strict_promises=True)
     assert strict.expect == "holds" and not strict.hazards
+    for hazard, known in ((BROKEN.hazards[0], True), ("another", False)):
+        seen = Finding("stop.order", "broken", "So.", hazard)
+        verdict = expectations.hold(native, seen, strict)
+        assert verdict.outcome == "fail"
+        assert ("known to break" in verdict.reason) == known
     assert expectations.expected("stop.order", classic, strict_promises=True).expect == "broken"
 
 

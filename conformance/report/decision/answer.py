@@ -23,7 +23,7 @@ class Told:
     """Broken promises, or gaps, that are alike in several places.
 
     where: "envoy init-rules on 1.33". ids: of the verdicts, the first one's reason is told.
-    condition: what was done to the pod.
+    counted: known, and counted all the same (strict promises). condition: what was done to the pod.
     """
 
     kind: str
@@ -31,6 +31,7 @@ class Told:
     scenario: str
     hazard: str
     known: bool
+    counted: bool
     where: str
     reason: str
     ids: Sequence[str]
@@ -80,15 +81,11 @@ def headline(decision: Json) -> str:
     if not decision["parts"]:
         return f"{_word(decisions.NOT_PROVEN)}: this run has no cell of {pattern}."
     if decision["rest"] == decisions.NOT_SAFE:
-        new = [one for one in broken(decision) if not one.known]
-        breaks = _count(len({one.behaviour for one in new}), "promise")
+        breaks = ", and ".join(_breaks(alike) for _, alike in new(decision))
         beside = limits(decision)
         known = f" Beside that: {beside}." if beside else ""
         tried = places(decision)
-        return (
-            f"{_word(decisions.NOT_SAFE)}: {pattern} breaks {breaks} that it was not known to "
-            f"break: {_hazards(new)}. Tried: {tried}.{known}"
-        )
+        return f"{_word(decisions.NOT_SAFE)}: {pattern} breaks {breaks}. Tried: {tried}.{known}"
     if decision["rest"] == decisions.NOT_PROVEN:
         named = dict.fromkeys(
             f"{one.behaviour} ({one.kind})" if one.behaviour else one.kind for one in gaps(decision)
@@ -99,6 +96,14 @@ def headline(decision: Json) -> str:
         others = "every other promise" if limits(decision) else "every promise"
         why = f"{others} of {pattern} that was tried held with {places(decision)}"
     return f"{_word(decision['rest'])}{_apart(decision)}: {why}.{_within(decision)}"
+
+
+def _breaks(found: Sequence[Told]) -> str:
+    """ "2 promises that it was not known to break: …". All of one kind (counted)."""
+    number = _count(len({one.behaviour for one in found}), "promise")
+    known = "is known to break, which strict promises count"
+    how = known if found[0].counted else "was not known to break"
+    return f"{number} that it {how}: {_hazards(found)}"
 
 
 def standing(decision: Json) -> str:
@@ -164,7 +169,7 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
         if not one.known:
             yield (
                 "broken",
-                f"{one.behaviour} ({one.hazard}, NOT KNOWN BEFORE), {one.where}: {one.reason}",
+                f"{one.behaviour} ({one.hazard}, {_mark(one)}), {one.where}: {one.reason}",
             )
             if page := _page(report, one):
                 yield "trace", page
@@ -185,6 +190,21 @@ def lines(report: Json) -> Iterator[tuple[str, str]]:
         yield "bound", bound_line(bound)
     for text in decision["scope"]["outside"]:
         yield "outside", f"Outside this scope: {text}."
+
+
+def new(decision: Json) -> Sequence[tuple[str, Sequence[Told]]]:
+    """The broken promises that make the answer, under a title for each kind of them."""
+    told = [one for one in broken(decision) if not one.known]
+    kinds = (
+        ("Broken, and not known before", [one for one in told if not one.counted]),
+        ("Known to break, and counted by strict promises", [one for one in told if one.counted]),
+    )
+    return [(title, alike) for title, alike in kinds if alike]
+
+
+def _mark(one: Told) -> str:
+    """Whether a broken promise that makes the answer was known to break."""
+    return "known, and counted: strict promises" if one.counted else "NOT KNOWN BEFORE"
 
 
 def _page(report: Json, one: Told) -> str:
@@ -240,10 +260,11 @@ def part_word(part: Json) -> str:
 
 def broken(decision: Json) -> Sequence[Told]:
     """Every broken promise once, with all places where it was seen; what was not known first."""
-    found: dict[tuple[str, str, str, bool], list[tuple[Json, Json]]] = {}
+    found: dict[tuple[str, str, str, bool, bool], list[tuple[Json, Json]]] = {}
     for part in decision["parts"]:
         for one in part["broken"]:
-            key = one["behaviour"], one["scenario"], one["hazard"], one["known"]
+            kinds = one["known"], one.get("counted", False)
+            key = one["behaviour"], one["scenario"], one["hazard"], *kinds
             found.setdefault(key, []).append((part, one))
     told = [
         Told(
@@ -252,13 +273,14 @@ def broken(decision: Json) -> Sequence[Told]:
             scenario=scenario,
             hazard=hazard,
             known=known,
+            counted=counted,
             where=_where([part for part, _ in places]),
             reason=_reason(places[0][1]),
             ids=[one["id"] for _, one in places],
         )
-        for (behaviour, scenario, hazard, known), places in found.items()
+        for (behaviour, scenario, hazard, known, counted), places in found.items()
     ]
-    return sorted(told, key=lambda one: one.known)
+    return sorted(told, key=lambda one: (one.known, one.counted))
 
 
 def gaps(decision: Json) -> Sequence[Told]:
@@ -277,6 +299,7 @@ def gaps(decision: Json) -> Sequence[Told]:
             scenario=scenario,
             hazard="",
             known=False,
+            counted=False,
             where=_where([part for part, _ in places]),
             reason=places[0][1]["reason"],
             ids=[one["id"] for _, one in places if one["id"]],

@@ -59,14 +59,11 @@ def _lines(report: Json) -> Iterator[str]:
     if "exit_code" in report["run"]:
         yield f"- {_plain(answer.exit_line(report))}"
     yield from (f"- {_plain(bound)}" for bound in map(answer.bound_line, found["bounds"]))
-    broken = answer.broken(found)
-    new = [one for one in broken if not one.known]
-    if new:
-        yield from ("", "| broken, and not known before | where | seen | how to repair |")
-        yield "|---|---|---|---|"
-    for one in new:
-        what = f"`{one.behaviour}` ({one.hazard})"
-        yield f"| {what} | {one.where} | {_plain(one.reason)} | {_plain(one.repair)} |"
+    for title, alike in answer.new(found):
+        yield from ("", f"| {title.lower()} | where | seen | how to repair |", "|---|---|---|---|")
+        for one in alike:
+            what = f"`{one.behaviour}` ({one.hazard})"
+            yield f"| {what} | {one.where} | {_plain(one.reason)} | {_plain(one.repair)} |"
     if known := answer.by_condition(found):
         title = f"{answer.limits(found)}: when each is met, and what breaks then"
         yield from ("", f"<details><summary>{title}</summary>", "")

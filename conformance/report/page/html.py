@@ -53,7 +53,7 @@ def report_page(report: Json, target: Path) -> Path:
             behaviours=behaviours(),
             summary=report["summary"],
             standing=answer.standing(decision),
-            broken=[one for one in answer.broken(decision) if not one.known],
+            broken=answer.new(decision),
             limits=answer.limits(decision),
             known=answer.by_condition(decision),
             gaps=list(answer.of_one_cause(answer.gaps(decision))),

@@ -93,6 +93,30 @@ def test_a_broken_promise_counts_though_it_was_expected_and_what_is_left_is_told
     assert "stop.in-flight (inconclusive)" in said and "crash.no-plaintext" in said
 
 
+def test_what_strict_promises_count_is_not_told_as_new() -> None:
+    how = {"expected": "holds", "hazard": "field-dropped"}
+    counted = entry("move.webhook", "broken", known_hazards=["field-dropped"], **how)
+    found = decide([HELD, CONTROL, counted])
+    assert found.word == found.rest == "not safe"
+    report = told([HELD, CONTROL, counted])
+    said = report["decision"]["sentence"]
+    assert said.startswith(
+        "Not safe: the native pattern breaks 1 promise that it is known to break, which strict "
+        "promises count: move.webhook (field-dropped). Tried: "
+    )
+    text = "\n".join(line for _, line in answer.lines(report))
+    assert "(field-dropped, known, and counted: strict promises)" in text
+    assert "NOT KNOWN BEFORE" not in text
+    assert [title for title, _ in answer.new(report["decision"])] == [
+        "Known to break, and counted by strict promises"
+    ]
+    another = entry("move.webhook", "broken", known_hazards=["lost-request"], **how)
+    said = told([HELD, CONTROL, another])["decision"]["sentence"]
+    assert "1 promise that it was not known to break" in said  # a hazard that nobody knows of
+    both = told([HELD, CONTROL, counted, entry("stop.order", "broken")])["decision"]["sentence"]
+    assert "was not known to break: stop.order (lost-request), and 1 promise that it is" in both
+
+
 def test_what_is_left_beside_a_known_break_may_be_open() -> None:
     known = entry("crash.no-plaintext", "broken", expected="broken")
     blind = entry("stop.app-egress", "inconclusive")

@@ -30,6 +30,7 @@ BAD_LINES = {
 }
 
 
+@pytest.mark.usefixtures("unapproved")
 @pytest.mark.parametrize("name", BAD_LINES)
 def test_a_line_that_cannot_be_read_strikes_who_leans_on_its_file(
     tmp_path: Path, name: str
@@ -44,6 +45,7 @@ def test_a_line_that_cannot_be_read_strikes_who_leans_on_its_file(
     found.reason.encode()  # it can be printed
 
 
+@pytest.mark.usefixtures("unapproved")
 @pytest.mark.parametrize("name", BAD_LINES)
 @pytest.mark.parametrize("file", ["witness.witness", "subject.app", "peer.app"])
 def test_a_leak_that_was_seen_stands_beside_a_line_that_cannot_be_read(

@@ -17,6 +17,7 @@ import pytest
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
+from tests.approved import given
 from tests.forge import bundle as forge
 from tests.forge.bundle import APP, ENVOY, World, ns
 from tests.forge.told import require_contradiction, told
@@ -325,6 +326,7 @@ def reasons(world: World, folder: Path) -> list[str]:
     found = contradictions(Bundle.open(bundle))
     for one in found:
         require_contradiction(one, bundle)
+    given.contradictions(found)
     return [one.reason for one in found]
 
 

@@ -12,16 +12,19 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.contradiction import Contradiction
 from conformance.judges import judge
 from conformance.model import Evidence, Finding
+from tests.approved import given
 
 _HAZARD = re.compile(r"[a-z][A-Za-z0-9 -]*")
 _LINE = re.compile(r"([\w./-]+\.jsonl):(\d+)")
 _FIGURE = re.compile(r"[a-z][a-z0-9_-]*|[A-Z][a-z].*")
 
 
-def told(behaviour: str, bundle: Bundle, *, trusting: bool = False) -> Finding:
-    """What judge() says of a bundle, once that is known to be told rightly."""
+def told(behaviour: str, bundle: Bundle, *, trusting: bool = False, full: int = 0) -> Finding:
+    """What judge() says of a bundle, once that is known to be told rightly; it is held against what
+    is approved at the end of the test. full: so many pieces of evidence are approved in full."""
     found = judge(behaviour, bundle, trusting=trusting)
     require_told(found, bundle.root)
+    given.finding(found, full=full)
     return found
 
 

@@ -12,10 +12,10 @@ import conformance.judges.stop.order as stop_judges
 from conformance import judges
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
-from conformance.judges import judge
 from conformance.model import Finding
 from conformance.plan.catalogue import behaviours
 from tests.forge.bundle import World
+from tests.forge.told import told
 from tests.worlds import across, cni, worlds
 
 
@@ -60,7 +60,7 @@ def test_a_mistake_of_the_judge_is_inconclusive_and_named(
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(judges, "resolve", lambda _: mistaken)
-    found = judge(behaviour, Bundle.open(tmp_path))
+    found = told(behaviour, Bundle.open(tmp_path))
     assert found.observed == "inconclusive"
     assert "ZeroDivisionError: oops" in found.reason
 
@@ -69,20 +69,21 @@ def test_an_answer_for_another_behaviour_is_inconclusive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stop_judges, "order", lambda _: Finding("start.order", "holds", ""))
-    assert judge("stop.order", Bundle.open(tmp_path)).observed == "inconclusive"
+    assert told("stop.order", Bundle.open(tmp_path)).observed == "inconclusive"
 
 
 @pytest.mark.parametrize("behaviour", behaviours())
 def test_an_empty_folder_is_inconclusive(tmp_path: Path, behaviour: str) -> None:
-    found = judge(behaviour, Bundle.open(tmp_path))
+    found = told(behaviour, Bundle.open(tmp_path))
     assert found.observed == "inconclusive"
     assert "cell.json is missing" in found.reason
 
 
+@pytest.mark.usefixtures("unapproved")
 @pytest.mark.parametrize("raw", ["", "{}", "[]", '{"schema": 2}', '{"schema": 1}', "null", "{"])
 def test_an_index_that_cannot_be_read_is_inconclusive(tmp_path: Path, raw: str) -> None:
     (tmp_path / "cell.json").write_text(raw)
-    found = judge("stop.order", Bundle.open(tmp_path))
+    found = told("stop.order", Bundle.open(tmp_path))
     assert found.observed == "inconclusive"
     assert "cell.json" in found.reason
 
@@ -111,11 +112,11 @@ def test_no_single_missing_file_makes_a_broken_world_hold(tmp_path: Path, behavi
     and what a judge names as its evidence, it cannot do without."""
     world = world_of(behaviour)
     folder = world.write(tmp_path / "bundle")
-    found = judge(behaviour, Bundle.open(folder), trusting=True)
+    found = told(behaviour, Bundle.open(folder), trusting=True)
     for file in sorted(world.index["files"]):
         content = (folder / file).read_bytes()
         (folder / file).unlink()
-        without = judge(behaviour, Bundle.open(folder), trusting=True)
+        without = told(behaviour, Bundle.open(folder), trusting=True)
         (folder / file).write_bytes(content)
         assert without.observed in (found.observed, "inconclusive"), (file, without.reason)
         if file in {one.file for one in found.evidence}:
@@ -130,9 +131,10 @@ def test_a_file_changed_after_the_fact_is_inconclusive(tmp_path: Path, behaviour
             content = bytearray(file.read_bytes())
             content[-2] ^= 1
             file.write_bytes(content)
-    assert judge(behaviour, Bundle.open(folder)).observed == "inconclusive"
+    assert told(behaviour, Bundle.open(folder)).observed == "inconclusive"
 
 
+@pytest.mark.usefixtures("unapproved")
 @pytest.mark.parametrize("seed", range(30))
 def test_scrambled_evidence_never_breaks_the_judge(tmp_path: Path, seed: int) -> None:
     """Lines lost, doubled and mixed up at random: a finding comes out, whatever it is."""
@@ -152,6 +154,6 @@ def test_scrambled_evidence_never_breaks_the_judge(tmp_path: Path, seed: int) ->
             mixed = rng.choices(lines, k=len(lines)) if lines else []
             file.write_text("".join(mixed))
     (folder / "cell.json").write_text(json.dumps(world.index | {"files": {}}))
-    found = judge(behaviour, Bundle.open(folder))
+    found = told(behaviour, Bundle.open(folder))
     assert found.observed in ("holds", "broken", "measured", "inconclusive")
     assert "The judge failed" not in found.reason, found.reason

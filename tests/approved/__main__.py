@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import pytest
 
 from tests.approved import files
 from tests.approved.given import WRITING
@@ -21,8 +20,11 @@ def main(asked: list[str]) -> int:
     """Write, unless a test fails by its own assertions: what that one was given is not known."""
     known: dict[str, dict[str, str]] = defaultdict(dict)
     with TemporaryDirectory() as folder:
-        os.environ[WRITING] = folder
-        code = int(pytest.main(["-q", "-n", "auto", "-p", "no:cacheprovider", *(asked or ALL)]))
+        code = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "auto", *(asked or ALL)],
+            env={**os.environ, WRITING: folder},
+            check=False,
+        ).returncode
         for part in Path(folder).iterdir():
             for line in part.read_text().splitlines():
                 tests, name, answers = json.loads(line)

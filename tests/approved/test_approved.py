@@ -18,7 +18,7 @@ FOUND = Finding(
 
 
 def text(**changed: object) -> str:
-    return words.joined([words.of_finding(Finding(**{**vars(FOUND), **changed}))])  # type: ignore[arg-type]
+    return words.joined([words.of_finding(Finding(**{**vars(FOUND), **changed}))])
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from conformance.evidence.consistency import contradictions
 from conformance.evidence.unjudgeable import Unjudgeable
 from tests.approved import given
 from tests.evidence.test_bad_lines import reseal
-from tests.evidence.test_consistency import Break, S, clock, container, ns, pods, reasons, whole
-from tests.forge.bundle import APP, POD, World, stamp_text, token
+from tests.evidence.test_consistency import Break, S, clock, container, pods, reasons, whole
+from tests.forge.bundle import APP, POD, World, ns, stamp_text, token
 from tests.forge.told import require_contradiction
 
 

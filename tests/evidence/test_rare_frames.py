@@ -129,7 +129,7 @@ def test_beyond_what_is_remembered_every_gap_still_blinds(tmp_path: Path) -> Non
     found = from_inside(bundle, lambda _: None)
     assert found.missing == 2999
     last = Window("last", forge.ns(19.9), forge.ns(19.95))
-    assert [one.why for one in found.blind if one.touches(last)] == ["beacons missing"]  # type: ignore[attr-defined]
+    assert [one.why for one in found.blind if one.touches(last)] == ["beacons missing"]
 
 
 def test_a_window_that_reaches_beyond_the_beacons_is_not_covered(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from conformance.evidence.bundle import Bundle
 from conformance.model import Finding
-from tests.forge import whole, wire
+from tests.forge import journal, whole, wire
 from tests.forge.told import told
 from tests.forge.wire import End, Frame
 
@@ -72,6 +72,7 @@ class World:
     logs: dict[str, list[Json]] = field(default_factory=dict)
     runtime: list[tuple[int, str, Json]] = field(default_factory=list)
     journal: list[tuple[int, str]] = field(default_factory=list)
+    restarted: int = 0  # ns from which on another containerd writes the journal; 0 for never
     commands: list[Json] = field(default_factory=list)
     answers: list[Json] = field(default_factory=list)
     wires: dict[str, tuple[list[Frame], list[Json]]] = field(default_factory=dict)
@@ -338,9 +339,7 @@ class World:
                 for at, topic, body in sorted(self.runtime, key=lambda one: one[0])
             ),
             "containerd.log": "".join(
-                json.dumps({"MESSAGE": f'time="{stamp_text(at, "T")}Z" level=info msg="{text}"'})
-                + "\n"
-                for at, text in sorted(self.journal)
+                journal.line(at, text, self.restarted) for at, text in sorted(self.journal)
             ),
             "kubelet.log": "",
             **{f"stamps/{who}.jsonl": jsonl(lines) for who, lines in self.stamps.items()},

@@ -130,6 +130,7 @@ def ipv6(pattern: str = "native") -> World:
     """A fresh world whose app asks its peer by both families, in its steady life by 20 a second."""
     world = lifecycle.lifecycle(pattern)
     world.index["cell"].update(k8s="1.33-dual", scenario="ipv6")
+    world.index["addresses"]["peer-six"] = [PEER_SIX]
     world.step(ENOUGH, "enough")
     for seq in range(25):
         at = lifecycle.READY + 0.03 + seq * 0.085

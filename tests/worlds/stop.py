@@ -338,6 +338,7 @@ def restart(pattern: str = "native") -> World:
     pod, drained = Pod(made, "subject", "envoy"), Pod(made, "drained", "envoy")
     drained.deleted(grace=20)
     drained.told(10.05, "app")
+    made.restarted = ns(11.5)
     made.step(11.0, "restart.begin", unit="kubelet")
     made.step(12.0, "restart.end", unit="kubelet")
     made.step(13.0, "restart.answers", unit="kubelet")

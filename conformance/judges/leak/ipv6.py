@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, served
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.index import endpoint
+from conformance.evidence.packets.capture import ACK, SYN, Packet
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import from_inside
 from conformance.evidence.vocabulary import Container, Kind, Role, Step
 from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, by_both
@@ -40,7 +45,7 @@ def ipv6(bundle: Bundle) -> Finding:
     measured: Measured = {**clear.measured, **_outcomes(tried)}
     if clear.observed == "broken":
         return _in_clear(clear, measured, tried)
-    _require_tls(clear.measured, tried)
+    _require_tls(bundle, window, clear.measured, tried)
     lost = [one for one in sent if one.outcome != OK]
     lost = list(blamable(lost, by_both(bundle), measured))
     if lost:
@@ -90,7 +95,13 @@ def _window(bundle: Bundle) -> Window:
 
 
 def _family(one: Attempt) -> str:
-    return "ipv6" if one.target.startswith("[") else "ipv4"
+    """By its target's address: one of IPv4 that is written as IPv6 (::ffff:…) goes by IPv4."""
+    return _family_of(endpoint(one.target)[0])
+
+
+def _family_of(host: str) -> str:
+    six = ":" in host and ipaddress.IPv6Address(host).ipv4_mapped is None
+    return "ipv6" if six else "ipv4"
 
 
 def _in_clear(
@@ -110,17 +121,46 @@ def _in_clear(
     )
 
 
-def _require_tls(measured: Measured, tried: Mapping[str, Sequence[Attempt]]) -> None:
-    """What was answered by a family crossed eth0 by that family."""
-    seen = measured["tls_bytes_by_family"]
-    assert isinstance(seen, Mapping)
+def _require_tls(
+    bundle: Bundle, window: Window, measured: Measured, tried: Mapping[str, Sequence[Attempt]]
+) -> None:
+    """What was answered by a family crossed eth0 by that family, to the peer: all that is there is
+    TLS, for nothing was in clear, and as much of it as the requests' tokens alone are long."""
+    sent = _sent_to_peer(bundle, window)
     for name, its in tried.items():
-        if any(one.outcome == OK for one in its) and not seen.get(name):
+        least = sum(len(one.token) for one in its if one.outcome == OK)
+        if sent[name] < least:
             raise Unjudgeable(
-                f"requests by {name} were answered, and no TLS by {name} was seen on eth0: they "
-                "went another way than the one that was watched",
+                f"requests by {name} were answered, and {sent[name] or 'no'} bytes of TLS by "
+                f"{name} went from the pod to its peer, not {least}: they went another way than "
+                "the one that was watched",
                 measured,
             )
+
+
+def _sent_to_peer(bundle: Bundle, window: Window) -> Counter[str]:
+    """The bytes that the pod sent to its peer in connections that it opened, by family."""
+    own = bundle.index.subject_pod.ips
+    theirs = {
+        address
+        for name, its in bundle.index.addresses.items()
+        if name.startswith(Role.PEER)
+        for address in its
+    }
+    opened_by_peer: set[tuple[str, int]] = set()
+    sent: Counter[str] = Counter()
+
+    def see(packet: Packet) -> None:
+        if packet.kind != "tcp":
+            return
+        if packet.src in theirs and packet.flags & (SYN | ACK) == SYN:
+            opened_by_peer.add((packet.src, packet.sport))
+        away = (packet.dst, packet.dport)
+        if packet.src in own and packet.dst in theirs and away not in opened_by_peer:
+            sent[_family_of(packet.dst)] += len(packet.payload) * (packet.ns in window)
+
+    from_inside(bundle, see)
+    return sent
 
 
 def _outcomes(tried: Mapping[str, Sequence[Attempt]]) -> Measured:

@@ -146,24 +146,24 @@ def _require_mid_drain(bundle: Bundle, begin: Line, answers: Line) -> None:
 
 
 def _require_restarted(bundle: Bundle, behaviour: str, span: Window) -> None:
-    """The service itself shows that it ended and began again, whatever the scenario asked for: the
-    kubelet's journal by another process, containerd by the break in its events."""
-    if behaviour == _KUBELET:
-        pids = list(_kubelets(bundle))
-        before = [pid for ns, pid in pids if ns <= span.start]
-        after = [pid for ns, pid in pids if ns >= span.end]
-        restarted = bool(before and after) and before[-1] != after[0]
-    else:
-        restarted = any(
+    """The service itself shows that it ended and began again, whatever the scenario asked for:
+    another process writes its journal, and containerd's events broke off, which the end of who
+    reads them does alone."""
+    pids = list(_writers(bundle, File.KUBELET if behaviour == _KUBELET else File.CONTAINERD))
+    before = [pid for ns, pid in pids if ns <= span.start]
+    after = [pid for ns, pid in pids if ns >= span.end]
+    restarted = bool(before and after) and before[-1] != after[0]
+    if behaviour != _KUBELET:
+        restarted &= any(
             gap["ns"] <= span.end and gap["until_ns"] >= span.start for gap in _gaps(bundle)
         )
     if not restarted:
         raise Unjudgeable("nothing shows that the service was restarted")
 
 
-def _kubelets(bundle: Bundle) -> Iterator[tuple[int, str]]:
-    """When the kubelet wrote to its journal (ns), and as which process."""
-    for _, text in bundle.lines(File.KUBELET):
+def _writers(bundle: Bundle, journal: str) -> Iterator[tuple[int, str]]:
+    """When a service wrote to its journal (ns), and as which process."""
+    for _, text in bundle.lines(journal):
         line = json.loads(text)
         yield int(line["__REALTIME_TIMESTAMP"]) * 1000, str(line["_PID"])
 

@@ -202,6 +202,13 @@ def total_time(bundle: Bundle) -> Finding:
         deletion = deletion_of(bundle, role)
         last = max(bundle.pod(role).containers, key=deletion.exited)
         took, gone = deletion.exited(last) - deletion.begun(), removed(bundle, role)
+        if deletion.exited(last) < deletion.asked.ns:
+            raise Unjudgeable(f"the containers of {role} had ended before it was deleted")
+        if role == SUBJECT_ROLE and took < deletion.grace_ns - EARLY_NS:
+            raise Unjudgeable(
+                f"{last} of {role} ended {took / NS:.1f} s after the kubelet had begun: the grace "
+                "period was not used up"
+            )
         took_away = gone.ns - deletion.exited(last)
         measured |= {
             f"{role}_begun_seconds": deletion.since(deletion.begun()),

@@ -10,13 +10,18 @@ from conformance.evidence import windows
 from conformance.evidence.attempts import OK, Attempt, attempts
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.parse import Line
+from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Role, Stamp, Step
+from conformance.judges.density import require_density
 from conformance.judges.premise import require_no_sidecar
-from conformance.judges.ruling import broken, floor, holds, premised, require_number
+from conformance.judges.ruling import broken, floor, holds, lines_of, premised, require_number
 from conformance.judges.sources import at_step, step
 from conformance.judges.wire.sent import sent_between
 from conformance.model import NS, Evidence, Finding, Measured, Window
 
+# What a dial met (fixtures/app/client.py): an answer, right or not; or an end that only somebody at
+# the other side makes, who may be the pod. What a policy drops meets nobody.
+_ANSWERS, _MET = (OK, "wrong"), ("refused", "reset", "closed")
 DIALER = "dialer"  # the container of the pod of that name
 # A dial that began while the policy was still lifted may be answered after it is back.
 PATIENCE_NS = 1 * NS
@@ -41,6 +46,9 @@ def never_answered(bundle: Bundle) -> Finding:
     if found.let_in:
         return let_in(found, measured)
     require_dials(found, measured)
+    for one in periods:
+        dials = attempts(bundle, Role.DIALER, DIALER)
+        require_density(dials, one, "the stranger", measured)
     for one in periods[1:]:  # a start can be over before anybody was answered
         require_number(_friends(bundle, one), 1, f"answers to friends in {one.name}", measured)
     number = sum(map(len, found.inside.values()))
@@ -84,7 +92,7 @@ def dials_in(bundle: Bundle, periods: Sequence[Window]) -> Dials:
         one
         for its in inside.values()
         for one in its
-        if one.outcome == OK and (one.end_ns is None or one.end_ns not in lifted)
+        if one.outcome in _ANSWERS and (one.end_ns is None or one.end_ns not in lifted)
     ]
     served = [
         line
@@ -100,6 +108,14 @@ def dials_in(bundle: Bundle, periods: Sequence[Window]) -> Dials:
 def require_dials(found: Dials, measured: Measured) -> None:
     """The stranger can ask at all, and did in every window. Raises Unjudgeable."""
     require_number(found.control, 1, "dials were answered while the policy was lifted", measured)
+    met = [d for its in found.inside.values() for d in its if d.outcome in _MET]
+    if met:
+        raise Unjudgeable(
+            f"{len(met)} dials were turned away by somebody, the first as {met[0].outcome}: where "
+            "a policy drops them, nobody does",
+            measured,
+            lines_of(met),
+        )
     for name, its in found.inside.items():
         require_number(its, 3, f"dials in {name}", measured)
 

@@ -151,7 +151,7 @@ def never_enough(world: World) -> None:
         (one_family, "no address of each family"),
         (nothing_by_six, "0 by ipv6"),
         (nothing_by_four, "0 by ipv4"),
-        (by_six_on_another_way, "no TLS by ipv6"),
+        (by_six_on_another_way, "no bytes of TLS by ipv6"),
         (the_peer_never_served_one, "never served"),
         (blind, "capture blind"),
         (no_control, "judge blind"),

@@ -54,7 +54,8 @@ def _inside(report: Json, tried: Sequence[Json]) -> Iterator[tuple[str, str]]:
             )
             if words:
                 said.setdefault((sidecar, words), []).append(k8s)
-    for (sidecar, words), where in said.items():
+    order = list(dict.fromkeys(sidecar for sidecar, _ in said))
+    for (sidecar, words), where in sorted(said.items(), key=lambda one: order.index(one[0][0])):
         yield f"{sidecar} on {', '.join(where)}", words
     for sidecar in dict.fromkeys(one["sidecar"] for one in tried):
         modes = dict.fromkeys(one["mode"] for one in tried if one["sidecar"] == sidecar)

@@ -14,26 +14,28 @@ from conformance.plan.sidecars import REGISTRY, known
 from conformance.report.page import groups
 
 Json = Mapping[str, Any]
+Field = Sequence[tuple[str, Sequence[Json]]]
 PATTERNS = ("native", "classic", "sidecarless")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A version and pattern; modes: those that were played in it, in the sidecar's order."""
+    """A version and pattern."""
 
     k8s: str
     pattern: str
-    modes: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The verdicts of one sidecar. rows: name, the promise, and of each column the entries (of
-    all turns) of each of its modes that has any."""
+    """The verdicts of one sidecar. modes: those that were played in any column, in the sidecar's
+    order. rows: name, the promise, and of each column the entries (of all turns) of each mode, up
+    to the last that has any: a square's place says which mode it is."""
 
     sidecar: str
+    modes: Sequence[str]
     columns: Sequence[Column]
-    rows: Sequence[tuple[str, str, Sequence[Sequence[tuple[str, Sequence[Json]]]]]]
+    rows: Sequence[tuple[str, str, Sequence[Field]]]
 
     @property
     def versions(self) -> Sequence[tuple[str, int]]:
@@ -51,12 +53,13 @@ def grids(entries: Sequence[Json]) -> Iterator[Grid]:
 
 
 def _grid(sidecar: str, own: Sequence[Json]) -> Grid:
-    order = known(sidecar).modes
+    played, places = {one["mode"] for one in own}, {(one["k8s"], one["pattern"]) for one in own}
+    modes = [one for one in known(sidecar).modes if one in played]
     columns = [
-        Column(k8s, pattern, [one for one in order if one in modes])
+        Column(k8s, pattern)
         for k8s in groups.versions(list(map(dict, own)))
         for pattern in PATTERNS
-        if (modes := {one["mode"] for one in own if (one["k8s"], one["pattern"]) == (k8s, pattern)})
+        if (k8s, pattern) in places
     ]
     found: dict[tuple[str, ...], list[Json]] = {}
     for one in own:
@@ -68,16 +71,23 @@ def _grid(sidecar: str, own: Sequence[Json]) -> Grid:
             groups.named(behaviour, scenario),
             behaviour.promise,
             [
-                [
-                    (mode, found[key])
-                    for mode in column.modes
-                    if (key := (behaviour.id, scenario, column.k8s, column.pattern, mode)) in found
-                ]
+                _without_end(
+                    [
+                        (mode, found.get((*about, column.k8s, column.pattern, mode), ()))
+                        for mode in modes
+                    ]
+                )
                 for column in columns
             ],
         )
         for behaviour in behaviours().values()
         for scenario in behaviour.scenarios
-        if (behaviour.id, scenario) in judged
+        if (about := (behaviour.id, scenario)) in judged
     ]
-    return Grid(sidecar, columns, rows)
+    return Grid(sidecar, modes, columns, rows)
+
+
+def _without_end(field: Field) -> Field:
+    """A field up to its last mode that has an entry."""
+    last = max((place for place, (_, turns) in enumerate(field) if turns), default=-1)
+    return field[: last + 1]

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from conformance.errors import UsageProblem
 from conformance.model import Cell, Pattern
 from conformance.plan.catalogue import Scenario, behaviours, scenarios
-from conformance.plan.selection import Selection, runs_on
+from conformance.plan.selection import Selection, known_k8s, runs_on
 from conformance.plan.sidecars import REGISTRY, SIDECARLESS, Registration
 
 # The minor whose images are the likeliest to be there, and where all promises are stable: first.
 FIRST = "1.33"
+MOST_WAYS = 3  # that are named where nothing fits
 
 
 @dataclass(frozen=True, order=True)
@@ -33,6 +34,18 @@ def cells(selection: Selection) -> Sequence[Cell]:
     """The cells of a selection, in the order in which they are to be started: version by version
     and sidecar by sidecar, the long ones first, and last of a version those that want their
     cluster for themselves."""
+    found = _cells(selection)
+    if not found:
+        said = " or ".join(_would_do(selection))
+        raise UsageProblem(
+            "Nothing to run: no cell fits all of the given options together; "
+            + (f"{said} would do." if said else "leave one out.")
+        )
+    return found
+
+
+def _cells(selection: Selection) -> Sequence[Cell]:
+    """The same, of a selection that nothing may fit."""
     versions = sorted(selection.k8s, key=lambda name: name != FIRST)
     found: list[Cell] = []
     in_order = sorted(selection.scenarios, key=lambda name: not scenarios()[name].long)
@@ -58,11 +71,35 @@ def cells(selection: Selection) -> Sequence[Cell]:
                         if driver.has(mode, pattern) and asked:
                             found.append(cell)
     found.sort(key=lambda cell: (versions.index(cell.k8s), alone(cell)))
-    if not found:
-        raise UsageProblem(
-            "Nothing to run: no cell fits all of the given options together; leave one out."
-        )
     return found
+
+
+def _would_do(selection: Selection) -> Sequence[str]:
+    """The fewest options that would have to be otherwise for something to run, in each way that
+    there is: "SIDECAR=fixture", "NODES=2 K8S=1.33"."""
+    every_mode = {mode for name in selection.sidecars for mode in REGISTRY[name].modes}
+    unwanted = every_mode - set(selection.modes)  # on purpose: another sidecar has the named ones
+    ways: list[tuple[str, ...]] = []
+    for name, k8s, nodes in itertools.product(
+        ["", *REGISTRY], ["", *reversed(known_k8s())], [0, selection.nodes + 1]
+    ):
+        changed = {"SIDECAR": name, "K8S": k8s, "NODES": str(nodes or "")}
+        way = tuple(f"{option}={value}" for option, value in changed.items() if value)
+        if not way or (ways and len(way) > len(ways[0])):
+            continue
+        other = replace(selection, k8s=(k8s,) if k8s else selection.k8s)
+        if name:
+            driver = REGISTRY[name]
+            other = replace(other, sidecars=(name,), nodes=max(other.nodes, driver.nodes))
+            if not unwanted:
+                other = replace(other, modes=driver.modes)
+            if driver.exclusive:
+                other = replace(other, patterns=driver.patterns)
+        if nodes:
+            other = replace(other, nodes=max(nodes, other.nodes))
+        if _cells(replace(other, repeat=1)):
+            ways = [*(one for one in ways if len(one) == len(way)), way]
+    return [" ".join(way) for way in ways[:MOST_WAYS]]
 
 
 def alone(cell: Cell) -> bool:

@@ -14,9 +14,11 @@ from conformance.evidence.access_log import records
 from conformance.evidence.attempts import attempts
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.judges import judge
+from conformance.model import Finding
 from conformance.sidecars.envoy import requests
+from tests.approved import given
 from tests.forge.bundle import World
-from tests.forge.told import told
 from tests.judges.mesh import test_identity as identity
 from tests.worlds import lifecycle as worlds
 
@@ -31,6 +33,13 @@ def neutral(world: World, folder: Path, **more: object) -> Bundle:
     index = json.loads((folder / "cell.json").read_text()) | {"files": {}} | more
     (folder / "cell.json").write_text(json.dumps(index))
     return Bundle.open(folder)
+
+
+def judged(bundle: Bundle) -> Finding:
+    """What is said of a bundle whose records name a log that it does not hold."""
+    found = judge(identity.MUTUAL, bundle, trusting=True)
+    given.finding(found)
+    return found
 
 
 def denied(world: World) -> None:
@@ -57,7 +66,7 @@ def test_the_neutral_words_say_what_envoys_say(
     world = worlds.lifecycle("native")
     broken(world)
     before = world.judged(identity.MUTUAL, tmp_path)
-    now = told(identity.MUTUAL, neutral(world, tmp_path / "neutral"), trusting=True)
+    now = judged(neutral(world, tmp_path / "neutral"))
     assert (now.observed, now.hazard, now.reason) == (
         before.observed,
         before.hazard,
@@ -122,9 +131,9 @@ def test_what_a_proxys_answer_means_is_the_drivers_word(tmp_path: Path) -> None:
     known = neutral(world, tmp_path / "known", proxy_answers=words)
     (one,) = [one for one in attempts(known, "dialer", "dialer") if one.outcome == "wrong"]
     assert one.answer == "denied"
-    assert told(identity.MUTUAL, known, trusting=True).observed == "holds"
+    assert judged(known).observed == "holds"
     unknown = neutral(world, tmp_path / "unknown", proxy_answers={})
-    assert told(identity.MUTUAL, unknown, trusting=True).hazard == "not-mutual"
+    assert judged(unknown).hazard == "not-mutual"
 
 
 def test_a_denied_stranger_whom_the_app_served_was_let_in(tmp_path: Path) -> None:
@@ -132,7 +141,7 @@ def test_a_denied_stranger_whom_the_app_served_was_let_in(tmp_path: Path) -> Non
     identity.stranger_reached_the_app(world)
     denied(world)
     bundle = neutral(world, tmp_path, proxy_answers={"denied": ["^403 "]})
-    assert told(identity.MUTUAL, bundle, trusting=True).hazard == "not-mutual"
+    assert judged(bundle).hazard == "not-mutual"
 
 
 def test_a_status_elsewhere_in_the_answer_is_none(tmp_path: Path) -> None:
@@ -140,7 +149,7 @@ def test_a_status_elsewhere_in_the_answer_is_none(tmp_path: Path) -> None:
     identity.stranger_was_answered_by_the_proxy(world)
     world.lines("dialer.dialer", "request.end")[-1]["detail"] = "500 not 403 but an error"
     bundle = neutral(world, tmp_path, proxy_answers={"denied": ["^403 "]})
-    assert told(identity.MUTUAL, bundle, trusting=True).hazard == "not-mutual"
+    assert judged(bundle).hazard == "not-mutual"
 
 
 def test_a_pattern_that_is_none_makes_a_bundle_unreadable(tmp_path: Path) -> None:

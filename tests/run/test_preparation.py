@@ -15,7 +15,8 @@ from conformance.cluster.context import Context
 from conformance.errors import EnvironmentProblem, Unobtainable
 from conformance.images import ensure as images
 from conformance.images import rootfs
-from conformance.machine import runs
+from conformance.machine import digests, proxies, runs
+from conformance.machine.progress import board
 from conformance.model import Cell
 from conformance.plan.options import Options
 from conformance.run import preparation, sidecar_images
@@ -206,3 +207,23 @@ def test_a_run_takes_its_network_with_it(
         made._take_down()
     assert done == removed
     assert run.clusters == ()
+
+
+def test_what_a_file_of_digests_pins_is_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is any engine: what is not in it is believed by its name."""
+
+    def no_engine() -> None:
+        raise EnvironmentProblem("No engine answers.")
+
+    said: list[str] = []
+    (tmp_path / "none.toml").write_text("")
+    monkeypatch.setenv(digests.DIGESTS, str(tmp_path / "none.toml"))
+    monkeypatch.setattr(board, "say", said.append)
+    monkeypatch.setattr(preparation, "engine", no_engine)
+    monkeypatch.setattr(proxies, "reach_loopback_directly", lambda _: None)
+    options = Options.check({"k8s": "1.33", "results": str(tmp_path / "results")})
+    with pytest.raises(EnvironmentProblem), preparation.Preparation(options):
+        pass
+    assert "it pins nothing" in said[0]

@@ -72,7 +72,7 @@ class World:
     logs: dict[str, list[Json]] = field(default_factory=dict)
     runtime: list[tuple[int, str, Json]] = field(default_factory=list)
     journal: list[tuple[int, str]] = field(default_factory=list)
-    restarted: int = 0  # ns from which on another containerd writes the journal; 0 for never
+    restarted: int = 0  # ns from which on another containerd writes the journal; 0: nobody asks
     commands: list[Json] = field(default_factory=list)
     answers: list[Json] = field(default_factory=list)
     wires: dict[str, tuple[list[Frame], list[Json]]] = field(default_factory=dict)

@@ -35,7 +35,7 @@ def by_mapped_addresses(world: World) -> None:
 
 def stream_broke(world: World) -> None:
     """Who reads containerd's events had ended; containerd itself went on."""
-    world.restarted = 0
+    world.restarted = ns(1000)
 
 
 def journal_says_nothing(world: World) -> None:

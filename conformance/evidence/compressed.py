@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 SUFFIX = ".gz"
 LEAST_BYTES = 16 << 10  # smaller files stay as they are: steps, the capture agent's diary
@@ -43,7 +42,7 @@ def size(path: Path) -> int:
         return int.from_bytes(source.read(_TAIL), "little")
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> io.BufferedReader:
     """The content, to be read. Raises OSError, also where what is compressed is damaged."""
     place = kept(path)
     if place.suffix != SUFFIX:

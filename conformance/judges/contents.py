@@ -12,7 +12,8 @@ import struct
 from conformance.evidence.packets import dns
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import BEACON_TEXT
-from conformance.evidence.packets.tls_hello import READABLE_HELLO, ReadableRun
+from conformance.evidence.packets.runs import READABLE, has_run
+from conformance.evidence.packets.tls_hello import READABLE_HELLO
 
 _ARP_SIZE = 28  # RFC 826, Ethernet and IPv4; a frame is filled up with zeros
 # ICMP: an error quotes a packet (Linux: at most 576 bytes with all headers, net/ipv4/icmp.c).
@@ -74,7 +75,7 @@ def _strange_icmp(packet: Packet) -> str:
     if kind in _ECHOES[family]:
         return "" if _is_ping(data[8:]) else "a ping with something else in it"
     bound = _QUOTED if kind in _ERRORS[family] else _ANNOUNCED if kind in _NEIGHBOURS[family] else 0
-    if len(data) > bound or ReadableRun(READABLE_HELLO).feed(data):
+    if len(data) > bound or has_run(READABLE, data, READABLE_HELLO):
         return f"ICMP of type {kind} with something else in it"
     return ""
 

@@ -12,6 +12,7 @@ from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.coverage import Coverage
 from conformance.evidence.packets.pcap import UnreadableCapture
 from conformance.evidence.packets.tokens import find
+from conformance.evidence.packets.uncollected import uncollected
 from conformance.evidence.packets.wire_connections import Connections
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.views import (
@@ -123,12 +124,13 @@ def _surveyed(
     """A small capture is surveyed once for all windows, a large one for each."""
     if not _may_be_kept(bundle, file):
         tally = Tally(window)
-        watched, why = _watch(Surveyor(bundle.index, tally.tell, own.local, own.mac, also), watch)
+        watched, why = _watch(Surveyor(bundle.index, tally, own.local, own.mac, also), watch)
         return _View(lambda _: tally.survey, watched, why)
     key = "survey", file, own, tuple(also)
     if key not in bundle.reckoned:
         seen = Transcript()
-        watched, why = _watch(Surveyor(bundle.index, seen.tell, own.local, own.mac, also), watch)
+        with uncollected():
+            watched, why = _watch(Surveyor(bundle.index, seen, own.local, own.mac, also), watch)
         bundle.reckoned[key] = _View(seen.within, watched, why)
     found: _View = bundle.reckoned[key]
     return found

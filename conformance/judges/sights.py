@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from conformance.evidence.packets.capture import Packet
 from conformance.evidence.packets.tokens import Token
@@ -13,8 +14,7 @@ _TOLD = 300  # leaks, doubts and controls that are kept one by one; all are coun
 Endpoint = tuple[str, int]
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(NamedTuple):
     """Something seen in a frame, worth telling. token is "" where there is none."""
 
     what: str
@@ -28,7 +28,7 @@ class Sight:
 
     def of(self, token: Token) -> Sight:
         """The same, with a token in it."""
-        return replace(self, token=token.text, owner=token.sender)
+        return self._replace(token=token.text, owner=token.sender)
 
     def evidence(self, file: str) -> Evidence:
         """Where it can be checked by hand."""

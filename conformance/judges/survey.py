@@ -18,7 +18,7 @@ from conformance.evidence.packets.tokens import Token, TokenScan, find
 from conformance.judges.contents import ProbeCheck, name_in, strange_frame, strange_lookup
 from conformance.judges.exceptions import PLAIN_KINDS, Explained, Explainer, OpenedBy
 from conformance.judges.sights import Endpoint, Sight, family, sight_of
-from conformance.judges.tally import Tally, Tell
+from conformance.judges.tally import Tally, Told
 
 _CODED = 256  # bytes in which a token stands, however it is written
 _TLS = "what looks like TLS"
@@ -27,19 +27,20 @@ _TLS = "what looks like TLS"
 class Surveyor:
     """Surveys one view. Feed it every packet, then ``finish``.
 
-    tell: is told what is seen, as calls of Tally's methods. local: the pod's addresses. mac: the
+    told: is told what is seen. local: the pod's addresses. mac: the
     pod's, where frames show it. also: what else is explained.
     """
 
     def __init__(
         self,
         index: Index,
-        tell: Tell,
+        told: Told,
         local: frozenset[str],
         mac: bytes,
         also: Sequence[Explained] = (),
     ) -> None:
-        self.tell = tell
+        self.tell = told.tell
+        self._packet = told.packet
         self.numbers = count()  # of connections
         self._explainer = Explainer(index, also)
         self._nonce = index.nonce
@@ -49,20 +50,20 @@ class Surveyor:
 
     def see(self, packet: Packet) -> None:
         """Take one packet."""
-        counts = packet.kind in ("tcp", "udp")
-        self.tell(Tally.packet, packet.ns, len(packet.payload) if counts else 0)
-        if packet.cut and packet.kind not in ("beacon", "arp"):
+        kind = packet.kind
+        self._packet(packet.ns, len(packet.payload) if kind in ("tcp", "udp") else 0)
+        if packet.cut and kind not in ("beacon", "arp"):
             self._doubt("not captured to its end", packet)
-        if packet.kind == "tcp":
+        if kind == "tcp":
             self._streams.feed(packet)
-        elif packet.kind == "udp":
+        elif kind == "udp":
             self._datagram(packet)
-        elif packet.kind in PLAIN_KINDS:
+        elif kind in PLAIN_KINDS:
             self._plain(packet)
         elif self._is_piece_of_dns(packet):
             self._tokens_in(packet, frozenset())
         elif packet.payload:
-            self._leak_of(packet, f"{packet.kind} frame that nothing explains")
+            self._leak_of(packet, f"{kind} frame that nothing explains")
 
     def finish(self) -> None:
         """The view is over."""
@@ -169,21 +170,31 @@ class _StreamJudge:
         self._surveyor = survey
         self._stream = stream
         self._exception = exception
+        self._begun = False
+
+    def _begin(self) -> None:
+        """Most connections of a pod carry nothing, so what payload needs comes with payload."""
+        self._begun = True
         self._scans = (TokenScan(), TokenScan())
+        self._number = next(self._surveyor.numbers)
+        if self._exception is not None:
+            self._probe = ProbeCheck()
+            self._tails = [b"", b""]  # of explained payload: where a coded token may have begun
+            return
         self._contents = (TokenScan(), TokenScan())
         self._checks = tls.pair()
         self._blind = [False, False]  # after a hole: where records begin is not known any more
-        self._number = next(survey.numbers)
-        self._probe = ProbeCheck()
-        self._tails = [b"", b""]  # of explained payload: where a coded token may have begun
 
     def chunk(self, chunk: Chunk) -> None:
         """Payload of the connection."""
+        if not self._begun:
+            self._begin()
         if chunk.kind == "data":
             tokens = self._scans[chunk.direction].feed(chunk.data)
         elif chunk.kind == "after-gap":
-            self._blind[chunk.direction] = True
-            self._checks[chunk.direction].blind = True
+            if self._exception is None:
+                self._blind[chunk.direction] = True
+                self._checks[chunk.direction].blind = True
             self._scans[chunk.direction].forget()
             tokens = self._scans[chunk.direction].feed(chunk.data)
         else:

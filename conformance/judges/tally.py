@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from conformance.judges.sights import Sight, Survey, family, pair
 from conformance.model import Window
 
 _KNOWN = 100_000  # tokens and connections that are remembered, to compare two views
-Tell = Callable[..., None]
-"""Is told one of Tally's methods, and what it takes."""
+
+
+class Told(Protocol):
+    """Who is told what a view shows."""
+
+    def packet(self, ns: int, payload: int) -> None:
+        """A packet passed. payload: bytes of it, of TCP and UDP."""
+
+    def tell(self, method: Callable[..., None], *about: Any) -> None:
+        """Anything else: one of Tally's methods, and what it takes."""
 
 
 class Tally:
@@ -27,7 +36,7 @@ class Tally:
         method(self, *about)
 
     def packet(self, ns: int, payload: int) -> None:
-        """A packet passed. payload: bytes of it, of TCP and UDP."""
+        """Count a packet."""
         if ns in self._window:
             self.survey.packets += 1
             self.survey.payload_bytes += payload
@@ -92,10 +101,18 @@ class Tally:
 
 
 class Transcript:
-    """All that is told of one view: some 200 bytes for each packet."""
+    """All that is told of one view: 16 bytes a packet, and some 200 more for one with payload."""
 
     def __init__(self) -> None:
         self._told: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        # By themselves, for they are most of it, and their order among the others is of no account.
+        self._times = array("q")
+        self._payloads = array("q")
+
+    def packet(self, ns: int, payload: int) -> None:
+        """Keep a packet."""
+        self._times.append(ns)
+        self._payloads.append(payload)
 
     def tell(self, method: Callable[..., None], *about: Any) -> None:
         """Keep it."""
@@ -106,4 +123,12 @@ class Transcript:
         tally = Tally(window)
         for method, about in self._told:
             method(tally, *about)
+        start, end = window.start, window.end
+        payloads = [
+            payload
+            for ns, payload in zip(self._times, self._payloads, strict=True)
+            if start <= ns <= end
+        ]
+        tally.survey.packets = len(payloads)
+        tally.survey.payload_bytes = sum(payloads)
         return tally.survey

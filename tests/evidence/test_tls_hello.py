@@ -13,7 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from conformance.evidence.packets.compressed_text import is_compressed_text
-from conformance.evidence.packets.tls_hello import ReadableRun, read
+from conformance.evidence.packets.runs import ReadableRun
+from conformance.evidence.packets.tls_hello import read
 from tests.forge import wire
 
 TEXT = b"user=admin&password=hunter2"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 PORT = 53
 _HEADER = 12
@@ -23,6 +24,7 @@ class Question:
     answered: bool
 
 
+@lru_cache(maxsize=64)  # who looks at a message asks twice: for its form, and for the name in it
 def question(message: bytes) -> Question | None:
     """The first question of a message; None when this is no DNS message with a question."""
     from scapy.error import Scapy_Exception

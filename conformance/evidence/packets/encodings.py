@@ -10,20 +10,28 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import string
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
+from conformance.evidence.packets.runs import has_run, table
 from conformance.evidence.packets.tokens import Token, find
 
 # The shortest token has 28 bytes; runs that cannot hold one are passed over.
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{36,}")
+_LEAST = 36
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % _LEAST)
 _BASE32 = re.compile(rb"[A-Za-z2-7]{44,}")
 _HEX = re.compile(rb"[0-9A-Fa-f]{56,}")
+# Base64's letters, among which are all of base32 and all hexadecimal digits: where no long run of
+# them is, there is none of the others.
+_LETTERS = table(f"{string.ascii_letters}{string.digits}+/_-".encode())
 _URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
 def written_otherwise(data: bytes) -> list[Token]:
     """The tokens in a piece of bytes that ``tokens.find`` does not see."""
+    if b"%" not in data and not has_run(_LETTERS, data, _LEAST):
+        return []
     found: dict[str, Token] = {}
     plain = {one.text for one in find(data)}
     for text in _readings(data):

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from conformance.evidence.packets.capture import ACK, FIN, RST, SYN, Packet
 
@@ -27,8 +26,7 @@ STREAMS = 2048
 _HALF = 1 << 31
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Some bytes of one direction (0: from the opener, 1: to it), and the frame that had them."""
 
     stream: Stream
@@ -67,7 +65,8 @@ class Stream:
     """
 
     __slots__ = (
-        "answerer", "closed", "directions", "frame", "headless", "isn", "listener", "ns", "opener",
+        "answerer", "closed", "directions", "frame", "headless", "isn", "key", "listener", "ns",
+        "opener",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +74,7 @@ class Stream:
     ) -> None:
         self.opener = opener
         self.answerer = answerer
+        self.key = *opener, *answerer
         self.frame = packet.frame
         self.ns = packet.ns
         self.isn = isn  # None: the opening SYN was not seen
@@ -85,6 +85,8 @@ class Stream:
 
 
 _Key = tuple[str, int, str, int]
+_OPENS = SYN | ACK
+_TURNS = SYN | FIN | RST  # without them and without payload a packet changes nothing
 
 
 class Reassembler:
@@ -92,15 +94,26 @@ class Reassembler:
 
     def __init__(self, open_listener: Callable[[Stream], Listener]) -> None:
         self._open_listener = open_listener
-        self._streams: OrderedDict[_Key, Stream] = OrderedDict()
+        self._streams: OrderedDict[_Key, Stream] = OrderedDict()  # as they were last seen
+        self._ways: dict[_Key, tuple[Stream, int]] = {}  # by source and target, each way
 
     def feed(self, packet: Packet) -> Stream:
         """Take one TCP packet; returns the stream it belongs to."""
-        stream = self._stream_of(packet)
-        number = 0 if (packet.src, packet.sport) == stream.opener else 1
+        flags = packet.flags
+        way = self._ways.get((packet.src, packet.sport, packet.dst, packet.dport))
+        if way is None or (flags & _OPENS == SYN and _is_new(way[0], packet)):
+            way = self._begin(packet, way and way[0])
+        else:
+            self._streams.move_to_end(way[0].key)
+        stream, number = way
+        if packet.payload or flags & _TURNS:
+            self._see(stream, number, packet)
+        return stream
+
+    def _see(self, stream: Stream, number: int, packet: Packet) -> None:
         direction = stream.directions[number]
-        seq = packet.seq
-        if packet.flags & SYN:
+        seq, flags = packet.seq, packet.flags
+        if flags & SYN:
             seq = (seq + 1) & 0xFFFFFFFF
             if direction.next_seq is None:
                 direction.next_seq = seq
@@ -109,44 +122,42 @@ class Reassembler:
                 direction.next_seq = seq
                 stream.headless = True
             self._payload(stream, number, seq, packet)
-        if packet.flags & FIN:
+        if flags & FIN:
             direction.fin = True
-        if packet.flags & RST or all(one.fin for one in stream.directions):
+        if flags & RST or (stream.directions[0].fin and stream.directions[1].fin):
             _close(stream)
-        return stream
 
     def finish(self) -> None:
         """The capture is over: what still waits for a hole to be filled is handed out."""
         for stream in self._streams.values():
             _give_up_holes(stream)
         self._streams.clear()
+        self._ways.clear()
 
-    def _stream_of(self, packet: Packet) -> Stream:
+    def _begin(self, packet: Packet, former: Stream | None) -> tuple[Stream, int]:
+        """A new stream, and which of its directions the packet goes. former: between its ends."""
         source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
-        key: _Key = (*source, *target) if source < target else (*target, *source)
-        stream = self._streams.get(key)
-        opens = packet.flags & (SYN | ACK) == SYN
-        if stream is not None and not (opens and self._is_new(stream, source, packet)):
-            self._streams.move_to_end(key)
-            return stream
-        if stream is not None:
-            _give_up_holes(stream)
-            del self._streams[key]
+        if former is not None:
+            self._forget(former)
+        opens = packet.flags & _OPENS == SYN
         if packet.flags & SYN and not opens:  # the answer to a SYN that was not seen
             stream = Stream(target, source, packet, None)
         else:
             stream = Stream(source, target, packet, packet.seq if opens else None)
         stream.listener = self._open_listener(stream)
-        self._streams[key] = stream
+        self._streams[stream.key] = stream
+        # Where both ends are one, all goes the opener's way.
+        self._ways[*stream.answerer, *stream.opener] = stream, 1
+        self._ways[stream.key] = stream, 0
         if len(self._streams) > STREAMS:
-            _, oldest = self._streams.popitem(last=False)
-            _give_up_holes(oldest)
-        return stream
+            self._forget(next(iter(self._streams.values())))
+        return self._ways[*source, *target]
 
-    @staticmethod
-    def _is_new(stream: Stream, source: tuple[str, int], packet: Packet) -> bool:
-        """Whether a SYN opens a new connection between the same ports: else it is sent again."""
-        return stream.closed or stream.isn != packet.seq or stream.opener != source
+    def _forget(self, stream: Stream) -> None:
+        _give_up_holes(stream)
+        del self._streams[stream.key]
+        del self._ways[stream.key]
+        self._ways.pop((*stream.answerer, *stream.opener), None)
 
     def _payload(self, stream: Stream, number: int, seq: int, packet: Packet) -> None:
         direction = stream.directions[number]
@@ -182,6 +193,12 @@ class Reassembler:
         if direction.kept[start : start + len(old)] != old:
             _emit(stream, number, packet.payload, packet.frame, packet.ns, "conflict")
         return new
+
+
+def _is_new(stream: Stream, packet: Packet) -> bool:
+    """Whether a SYN opens a new connection between the same ports: else it is sent again."""
+    source = packet.src, packet.sport
+    return stream.closed or stream.isn != packet.seq or stream.opener != source
 
 
 def _emit(stream: Stream, number: int, data: bytes, frame: int, ns: int, kind: Kind) -> None:

@@ -8,13 +8,13 @@ that the server chose encrypts.
 from __future__ import annotations
 
 from conformance.evidence.packets.compressed_text import LOOKED_AT, is_compressed_text
+from conformance.evidence.packets.runs import ReadableRun
 from conformance.evidence.packets.tls_hello import (
     CLIENT_HELLO,
     READABLE_HELLO,
     READABLE_RECORD,
     SERVER_HELLO,
     Hello,
-    ReadableRun,
     read,
     strange_message,
 )
@@ -24,6 +24,7 @@ CHANGE, ALERT, HANDSHAKE, APPLICATION = 20, 21, 22, 23
 # and OpenSSL took them out.
 _TYPES = (CHANGE, ALERT, HANDSHAKE, APPLICATION)
 _MINORS = range(0, 5)  # 0x0300 (SSL 3.0) to 0x0304
+_HEAD = 5  # bytes of a record's header
 _LARGEST = (1 << 14) + 2048  # RFC 5246, 6.2.3; TLS 1.3 allows 256 where this allows 2048
 _LARGEST_HELLO = 1 << 15  # some two records; with post-quantum keys they have 1.8 KB
 _LARGEST_MESSAGE = 1 << 17  # certificates
@@ -89,6 +90,11 @@ class RecordCheck:
                 self._left -= step
                 at += step
                 self._take(content[-1])
+            elif not self._head and self._is_head(head := data[at : at + _HEAD]):
+                began = at
+                self._head += head
+                at += _HEAD
+                self._begin_record()
             else:
                 if not self._head:
                     began = at
@@ -96,9 +102,9 @@ class RecordCheck:
                 at += 1
                 if not self._head_fits():
                     began = max(0, at - len(self._head))
-                elif len(self._head) == 5:
+                elif len(self._head) == _HEAD:
                     self._begin_record()
-            if len(self._head) == 5 and not self._left:
+            if len(self._head) == _HEAD and not self._left:
                 self._end_record()
         self.content = b"".join(content)
         return began if self.violation else None
@@ -115,6 +121,18 @@ class RecordCheck:
         return self.application_records > (0 if self.handshake_records > 1 else 1)
 
     # --- the record's header
+
+    def _is_head(self, head: bytes) -> bool:
+        """Whether this is a whole header in which each byte is right; any other is taken byte by
+        byte, which names the first wrong one. Nothing else happens between two bytes of it, so the
+        answer is the same."""
+        return (
+            len(head) == _HEAD
+            and head[1] == 3
+            and head[2] in _MINORS
+            and not self._strange_type(head[0])
+            and not self._strange_length(head[0], head[3] << 8 | head[4])
+        )
 
     def _head_fits(self) -> bool:
         """Whether the record header is right as far as it has come."""

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from conformance.evidence.packets.compressed_text import is_compressed_text
+from conformance.evidence.packets.runs import READABLE, has_run
 
 CLIENT_HELLO, SERVER_HELLO = 1, 2
 # Messages that are in clear up to TLS 1.2 (RFC 5246, 7.4; RFC 6066, 8; RFC 5077, 3.3), beside the
@@ -41,8 +42,6 @@ _THIRTEEN = 0x0304
 # 24 readable bytes in a row come about by chance once in 10^10 places: far more than all hellos of
 # a run have. In records there are far more places, and 32 in a row are one in 10^13.
 READABLE_HELLO, READABLE_RECORD = 24, 32
-_LETTER = rb"[\t\r\n\x20-\x7e]"
-_READABLE = re.compile(_LETTER + b"{%d}" % READABLE_HELLO)
 _HOST = re.compile(rb"[A-Za-z0-9._-]{0,253}")
 _PROTOCOL = re.compile(rb"[\x20-\x7e]{1,32}")
 
@@ -172,30 +171,13 @@ def _compressed(data: bytes) -> str:
 
 
 def _clear(data: bytes) -> str:
-    return "readable text in a hello" if _READABLE.search(data) else ""
+    return "readable text in a hello" if has_run(READABLE, data, READABLE_HELLO) else ""
 
 
 def strange_message(kind: int, body: bytes) -> str:
     """What is wrong with another message of a handshake up to TLS 1.2; "" when nothing is."""
     if kind not in FORMER:
         return f"a handshake message of type {kind}"
-    if kind not in _NAMING and _READABLE.search(body):
+    if kind not in _NAMING and has_run(READABLE, body, READABLE_HELLO):
         return f"readable text in a handshake message of type {kind}"
     return ""
-
-
-class ReadableRun:
-    """Finds a long run of readable bytes, however they are cut."""
-
-    __slots__ = ("_least", "_run", "_tail")
-
-    def __init__(self, least: int) -> None:
-        self._least = least
-        self._run = re.compile(_LETTER + b"{%d}" % least)
-        self._tail = b""
-
-    def feed(self, data: bytes) -> bool:
-        """Whether a run of ``least`` bytes ends within ``data``."""
-        both = self._tail + data
-        self._tail = both[-(self._least - 1) :]
-        return self._run.search(both) is not None

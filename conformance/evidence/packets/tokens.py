@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _TOKEN = re.compile(rb"cny\.([0-9a-f]{12})\.([a-z-]+)\.([a-z]+)\.([0-9]{6})")
 # Bytes kept of what was scanned, so that a token cut in two is found: well above the longest token
@@ -14,8 +14,7 @@ _TOKEN = re.compile(rb"cny\.([0-9a-f]{12})\.([a-z-]+)\.([a-z]+)\.([0-9]{6})")
 _OVERLAP = 96
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One token: text is the whole of it; sender is its owner."""
 
     text: str
@@ -61,5 +60,6 @@ class TokenScan:
 
 
 def _read(match: re.Match[bytes]) -> Token:
-    nonce, kind, sender, seq = (part.decode() for part in match.groups())
-    return Token(match.group().decode(), nonce, kind, sender, int(seq))
+    text = match[0].decode()
+    _, nonce, kind, sender, seq = text.split(".")
+    return Token(text, nonce, kind, sender, int(seq))

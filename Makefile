@@ -4,6 +4,7 @@
 # make test-faults   real runs that are killed, paused, starved and restarted: at most 20 minutes
 # make bench         how long a run takes, and where its time goes: two real runs
 # make bench-judges  what judging costs beside tshark and scapy, on a run that is there: RUN=results/latest
+# make bench-capture what the capture costs whom it watches, as root: two network namespaces, 1 minute
 # make soak          the same selection N times, all judged again: what is unstable; N=0 FOLDERS= counts only
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make upgrade-check  what an upgrade of a mesh would lose: FROM=1.29.2 TO=1.30.0 VALUES=my-values.yaml
@@ -19,7 +20,7 @@
 # docs/own-cluster.md), ISTIO_VERSION=, LINKERD_VERSION=, ISTIO_VALUES=, LINKERD_VALUES=, TAKE_AWAY= (a self-test). PYTHON= names another Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance upgrade-check test test-user test-faults bench bench-judges soak reproduce lint list clean clean-all .venv-ready .python-ready
+.PHONY: help conformance upgrade-check test test-user test-faults bench bench-judges bench-capture soak reproduce lint list clean clean-all .venv-ready .python-ready
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -94,6 +95,9 @@ bench: .python-ready
 
 bench-judges: .venv-ready
 	@exec $(VENV)/python -m conformance.measures $(call quoted,$(or $(RUN),results/latest))
+
+bench-capture: .venv-ready
+	@exec $(VENV)/python -m conformance.measures.capture $(call quoted,$(or $(RESULTS),results)/bench.json)
 
 soak: .python-ready
 	@$(CHECK) $(OPTIONS) || $(call say_code,wrong use)

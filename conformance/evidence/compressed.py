@@ -46,7 +46,7 @@ def opened(path: Path) -> io.BufferedReader:
     """The content, to be read. Raises OSError, also where what is compressed is damaged."""
     place = kept(path)
     if place.suffix != SUFFIX:
-        return place.open("rb", buffering=_BUFFER)
+        return io.BufferedReader(place.open("rb", buffering=0), _BUFFER)
     return io.BufferedReader(gzip.open(place), _BUFFER)
 
 

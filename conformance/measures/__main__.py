@@ -41,9 +41,11 @@ def measure(run: Path) -> list[Figure]:
 
 
 def keep(found: Sequence[Figure], target: Path) -> None:
-    """Write the figures into bench.json, beside what stands there."""
+    """Write the figures into bench.json, beside what stands there and is not measured anew."""
     told = json.loads(target.read_bytes()) if target.exists() else {}
-    told["figures"] = [asdict(one) for one in found]
+    names = {one.name for one in found}
+    former = [one for one in told.get("figures", ()) if one["name"] not in names]
+    told["figures"] = [*former, *map(asdict, found)]
     target.write_text(json.dumps(told, indent=1))
     board.say(f"written: {target}")
 

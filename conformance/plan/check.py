@@ -24,6 +24,7 @@ OWN = {
     "upgrade-check": ("FROM", "TO", "VALUES"),
     "soak": ("N", "FOLDERS"),
     "bench-judges": ("RUN",),
+    "bench-capture": ("RESULTS",),
 }
 FEW = {"reproduce": ("K8S", "SIDECAR", "PATTERN", "IMAGES", "RESULTS", "KEEP")}
 ALWAYS = ("PYTHON", "PYTEST_ARGS")

@@ -182,12 +182,9 @@ def test_connections_are_told_apart_as_by_one_key(
     drawn: list[tuple[tuple[str, int], tuple[str, int], int, int, bytes]],
 ) -> None:
     packets = [
-        Packet(number, number, "tcp", *source, *target, 0, 0, b"", False, b"", None)._replace(
-            src=source[0], sport=source[1], dst=target[0], dport=target[1],
-            seq=seq, flags=flags, payload=data,
-        )
-        for number, (source, target, seq, flags, data) in enumerate(drawn, 1)
-    ]  # fmt: skip
+        Packet(number, number, "tcp", src, dst, sport, dport, seq, flags, data, False, b"", None)
+        for number, ((src, sport), (dst, dport), seq, flags, data) in enumerate(drawn, 1)
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streams, "STREAMS", 3)
         assert Heard(Reassembler).all(packets) == Heard(Slow).all(packets)

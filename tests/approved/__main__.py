@@ -35,7 +35,7 @@ def main(asked: list[str]) -> int:
     for tests, answers in known.items():
         files.write(tests, answers)
     if not asked:
-        for file in set(files.HERE.rglob("*.txt")) - set(map(files.file_of, known)):
+        for file in set(files.HERE.rglob(f"*{files.SUFFIX}")) - set(map(files.file_of, known)):
             file.unlink()  # the answers of a file of tests that is gone
     print("written: read git diff tests/approved before you commit it")
     return 0

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
+SUFFIX = ".answers"  # pytest takes test*.txt for doctests
 _SAME = "  as in "
 
 
 def file_of(tests: str) -> Path:
-    """Where the answers of a file of tests stand: tests/judges/test_x.py, judges/test_x.txt."""
-    return HERE / Path(tests).relative_to("tests").with_suffix(".txt")
+    """Where the answers of a file of tests stand: tests/judges/test_x.py, judges/test_x.answers."""
+    return HERE / Path(tests).relative_to("tests").with_suffix(SUFFIX)
 
 
 @cache

@@ -61,7 +61,7 @@ def test_neither_a_new_answer_nor_a_lost_one_goes_unnoticed(name: str, came: str
 
 
 def test_nothing_is_approved_of_tests_that_are_gone() -> None:
-    for file in files.HERE.rglob("*.txt"):
+    for file in files.HERE.rglob(f"*{files.SUFFIX}"):
         tests = Path("tests") / file.relative_to(files.HERE).with_suffix(".py")
         there = {
             one.name

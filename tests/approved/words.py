@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -12,6 +13,7 @@ from conformance.evidence.contradiction import Contradiction
 from conformance.model import Evidence, Finding
 
 _PLACES = 6  # more are in the sum alone
+_BYTES = re.compile(r"(?<=cell\.json knows it, with )\d+(?= bytes)")  # of a world, not of a judge
 
 
 def of_finding(found: Finding, full: int = 0) -> list[str]:
@@ -65,7 +67,7 @@ def _number(one: Evidence) -> str:
 
 
 def _flat(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"')
+    return _BYTES.sub("…", json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"'))
 
 
 def joined(answers: Iterable[Sequence[str]]) -> str:

@@ -13,6 +13,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from tests.approved import given
 from tests.evidence.test_bad_lines import reseal
 from tests.evidence.test_consistency import Break, S, clock, container, pods, reasons, whole
+from tests.evidence.test_consistency_frames import cut
 from tests.forge.bundle import APP, POD, World, ns, stamp_text, token
 from tests.forge.told import require_contradiction
 
@@ -75,6 +76,13 @@ def made_anew(by: float) -> Break:
     return change
 
 
+def cut_beside_probes(world: World) -> None:
+    """The kubelet's probes go on: they are no requests of the app's."""
+    cut(12.0, 13.0)(world)
+    for tenth in range(10):
+        world.probe(12.05 + tenth / 10, "200 OK")
+
+
 def served_of(sender: str, kind: str = "drain") -> Break:
     """The peer served somebody whose stamps have no begin at all."""
     return lambda w: w.served(13.0, 13.1, "peer.app", token(kind, 0, sender), POD)
@@ -115,6 +123,7 @@ STRUCK: dict[str, tuple[Break, str]] = {
     "another folder than its namespace": (
         lambda w: w.index.update(folder=w.index["namespace"], namespace="elsewhere"),
         "and of the namespace elsewhere"),
+    "a second is cut out, but for probes": (cut_beside_probes, "subject.app.jsonl tells of"),
     "served somebody who began nothing": (
         of_a_silent_sender("other.app", "other"), "never sent it"),
     "served a program that began nothing": (

@@ -11,6 +11,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Dot1Q, Ether
 
 from conformance.evidence.bundle import Bundle
+from conformance.evidence.index import read as read_index
 from conformance.evidence.packets import streams
 from conformance.evidence.packets.capture import ACK, SYN, Capture, Packet, decoded
 from conformance.evidence.packets.compressed_text import is_compressed_text
@@ -201,3 +202,47 @@ def test_a_stream_goes_on_at_its_syn() -> None:
     heard.feed(7, flags=SYN)
     heard.feed(8, b"a", flags=ACK)
     assert heard.bytes() == b"a"
+
+
+@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize("ethertype", [b"\x12\x34", b"\x08\x06", b"\x88\xb5"])
+def test_whatever_it_is_the_node_says_who_sent_it(
+    tmp_path: Path, sent: bool, ethertype: bytes
+) -> None:
+    frame = FRAME[:12] + ethertype + b"abc"
+    packet = only(tmp_path, wire.sll2(frame, interface=7, sent=sent), 276)
+    assert (packet.sent, packet.src, packet.payload) == (sent, "", b"abc")
+    packet = only(tmp_path, frame)
+    assert (packet.sent, packet.mac, packet.payload) == (None, frame[6:12], b"abc")
+
+
+def test_a_fragment_has_the_address_of_its_card(tmp_path: Path) -> None:
+    frame = wire.ethernet(0x0800, wire.ip("10.0.0.1", "10.0.0.2", 17, b"abc", 7), from_pod=True)
+    packet = only(tmp_path, frame)
+    assert (packet.kind, packet.mac, packet.sent) == ("fragment", wire.POD_MAC, None)
+    packet = only(tmp_path, wire.sll2(frame, interface=7, sent=True), 276)
+    assert (packet.kind, packet.src, packet.sent) == ("fragment", "10.0.0.1", True)
+
+
+def test_a_beacon_that_comes_again_is_told_from_one_that_is_missing(tmp_path: Path) -> None:
+    world = lifecycle.lifecycle()
+    world.frames.append(wire.beacon(forge.BOOT, 30, forge.ns(3.21), "beat"))
+    window = Window("early", forge.ns(1), forge.ns(6))
+    (said,) = problems(world, tmp_path, window, to_the_end=False)
+    assert said.startswith("beacon came again, or out of order: 30")
+
+
+def test_what_an_older_index_does_not_say() -> None:
+    raw = dict(lifecycle.lifecycle().index)
+    for name in ("gate", "stamped", "unseen", "folder", "versions", "nodes", "left_out", "ended_ns",
+                 "proxy_answers", "app_drain_seconds", "sidecar_drain_seconds",
+                 "job_bound_seconds"):  # fmt: skip
+        raw.pop(name, None)
+    index = read_index(raw | {"files": {}})
+    assert (index.gate, index.stamped, index.unseen, index.server) == ("http", True, "", "")
+    assert (index.folder, index.ended_ns, dict(index.kubelets)) == (raw["namespace"], 0, {})
+    assert (dict(index.nodes), index.left_out, list(index.proxy_answers)) == ({}, set(), ["late"])
+    assert (index.app_drain_seconds, index.sidecar_drain_seconds) == (0, 0)
+    assert index.job_bound_seconds == 0
+    with pytest.raises(ValueError, match="schema 2 is not known, only 1"):
+        read_index(raw | {"schema": 2})

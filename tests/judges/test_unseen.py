@@ -57,3 +57,14 @@ def test_a_verdict_says_on_what_it_stands_or_is_none(tmp_path: Path, behaviour: 
 def test_a_node_that_was_seen_has_nothing_to_say(tmp_path: Path) -> None:
     world = world_of("start.order")
     assert "alone" not in told("start.order", Bundle.open(world.write(tmp_path / "a"))).reason
+
+
+@pytest.mark.parametrize("behaviour", ["stop.exit-code", "stop.in-flight", "plane.outage"])
+def test_nothing_is_supposed_where_the_node_was_seen(tmp_path: Path, behaviour: str) -> None:
+    """A runtime.log that is gone without a word is not what the API's seconds may stand for."""
+    bundle = blinded(world_of(behaviour).complete().write(tmp_path / "bundle"))
+    index = json.loads((bundle.root / "cell.json").read_text()) | {"unseen": ""}
+    (bundle.root / "cell.json").write_text(json.dumps(index))
+    found = told(behaviour, Bundle.open(bundle.root), trusting=True)
+    assert found.observed == "inconclusive", found.reason
+    assert "whole seconds" not in found.reason

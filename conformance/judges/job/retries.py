@@ -190,6 +190,8 @@ def _wrong_end(job: Job) -> str:
         return f"Job {job.name} failed after {tries} tries, with a backoffLimit of {limit}."
     code = int(job.environment("SC_EXIT_CODE"))
     told = {_told_code(one.versions[-1]["object"]) for one in job.tries if one.codes == [code]}
+    if None in told:
+        raise Unjudgeable(f"the status of a pod of Job {job.name} tells no exit code of its main")
     if told != {code}:
         return f"The pods of Job {job.name} tell the exit codes {sorted(map(str, told))}."
     return ""

@@ -43,9 +43,8 @@ def in_full(one: Evidence) -> str:
 
 
 def _figures(found: Finding) -> str:
-    return "; ".join(
-        f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in found.measured.items()
-    )
+    said = (f"{name} {json.dumps(its, ensure_ascii=False)}" for name, its in found.measured.items())
+    return _BYTES.sub("…", "; ".join(said))
 
 
 def _places(evidence: Sequence[Evidence]) -> str:

@@ -1,9 +1,10 @@
 """What the capture costs whom it watches: ``capture [BENCH.JSON]``, as root.
 
 The suite's capture agent, with its tcpdump and its beacon, stands in a pod's network namespace
-beside the fixtures' server, and the fixtures' client asks as fast as it can from another namespace.
-Turns with and without a capture follow on each other in pairs, so that what else the machine does
-meets both; a ratio is that of one pair, and the figure is the median of all.
+beside the fixtures' server, and the fixtures' client asks from another namespace: as often as all
+clients of a pod under test do, and as fast as it can, which no cell does. Turns with and without a
+capture follow on each other in pairs, so that what else the machine does meets both; a ratio is
+that of one pair, and the figure is the median of all.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from conformance.measures.__main__ import FILE, keep, show
 from conformance.measures.figures import Figure
 from conformance.measures.pair import Captured, Pair, pair
 
-PAIRS = 20
+PAIRS = 12  # of each rate
 SECONDS = 1.0  # of a turn
+# Requests a second at a pod under test: the dialer's 27.5, its app's own 12, and 8 of its peer.
+RATES = {"the fixtures' rate": 48, "without pause": 0}
 _SURE = 0.95
 _REQUEST = b"POST /echo/"
 
@@ -68,21 +71,24 @@ def main(arguments: Sequence[str]) -> int:
 
 def measured(pairs: int, seconds: float, say: Callable[[str], None]) -> Iterator[Figure]:
     """The figures of so many pairs of turns. Raises EnvironmentProblem."""
-    say(f"{pairs} pairs of turns of {seconds:g} s, one of each with a capture")
-    with (
-        tempfile.TemporaryDirectory(prefix="sidecar-conformance-") as folder,
-        pair(Path(folder)) as both,
-    ):
-        turns = [_pair(both, seconds, first=number % 2 == 0) for number in range(pairs)]
-    yield from figures(turns)
+    for name, rate in RATES.items():
+        say(f"{name}: {pairs} pairs of turns of {seconds:g} s, one of each with a capture")
+        with (
+            tempfile.TemporaryDirectory(prefix="sidecar-conformance-") as folder,
+            pair(Path(folder)) as both,
+        ):
+            turns = [_pair(both, seconds, rate, first=not at % 2) for at in range(pairs)]
+        yield from figures(name, turns)
 
 
-def _pair(both: Pair, seconds: float, *, first: bool) -> tuple[Turn, Turn, Captured, int]:
+def _pair(
+    both: Pair, seconds: float, rate: float, *, first: bool
+) -> tuple[Turn, Turn, Captured, int]:
     """(without, with, what was captured, requests that the capture lacks)."""
-    without = None if first else turn(both.ask(seconds))
+    without = None if first else turn(both.ask(seconds, rate))
     with both.captured() as captured:
-        watched = turn(both.ask(seconds))
-    without = without or turn(both.ask(seconds))
+        watched = turn(both.ask(seconds, rate))
+    without = without or turn(both.ask(seconds, rate))
     return without, watched, captured[0], lacking(captured[0], watched.requests)
 
 
@@ -132,14 +138,14 @@ _OF: Sequence[tuple[str, Callable[[Turn], float], str]] = (
 )
 
 
-def figures(turns: Sequence[tuple[Turn, Turn, Captured, int]]) -> Iterator[Figure]:
-    """What pairs of turns come to."""
+def figures(rate: str, turns: Sequence[tuple[Turn, Turn, Captured, int]]) -> Iterator[Figure]:
+    """What pairs of turns at one rate come to."""
     packets = sum(captured.captured for _, _, captured, _ in turns)
     dropped = sum(captured.dropped for _, _, captured, _ in turns)
     lost = sum(lacks for _, _, _, lacks in turns)
     requests = sum(watched.requests for _, watched, _, _ in turns)
     told = {"pairs": len(turns), "packets": packets, "requests": requests, "lacking": lost}
-    yield Figure("capture: dropped", dropped, "packets", "0", told)
+    yield Figure(f"capture, {rate}: dropped", dropped, "packets", "0", told)
     for name, of, goal in _OF:
         found = ratio([of(watched) / of(without) for without, watched, _, _ in turns])
         more = {
@@ -148,7 +154,7 @@ def figures(turns: Sequence[tuple[Turn, Turn, Captured, int]]) -> Iterator[Figur
             "with": round(statistics.median(of(one) for _, one, _, _ in turns), 3),
         }  # fmt: skip
         unit = f"times without ({more['low']:g} to {more['high']:g})"
-        yield Figure(f"capture: {name}", round(found.middle, 3), unit, goal, more)
+        yield Figure(f"capture, {rate}: {name}", round(found.middle, 3), unit, goal, more)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,10 @@ class Pair:
         self._client = client
         self._captures = 0
 
-    def ask(self, seconds: float) -> dict[str, Any]:
-        """Ask for some seconds: see requests.py."""
+    def ask(self, seconds: float, rate: float = 0) -> dict[str, Any]:
+        """Ask for some seconds, so many times a second (0: as fast as it goes): see requests.py."""
         assert self._client.stdin and self._client.stdout
-        self._client.stdin.write(f"{seconds}\n".encode())
+        self._client.stdin.write(f"{seconds} {rate}\n".encode())
         self._client.stdin.flush()
         found: dict[str, Any] = json.loads(_line(self._client, "the client"))
         return found

@@ -49,7 +49,7 @@ def test_pairs_are_compared_with_each_other_alone() -> None:
          Captured(50, number % 2, Path("x")), 0)
         for number, slow in enumerate([1, 2, 1, 5, 1, 1])
     ]  # fmt: skip
-    dropped, rate, median, p99 = figures(turns)
+    dropped, rate, median, p99 = figures("", turns)
     assert (dropped.value, dropped.more["packets"], dropped.more["requests"]) == (3, 300, 48)
     assert (rate.value, median.value, p99.value) == (0.8, 1.1, 2.0)
     assert (median.more["low"], median.more["high"]) == (1.1, 1.1)
@@ -73,7 +73,9 @@ def test_without_tcpdump_it_says_so(
     reason="needs root, network namespaces and tcpdump",
 )
 def test_a_real_capture_is_measured() -> None:
-    dropped, rate, median, _ = capture.measured(1, 0.3, lambda _: None)
+    found = list(capture.measured(1, 0.3, lambda _: None))
+    dropped, rate, median, _ = found[4:]
+    assert found[0].more["requests"] < dropped.more["requests"]
     assert dropped.more["packets"] > 10 * dropped.more["requests"] / 2 > 0
     assert not dropped.more["lacking"] or dropped.value
     assert rate.value > 0 and median.value > 0

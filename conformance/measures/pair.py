@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import EnvironmentProblem
+from conformance.machine import process
 from conformance.machine.paths import FIXTURES
 
 TOOLS = ("ip", "nsenter", "unshare", "tcpdump")
@@ -140,12 +141,8 @@ def _enter(holder: int) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EnvironmentProblem(
-            f"{' '.join(command[2:])} gave exit code {done.returncode}: {done.stderr.strip()}; "
-            "network namespaces and veth links are needed."
-        )
+    what = f"{' '.join(command[2:])} (network namespaces and veth links are needed)"
+    process.run(command, what=what)
 
 
 @contextmanager
@@ -153,22 +150,14 @@ def _start(
     command: Sequence[str], folder: Path, more: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with the block, at the latest."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, **more},
+    pipe = subprocess.PIPE
+    with process.start(
+        command, env=more, cwd=folder, stdin=pipe, stdout=pipe, stderr=None
     ) as started:
         try:
             yield started
         finally:
-            if started.poll() is None:
-                started.terminate()
-            try:
-                started.wait(10)
-            except subprocess.TimeoutExpired:
-                started.kill()
+            process.stop(started)
 
 
 def _line(started: subprocess.Popen[bytes], what: str) -> str:

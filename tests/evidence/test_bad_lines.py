@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from tests.evidence.test_consistency import whole
+from tests.evidence.contradicting import whole
 from tests.forge import bundle as forge
 from tests.forge.told import told
 

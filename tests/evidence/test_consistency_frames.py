@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conformance.evidence.bundle import Bundle
-from tests.evidence.test_consistency import Break, all_frames, reasons, whole
+from tests.evidence.contradicting import Break, reasons, require_sound, require_struck, whole
+from tests.evidence.test_consistency import all_frames
 from tests.forge.bundle import DIALER, PEER_SERVICE, POD, World, clear_request, ns, token
 from tests.forge.told import told
 
@@ -117,18 +118,12 @@ SOUND: dict[str, Break] = {
 
 @pytest.mark.parametrize("name", STRUCK)
 def test_what_contradicts_is_found_and_named(tmp_path: Path, name: str) -> None:
-    world = whole()
-    forged, said = STRUCK[name]
-    forged(world)
-    found = reasons(world, tmp_path)
-    assert any(said in one for one in found), found
+    require_struck(STRUCK[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_what_does_not_contradict_is_left_alone(tmp_path: Path, name: str) -> None:
-    world = whole()
-    SOUND[name](world)
-    assert not reasons(world, tmp_path)
+    require_sound(SOUND[name], tmp_path)
 
 
 def held(behaviour: str, world: World, folder: Path) -> Any:

@@ -11,8 +11,17 @@ from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import contradictions
 from conformance.evidence.unjudgeable import Unjudgeable
 from tests.approved import given
+from tests.evidence.contradicting import (
+    Break,
+    clock,
+    pods,
+    reasons,
+    require_sound,
+    require_struck,
+    whole,
+)
 from tests.evidence.test_bad_lines import reseal
-from tests.evidence.test_consistency import Break, S, clock, container, pods, reasons, whole
+from tests.evidence.test_consistency import S, container
 from tests.evidence.test_consistency_frames import cut
 from tests.forge.bundle import APP, POD, World, ns, stamp_text, token
 from tests.forge.told import require_contradiction
@@ -145,18 +154,12 @@ SOUND: dict[str, Break] = {
 
 @pytest.mark.parametrize("name", STRUCK)
 def test_what_contradicts_is_found_and_named(tmp_path: Path, name: str) -> None:
-    world = whole()
-    forged, said = STRUCK[name]
-    forged(world)
-    found = reasons(world, tmp_path)
-    assert any(said in one for one in found), found
+    require_struck(STRUCK[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_what_does_not_contradict_is_left_alone(tmp_path: Path, name: str) -> None:
-    world = whole()
-    SOUND[name](world)
-    assert not reasons(world, tmp_path)
+    require_sound(SOUND[name], tmp_path)
 
 
 @pytest.mark.parametrize(("folder", "said"), [

@@ -46,8 +46,8 @@ def never_answered(bundle: Bundle) -> Finding:
     if found.let_in:
         return let_in(found, measured)
     require_dials(found, measured)
+    dials = list(attempts(bundle, Role.DIALER, DIALER))
     for one in periods:
-        dials = attempts(bundle, Role.DIALER, DIALER)
         require_density(dials, one, "the stranger", measured)
     for one in periods[1:]:  # a start can be over before anybody was answered
         require_number(_friends(bundle, one), 1, f"answers to friends in {one.name}", measured)

@@ -93,7 +93,11 @@ def sight_of(what: str, packet: Packet) -> Sight:
 
 
 def family(end: Endpoint) -> str:
-    """The family of an endpoint's address."""
+    """By what an endpoint is reached: "ipv4" or "ipv6".
+
+    A frame's addresses are those of its own header. A program may name an IPv4 address as IPv6
+    (::ffff:10.0.0.1) and goes by IPv4 all the same: index.endpoint tells it so, as IPv4.
+    """
     return "ipv6" if ":" in end[0] else "ipv4"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from conformance.judges.density import require_density
 from conformance.judges.lateness import blamable, by_both
 from conformance.judges.plaintext import judge_window
 from conformance.judges.ruling import lines_of
+from conformance.judges.sights import family
 from conformance.model import Finding, Measured, Value, Window
 
 MIN_REQUESTS = 20  # by each family; the scenario waits for more (observe/ipv6.py)
@@ -36,7 +36,9 @@ def ipv6(bundle: Bundle) -> Finding:
         for one in attempts(bundle, SUBJECT_ROLE, bundle.index.app)
         if one.kind == Kind.STEADY and one.begin_ns in window
     ]
-    tried = {name: [one for one in sent if _family(one) == name] for name in _FAMILIES}
+    tried = {
+        name: [one for one in sent if family(endpoint(one.target)) == name] for name in _FAMILIES
+    }
     few = {name: len(its) for name, its in tried.items() if len(its) < MIN_REQUESTS}
     if few:
         counts = ", ".join(f"{number} by {name}" for name, number in few.items())
@@ -94,16 +96,6 @@ def _window(bundle: Bundle) -> Window:
     return Window("steady", ready.ns, enough.ns)
 
 
-def _family(one: Attempt) -> str:
-    """By its target's address: one of IPv4 that is written as IPv6 (::ffff:…) goes by IPv4."""
-    return _family_of(endpoint(one.target)[0])
-
-
-def _family_of(host: str) -> str:
-    six = ":" in host and ipaddress.IPv6Address(host).ipv4_mapped is None
-    return "ipv6" if six else "ipv4"
-
-
 def _in_clear(
     clear: Finding, measured: Measured, tried: Mapping[str, Sequence[Attempt]]
 ) -> Finding:
@@ -157,7 +149,7 @@ def _sent_to_peer(bundle: Bundle, window: Window) -> Counter[str]:
             opened_by_peer.add((packet.src, packet.sport))
         away = (packet.dst, packet.dport)
         if packet.src in own and packet.dst in theirs and away not in opened_by_peer:
-            sent[_family_of(packet.dst)] += len(packet.payload) * (packet.ns in window)
+            sent[family(away)] += len(packet.payload) * (packet.ns in window)
 
     from_inside(bundle, see)
     return sent

@@ -111,8 +111,8 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         return True
 
     def renew_dns(self) -> None:
-        """Have CoreDNS begin anew, and be asked every second whether it is ready. To be called when
-        kube-proxy has its rules.
+        """Have CoreDNS begin anew, and be asked every second whether it is ready: one of it, which
+        asks for little of the node. To be called when kube-proxy has its rules.
 
         The first pods may dial the API server's Service before that; the kernel keeps a dial that
         began like that away from the rules, and CoreDNS gives it up after 30 s.
@@ -149,13 +149,12 @@ class KindCluster(KindManagerBase):  # type: ignore[misc]  # the package has no 
         return True
 
 
-_DNS = {
-    "spec": {
-        "template": {
-            "spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}
-        }
-    }
+_DNS_CONTAINER = {
+    "name": "coredns",
+    "readinessProbe": {"periodSeconds": 1},
+    "resources": {"requests": {"cpu": "20m"}},
 }
+_DNS = {"spec": {"replicas": 1, "template": {"spec": {"containers": [_DNS_CONTAINER]}}}}
 
 # The nodes beside the first one, where the suite adds them: only what is meant for them comes to
 # them, so that whatever is said about "the node" is still about the first.

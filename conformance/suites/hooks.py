@@ -24,11 +24,18 @@ from conformance.verdicts import expectations
 from conformance.verdicts import store as verdicts
 
 # Cells observed at once, if the machine has capacity for them (machine/capacity.py). Waiting is
-# most of a cell, and twice as many take a quarter less time; but their pods ask for more processor
-# time than a node of two processors has to give (22 of 184 cells saw "Insufficient cpu"), and the
-# scheduler makes room at the cost of a cell whose pod has a low priority. Beyond eight the node is
-# the limit.
-WORKERS = min(8, 2 * (os.cpu_count() or 1))
+# most of a cell: eight take a quarter less time than four, even on two processors. Beyond eight the
+# node is the limit, whose processors their pods ask for. Each takes about 1 GiB, with its pods.
+_MOST = 8
+_EACH = 2 << 30  # bytes of the machine's memory
+WORKERS = max(
+    2,
+    min(
+        _MOST,
+        4 * (os.cpu_count() or 1),
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _EACH,
+    ),
+)
 _SESSION = pytest.StashKey[Session]()
 
 

@@ -135,8 +135,12 @@ def test_dns_begins_anew_and_is_asked_each_second(tmp_path: Path, docker: Path) 
     cluster.renew_dns()
     *_, patched, patch = (tmp_path / "asked").read_text().splitlines()
     assert patched == "--patch"
-    (container,) = json.loads(patch)["spec"]["template"]["spec"]["containers"]
-    assert container == {"name": "coredns", "readinessProbe": {"periodSeconds": 1}}
+    spec = json.loads(patch)["spec"]
+    assert spec["replicas"] == 1
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["name"] == "coredns"
+    assert container["readinessProbe"] == {"periodSeconds": 1}
+    assert container["resources"] == {"requests": {"cpu": "20m"}}
 
 
 def test_nodes_are_added_for_what_is_meant_for_them_alone() -> None:

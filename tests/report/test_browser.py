@@ -186,6 +186,7 @@ def test_a_request_is_followed_through_its_lanes(page: Any, pages: Path) -> None
     page.dispatch_event(f'#chart rect[data-i="{at}"]', "click")
     way = page.inner_text("#detail")
     assert "The request's way: cny." in way and "app sends" in way and "proxy out" in way
+    settled(page)  # the chart is drawn in the next frame
     assert page.locator("#chart rect.joined").count() >= 1
 
 

@@ -2,10 +2,12 @@
 
     subject    evicted with a shorter grace period than its own, which is still enough
     hurried    evicted with one that is not enough
-    preempted  of low priority; its place is given to another pod
+    preempted  of ordinary priority; its place is given to a pod of a high one
 
 The place is a resource of the node that is made up for this cell, so that nobody else's pod can be
-the victim. What kubectl drain does is a scenario of its own (drain): other cells feel its cordon.
+the victim. And no other pod can have this one for its victim, as it could one of low priority,
+where a node's processors are all asked for (pkg/scheduler/framework/preemption). What kubectl
+drain does is a scenario of its own (drain): other cells feel its cordon.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from conformance.sidecars.driver import Manifest
 PREEMPTOR = "preemptor"
 ENOUGH, TOO_LITTLE = 12, 3  # seconds
 DRAINS = {SUBJECT: 4, Role.HURRIED: 20, Role.PREEMPTED: 4}  # seconds that the apps go on
-PRIORITY = "sidecar-conformance-low"
+PRIORITY = "sidecar-conformance-high"
+# Above whatever class a cluster gives to pods that name none (pkg/apis/scheduling/types.go,
+# HighestUserDefinablePriority).
+_VALUE = 1_000_000_000
 
 
 def observe(stage: Stage) -> str:
@@ -52,7 +57,6 @@ def _drains(role: str, seat: str) -> Callable[[Manifest], None]:
         app = app_in(document)
         manifests.set_variable(app, "SC_DRAIN_SECONDS", str(DRAINS[role]))
         if role == Role.PREEMPTED:
-            document["spec"]["priorityClassName"] = PRIORITY
             _take(app, seat)
 
     return alter
@@ -75,7 +79,7 @@ def _evict(stage: Stage, role: str, grace: int) -> None:
 
 
 def _preemptor(stage: Stage, seat: str) -> Manifest:
-    """A pod of ordinary priority that needs the place."""
+    """A pod of high priority that needs the place, and nothing else of the node."""
     container = {
         "name": APP_CONTAINER,
         "image": stage.images["app"],
@@ -85,7 +89,11 @@ def _preemptor(stage: Stage, seat: str) -> Manifest:
     _take(container, seat)
     return {
         "metadata": {"name": PREEMPTOR, "labels": {"app": PREEMPTOR}},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+        "spec": {
+            "priorityClassName": PRIORITY,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        },
     }
 
 
@@ -93,7 +101,7 @@ def _ensure_priority(stage: Stage) -> None:
     """The class is the cluster's, and the same for all cells: it stays."""
     with contextlib.suppress(k8s.ApiException):  # it is there
         k8s.SchedulingV1Api(stage.client).create_priority_class(
-            {"metadata": {"name": PRIORITY}, "value": -10}
+            {"metadata": {"name": PRIORITY}, "value": _VALUE}
         )
 
 

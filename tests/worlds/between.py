@@ -243,4 +243,32 @@ def in_clear(world: World, at: float, its: str = "", **how: Any) -> None:
         across.on_the_wire(world, node, at, vxlan(request(its or token("steady", 3), **how)))
 
 
+def paused(world: World, begin: float, end: float, role: str) -> None:
+    """A pod asks nothing in that time: what it would have asked then it asked just before."""
+    started = {
+        line["token"]: line["ns"]
+        for line in world.lines(f"{role}.app", "request.begin")
+        if ns(begin) < line["ns"] < ns(end)
+    }
+    for line in (line for lines in world.stamps.values() for line in lines):
+        if line.get("token") in started:
+            before = line["ns"] - (started[line["token"]] - ns(begin))
+            if line["event"] == "request.end":  # none of them goes on into the pause
+                before = min(before, ns(begin + 0.05))
+            line["mono_ns"] -= line["ns"] - before
+            line["ns"] = before
+
+
+def thinned(world: World, node: str, begin: float, end: float, kept: int) -> None:
+    """A node's interface shows some sealed messages of a while, and no other."""
+    frames, lines = world.wires[node]
+    sealed_ones = [
+        one
+        for one in frames
+        if ns(begin) < one[0] < ns(end) and not across.is_beacon(one) and b"cny." not in one[1]
+    ]
+    gone = set(map(id, sealed_ones[kept:]))
+    world.wires[node] = ([one for one in frames if id(one) not in gone], lines)
+
+
 WORLDS = {"between": between, "agentless": agentless}

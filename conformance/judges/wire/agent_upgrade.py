@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from conformance.evidence.attempts import OK, Attempt, by_outcome
-from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.attempts import OK, by_outcome
+from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Container, Role, Step
+from conformance.evidence.vocabulary import Step
 from conformance.judges.premise import require_no_sidecar
 from conformance.judges.ruling import premised, require_number
 from conformance.judges.sources import step
 from conformance.judges.wire import stranger
 from conformance.judges.wire.between import Least, nothing_in_clear
 from conformance.judges.wire.replaced import Replaced, require_replaced
-from conformance.judges.wire.sent import sent_between
+from conformance.judges.wire.sent import talked
 from conformance.model import NS, Finding, Measured, Window
 
 LEAST = Least(begun=30, answered=20)
@@ -52,7 +52,7 @@ def sealed(bundle: Bundle) -> Finding:
         return replace(found, reason=reason, measured=measured, evidence=evidence)
     stranger.require_dials(dials, measured)
     for its in agents:
-        begun = [one for one in _sent(bundle, window) if one.begin_ns in its.away]
+        begun = [one for one in talked(bundle, window).attempts if one.begin_ns in its.away]
         what = f"requests went from node to node while {its.node} had no agent"
         require_number(begun, LEAST_AWAY, what, measured)
     return replace(
@@ -68,7 +68,7 @@ def sealed(bundle: Bundle) -> Finding:
 def _figures(
     bundle: Bundle, window: Window, agents: Sequence[Replaced], dials: stranger.Dials
 ) -> Measured:
-    sent = _sent(bundle, window)
+    sent = talked(bundle, window).attempts
     outcomes = by_outcome(sent)
     answers = sorted(one.end_ns for one in sent if one.outcome == OK and one.end_ns)
     moments = [window.start, *(one for one in answers if one in window), window.end]
@@ -86,10 +86,3 @@ def _figures(
         "stranger_answered": len(dials.answered),
         "stranger_served": len(dials.served),
     }
-
-
-def _sent(bundle: Bundle, window: Window) -> list[Attempt]:
-    """What the two pods asked of each other in the window."""
-    there = sent_between(bundle, SUBJECT_ROLE, Container.APP, Role.PEER, window)
-    back = sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window)
-    return [*there.attempts, *back.attempts]

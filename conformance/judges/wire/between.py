@@ -12,13 +12,18 @@ from dataclasses import dataclass
 
 from conformance.evidence import windows
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Container, Role, Step
-from conformance.evidence.wires import SEALED, Sight, Wire
+from conformance.evidence.vocabulary import Role, Step
+from conformance.evidence.wires import SEALED, Sight
 from conformance.judges.premise import require_no_sidecar
 from conformance.judges.ruling import broken, floor, holds, premised, require_number
 from conformance.judges.sources import step
-from conformance.judges.wire.sent import crossings, require_both_watched, sent_between
+from conformance.judges.wire.sent import (
+    crossings,
+    require_all_the_time,
+    require_crossed,
+    require_sight,
+    talked,
+)
 from conformance.model import Finding, Measured, Window
 
 
@@ -60,17 +65,14 @@ def agent_killed(bundle: Bundle) -> Finding:
 
 def nothing_in_clear(bundle: Bundle, window: Window, least: Least) -> Finding:
     """To hold: both nodes' interfaces were watched, the deliberate leak was seen there, requests
-    crossed, something sealed did, and nothing of the cell's pods could be read.
+    crossed all the time, sealed, and nothing of the cell's pods could be read.
 
     To be broken: a token, or payload of a pod of the cell, can be read between the nodes.
     """
     wires = crossings(bundle, [window])
     seen = [sight for wire in wires for sight in wire.passed[window.name].sights]
-    sent = [
-        sent_between(bundle, SUBJECT_ROLE, Container.APP, Role.PEER, window),
-        sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window),
-    ]
-    begun, answered = sum(one.begun for one in sent), sum(one.answered for one in sent)
+    sent = talked(bundle, window)
+    begun, answered = sent.begun, sent.answered
     tokens = sum(wire.passed[window.name].tokens for wire in wires)
     payloads = sum(wire.passed[window.name].payloads for wire in wires)
     sealed = sum(wire.passed[window.name].packets[SEALED] for wire in wires)
@@ -87,10 +89,11 @@ def nothing_in_clear(bundle: Bundle, window: Window, least: Least) -> Finding:
     }
     if seen:
         return _broken(window, seen, tokens, payloads, measured)
-    _require_sight(wires, window, measured)
+    require_sight(wires, window, measured)
     require_number(begun, least.begun, "requests went from node to node", measured)
     require_number(answered, least.answered, "requests were answered from node to node", measured)
-    require_number(sealed, 2, "sealed packets passed between the nodes", measured)
+    require_crossed(wires, (SEALED,), sent, window, measured)
+    require_all_the_time(bundle, window, (SUBJECT_ROLE, Role.PEER), measured)
     return holds(
         f"Nothing of {begun} requests ({answered} answered) between pods on {len(wires)} nodes was "
         f"in clear in {window.seconds:.1f} s of {window.name}: {sealed} sealed packets, and no "
@@ -113,14 +116,3 @@ def _broken(
         measured,
         [one.evidence for one in told],
     )
-
-
-def _require_sight(wires: Sequence[Wire], window: Window, measured: Measured) -> None:
-    blind = [wire.node for wire in wires if wire.control is None]
-    if blind:
-        raise Unjudgeable(
-            f"the deliberate leak was not seen on {' and '.join(blind)}: the judge cannot see "
-            "there",
-            measured,
-        )
-    require_both_watched(wires, window, measured)

@@ -7,12 +7,17 @@ observer between the nodes has it: the other side's part of it too.
 from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.evidence.vocabulary import Container, Role, Step
+from conformance.evidence.vocabulary import Role, Step
 from conformance.evidence.wires import CLEAR
 from conformance.judges.ruling import broken, floor, holds, require_number
 from conformance.judges.sources import step
-from conformance.judges.wire.sent import Sent, crossings, require_both_watched, sent_between
+from conformance.judges.wire.sent import (
+    crossings,
+    require_all_the_time,
+    require_crossed,
+    require_sight,
+    talked,
+)
 from conformance.model import Finding, Measured, Window
 
 LEAST = 20  # requests that were answered from node to node
@@ -20,7 +25,8 @@ LEAST = 20  # requests that were answered from node to node
 
 def no_plaintext(bundle: Bundle) -> Finding:
     """To hold: both nodes' interfaces were watched from the pod's creation to its end, the
-    deliberate leak was seen there, requests went from node to node, and none of their tokens.
+    deliberate leak was seen there, requests went from node to node by them all the time, and none
+    of their tokens could be read.
 
     To be broken: a token of the pod under test or of its peer is in clear between the nodes.
     """
@@ -35,11 +41,8 @@ def no_plaintext(bundle: Bundle) -> Finding:
         if sight.token and sight.token.sender in owners
     ]
     leaks = sum(wire.passed[window.name].senders[one] for wire in wires for one in owners)
-    sent = [
-        sent_between(bundle, SUBJECT_ROLE, Container.APP, Role.PEER, window),
-        sent_between(bundle, Role.PEER, Container.APP, SUBJECT_ROLE, window),
-    ]
-    asked, answered = _sum(sent)
+    sent = talked(bundle, window)
+    asked, answered = sent.begun, sent.answered
     measured: Measured = {
         "leaks": leaks,
         "requests": asked,
@@ -58,20 +61,13 @@ def no_plaintext(bundle: Bundle) -> Finding:
             measured,
             [one.evidence for one in found],
         )
-    if not any(wire.control for wire in wires):
-        raise Unjudgeable(
-            "the deliberate leak was not seen between the nodes: the judge cannot see there",
-            measured,
-        )
-    require_both_watched(wires, window, measured)
+    require_sight(wires, window, measured)
     require_number(answered, LEAST, "requests were answered from node to node", measured)
+    require_crossed(wires, CLEAR, sent, window, measured)
+    require_all_the_time(bundle, window, (SUBJECT_ROLE,), measured)
     return holds(
         f"Nothing of {asked} requests between pods on {len(wires)} nodes was in clear on the "
         f"nodes' own interfaces in {window.seconds:.1f} s; {floor(asked)} of requests leak.",
         measured,
         [wire.control.evidence for wire in wires if wire.control],
     )
-
-
-def _sum(sent: list[Sent]) -> tuple[int, int]:
-    return sum(one.begun for one in sent), sum(one.answered for one in sent)

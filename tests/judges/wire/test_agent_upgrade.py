@@ -12,7 +12,7 @@ from tests.worlds import across
 from tests.worlds import agent_upgrade as worlds
 from tests.worlds.across import FAR, NEAR
 from tests.worlds.agent_upgrade import FORMER, NEW, OLD, PRESENT, agent_upgrade, told, write
-from tests.worlds.between import in_clear, request, vxlan
+from tests.worlds.between import in_clear, paused, request, thinned, vxlan
 from tests.worlds.stop import shown
 
 UPGRADE = "wire.agent-upgrade"
@@ -181,6 +181,31 @@ def moved(world: World, ident: str, topic: str, at: float) -> None:
                 seconds, nanos = divmod(ns(at), 10**9)
                 body = {**body, "exited_at": {"seconds": seconds, "nanos": nanos}}
             world.runtime[place] = (ns(at), what, body)
+
+
+@pytest.mark.parametrize("role", ["subject", "peer"])
+def test_a_load_that_pauses_while_the_agents_are_away(tmp_path: Path, role: str) -> None:
+    """The agents are away for 1.8 s, and come back to a silence: enough was asked before and after,
+    and nothing while they had just returned."""
+    world = agent_upgrade()
+    paused(world, 7.6, 9.4, role)
+    found = world.judged(UPGRADE, tmp_path / "short")
+    assert found.observed == "holds", found.reason
+    world = agent_upgrade()
+    paused(world, 7.6, 9.9, role)
+    found = world.judged(UPGRADE, tmp_path / "long")
+    assert found.observed == "inconclusive", found.reason
+    assert f"the app of {role} tried nothing for 2." in found.reason
+    assert "of the agent-upgrade window, and 2 s may hide a failure" in found.reason
+
+
+@pytest.mark.parametrize("node", [NEAR, FAR])
+def test_answers_that_came_by_another_way(tmp_path: Path, node: str) -> None:
+    world = agent_upgrade()
+    thinned(world, node, worlds.ASKED, worlds.SETTLED, 3)
+    found = world.judged(UPGRADE, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "they went another way than the one that was watched" in found.reason
 
 
 SAYS_OLD = f"Client: {NEW} module\nDaemon: {OLD} module"

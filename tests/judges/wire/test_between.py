@@ -11,7 +11,7 @@ from tests.forge import wire
 from tests.forge.bundle import PEER, POD, World, ns, token
 from tests.worlds import across, between
 from tests.worlds.across import ADDRESSES, FAR, NEAR
-from tests.worlds.between import in_clear, request, vxlan
+from tests.worlds.between import in_clear, paused, request, thinned, vxlan
 from tests.worlds.stop import shown
 
 MOMENTS = {"wire.startup": 1.5, "wire.steady": 4.0, "wire.agent-killed": 8.0, "wire.shutdown": 13.0}
@@ -129,6 +129,41 @@ def test_what_carries_no_verdict(tmp_path: Path, doubt: str) -> None:
     DOUBTS[doubt](world)
     found = world.judged("wire.steady", tmp_path)
     assert found.observed == "inconclusive", found.reason
+
+
+# The longest that each window lasts in this world; a startup is too short for a pause.
+LASTS = {"wire.steady": (2.0, 6.5), "wire.agent-killed": (6.5, 10.0), "wire.shutdown": (11.0, 15.5)}
+
+
+@pytest.mark.parametrize("behaviour", LASTS)
+@pytest.mark.parametrize("role", ["subject", "peer"])
+def test_who_says_nothing_for_a_while_leaks_nothing_then(
+    tmp_path: Path, behaviour: str, role: str
+) -> None:
+    begin = LASTS[behaviour][0] + 0.6
+    world = between.between()
+    paused(world, begin, begin + 1.7, role)
+    found = world.judged(behaviour, tmp_path / "short")
+    assert found.observed == "holds", found.reason
+    world = between.between()
+    paused(world, begin, begin + 2.3, role)
+    found = world.judged(behaviour, tmp_path / "long")
+    assert found.observed == "inconclusive", found.reason
+    assert f"the app of {role} tried nothing for 2." in found.reason
+
+
+@EACH
+@pytest.mark.parametrize("node", [NEAR, FAR])
+def test_what_was_answered_by_another_way_was_not_watched(
+    tmp_path: Path, behaviour: str, node: str
+) -> None:
+    """The nodes say a word to each other, sealed; the pods' requests are answered all the same."""
+    begin, end = {**LASTS, "wire.startup": (0.1, 2.0)}[behaviour]
+    world = between.between()
+    thinned(world, node, begin, end, 3)
+    found = world.judged(behaviour, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "they went another way than the one that was watched" in found.reason
 
 
 def test_a_leak_counts_whoever_was_blind(tmp_path: Path) -> None:

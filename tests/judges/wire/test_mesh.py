@@ -125,6 +125,28 @@ def test_who_does_not_see_the_control_sees_nothing(tmp_path: Path) -> None:
     assert "the judge cannot see there" in found.reason
 
 
+@pytest.mark.parametrize("node", [NEAR, FAR])
+def test_who_sees_the_control_on_the_other_node_alone(tmp_path: Path, node: str) -> None:
+    world = across.lifecycle()
+    frames, lines = world.wires[node]
+    world.wires[node] = ([one for one in frames if b".control." not in one[1]], lines)
+    found = world.judged(WIRE, tmp_path)
+    assert found.observed == "inconclusive"
+    assert f"was not seen on {node}: the judge cannot see there" in found.reason
+
+
+@pytest.mark.parametrize("node", [NEAR, FAR])
+def test_what_went_by_another_interface_was_not_watched(tmp_path: Path, node: str) -> None:
+    """The nodes' interfaces show the deliberate leak, and nothing else of the pods'."""
+    world = across.lifecycle()
+    frames, lines = world.wires[node]
+    kept = [one for one in frames if across.is_beacon(one) or b".control." in one[1]]
+    world.wires[node] = (kept, lines)
+    found = world.judged(WIRE, tmp_path)
+    assert found.observed == "inconclusive"
+    assert "they went another way than the one that was watched" in found.reason
+
+
 def test_pods_of_one_node_cross_nothing(tmp_path: Path) -> None:
     world = across.lifecycle()
     for line in world.watch:

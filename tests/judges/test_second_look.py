@@ -121,7 +121,7 @@ def as_it_is(_: World) -> None:
         ("job.spillover", jobs.quota, submitted_too_soon, "inconclusive", "was submitted before"),
         ("job.spillover", jobs.quota, second_failed, "inconclusive", "second failed"),
         ("job.spillover", jobs.quota, third_comes(0.9), "holds", ""),
-        ("job.spillover", jobs.quota, third_comes(60.0), "inconclusive", "event was lost"),
+        ("job.spillover", jobs.quota, third_comes(60.0), "holds", ""),
     ],
 )  # fmt: skip
 def test_what_was_believed_without_proof(

@@ -75,7 +75,8 @@ def cronjob(pattern: str = "native") -> World:
 def quota(pattern: str = "native") -> World:
     """Two Jobs in a quota of two pods, and a third."""
     world = _world(pattern, "quota", "first-1")
-    for at, used in ((0.1, 0), (1.1, 1)):
+    counted = [(0.1, 0), (1.1, 1), (4.1, 2)]
+    for at, used in [*counted, (5.0, 1), (8.0, 0), (18.1, 1)] if pattern == "native" else counted:
         status = {"hard": {"pods": "2"}, "used": {"pods": str(used)}}
         seen(world, at, "ResourceQuota", "room", status=status)
     for number, name in enumerate(("first", "second")):

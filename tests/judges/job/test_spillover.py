@@ -176,8 +176,8 @@ def told_to_quit(world: World) -> None:
         (quota_that_counts_nothing, "no quota for 2 pods"),
         (room_for_three, "room: 3"),
         (third_never_came, "never got its pod"),
-        (third_came_too_soon, "no quota held"),
-        (told_to_quit, "that had not ended was told to"),
+        (third_came_too_soon, "was submitted before Job first had left"),
+        (told_to_quit, "had not ended when its sidecar was told to quit"),
     ],
 )
 def test_quotas_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) -> None:
@@ -186,6 +186,98 @@ def test_quotas_that_show_nothing(tmp_path: Path, doubtful: Break, said: str) ->
     found = world.judged(SPILLOVER, tmp_path)
     assert found.observed == "inconclusive", found.reason
     assert said in found.reason
+
+
+def third_comes(after: float) -> Break:
+    """The third Job's pod came so many seconds after the Job was submitted."""
+
+    def change(world: World) -> None:
+        for one in world.watch:
+            if one["object"]["metadata"]["name"] == "third-1":
+                one["ns"] += ns(17.5 + after) - ns(18.0)
+
+    return change
+
+
+def counted(*lines: tuple[float, int]) -> Break:
+    """What the quota was seen to count, and when."""
+
+    def change(world: World) -> None:
+        forget(world, "ResourceQuota")
+        for at, used in lines:
+            status = {"hard": {"pods": "2"}, "used": {"pods": str(used)}}
+            jobs.seen(world, at, "ResourceQuota", "room", status=status)
+
+    return change
+
+
+@pytest.mark.parametrize("after", [0.1, 0.9, 1.1, 3.0, 40.0])
+def test_a_slow_cluster_refuses_nobody(tmp_path: Path, after: float) -> None:
+    """The quota counted nobody any more when the third Job was submitted."""
+    world = jobs.quota()
+    third_comes(after)(world)
+    found = world.judged(SPILLOVER, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert found.measured["pod_after_seconds"] == pytest.approx(after, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ((0.1, 0), (1.1, 1), (4.1, 2)),
+        ((0.1, 0), (1.1, 1), (4.1, 2), (5.0, 1)),
+        ((0.1, 0), (1.1, 1), (4.1, 2), (5.0, 1), (17.6, 0)),
+        ((0.1, 0), (17.6, 1)),  # it counted nobody yet, by what had been received
+    ],
+)
+def test_a_late_pod_may_have_been_refused_before(
+    tmp_path: Path, lines: tuple[tuple[float, int], ...]
+) -> None:
+    """Whose event was lost: the quota was not seen to be empty when the Job was submitted."""
+    world = jobs.quota()
+    counted(*lines)(world)
+    assert world.judged(SPILLOVER, tmp_path / "at once").observed == "holds"
+    third_comes(1.1)(world)
+    found = world.judged(SPILLOVER, tmp_path / "late")
+    assert found.observed == "inconclusive", found.reason
+    assert "the quota was not seen to be empty before" in found.reason
+
+
+def test_a_quota_that_was_counted_late_is_no_sidecars_doing(tmp_path: Path) -> None:
+    """Both Jobs had ended; the third was refused all the same, and got its pod a second later."""
+    world = jobs.quota()
+    words = "exceeded quota: room, requested: pods=1, used: pods=2, limited: pods=2"
+    jobs.event(world, 17.7, "FailedCreate", "Job", "third", words)
+    third_comes(1.2)(world)
+    found = world.judged(SPILLOVER, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "refused after the Jobs before it had ended" in found.reason
+
+
+def test_a_pod_that_was_refused_for_another_reason(tmp_path: Path) -> None:
+    """The quota was empty; somebody else turned the pod away, and then no more."""
+    world = jobs.quota()
+    words = 'admission webhook "sidecar-injector" denied the request'
+    jobs.event(world, 17.7, "FailedCreate", "Job", "third", words)
+    third_comes(1.2)(world)
+    found = world.judged(SPILLOVER, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "for another reason than want of room" in found.reason
+
+
+def never_ended(world: World) -> None:
+    """The second Job's sidecar holds it, and the third finds room all the same."""
+    for one in list(world.watch):
+        if one["kind"] == "Job" and one["object"]["metadata"]["name"] == "second":
+            one["object"]["status"].pop("conditions", None)
+
+
+def test_a_job_that_never_ended_had_left_no_place(tmp_path: Path) -> None:
+    world = jobs.quota()
+    never_ended(world)
+    found = world.judged(SPILLOVER, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "Job second never ended, and yet nothing was refused" in found.reason
 
 
 def refused_for_its_spec(world: World) -> None:
@@ -207,7 +299,7 @@ def only_slow(world: World) -> None:
 @pytest.mark.parametrize(
     ("doubtful", "said"),
     [
-        (refused_for_its_spec, "nothing was refused"),
+        (refused_for_its_spec, "for another reason than want of room"),
         (quit_before_the_refusal, "did not come in this order"),
         (only_slow, "slow, and not held"),
     ],

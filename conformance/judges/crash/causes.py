@@ -29,15 +29,19 @@ def liveness(bundle: Bundle) -> Finding:
     starts another, while the app's one container runs on."""
     found, uid = crashes(bundle), bundle.pod().uid
     (one,) = found
-    failed = next(events(bundle, "Unhealthy", "Liveness probe failed", uid, one.old.name), None)
+    told = events(bundle, "Unhealthy", "Liveness probe failed", uid, one.old.name)
+    failed = next((line for line in told if line.ns > one.asked.ns), None)
     if failed is None:
-        raise Unjudgeable("the kubelet told of no failed liveness probe of the sidecar")
+        raise Unjudgeable(
+            "the kubelet told of no failed liveness probe of the sidecar since it was made to fail"
+        )
     stop = next((each for each in one.old.stops if each.ns > one.asked.ns), None)
     if stop is None or stop.ns > one.died.latest:
         raise Unjudgeable(
             "the sidecar ended before the kubelet stopped it: its liveness probe cannot be blamed",
             evidence=one.died.evidence,
         )
+    _require_stopped_for_its_probe(bundle, one)
     otherwise = alone(bundle, found)
     if otherwise:
         return otherwise
@@ -58,6 +62,25 @@ def liveness(bundle: Bundle) -> Finding:
             *course(one),
         ],
     )
+
+
+def _require_stopped_for_its_probe(bundle: Bundle, one: Crash) -> None:
+    """Raises Unjudgeable where all that the kubelet says of why it stopped the container is
+    something else (Kubernetes: pkg/kubelet/kuberuntime, computePodActions: "failed liveness probe",
+    "definition changed" ...). Events are lost at times: where it says nothing, the probe's own
+    Event stands for it."""
+    until = one.new.created_event if one.new else None
+    killing = [
+        line
+        for line in events(bundle, "Killing", uid=bundle.pod().uid, container=one.old.name)
+        if line.ns > one.asked.ns and (until is None or line.ns < until.latest)
+    ]
+    if killing and not any("liveness" in line["object"]["message"] for line in killing):
+        said = str(killing[0]["object"]["message"])[:200]
+        raise Unjudgeable(
+            f"the kubelet stopped the sidecar, and says of why: {said}",
+            evidence=(in_watch(killing[0], said),),
+        )
 
 
 def backoff(bundle: Bundle) -> Finding:

@@ -154,6 +154,12 @@ def _blocked(bundle: Bundle, course: _Course, measured: Measured) -> Finding:
             "the Job did not complete when the sidecar was told to quit: the cause is not proven",
             measured,
         )
+    if course.complete.ns < gone:
+        raise Unjudgeable(
+            "the Job was Complete before its sidecar had ended: it is not what the Job waited for",
+            measured,
+            (_complete(course.complete), *_exits(course)),
+        )
     return broken(
         "never-completes",
         f"The Job was still active {(bound.ns - course.exited) / NS:.1f} s after its main "

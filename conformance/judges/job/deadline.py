@@ -30,12 +30,14 @@ def deadline(bundle: Bundle) -> Finding:
         raise Unjudgeable("the Jobs' limits are not as they should be")
     allowed, to_live = (int(bounded.spec[name]) * NS for name in _LIMITS)
     waited, up = _waited(bundle, bounded, unbounded), bundle.step(Step.MESH_UP)
-    if bounded.tries[0].mains or _started(unbounded, before=up.ns if up else NEVER):
+    if _started(bounded, before=NEVER) or _started(unbounded, before=up.ns if up else NEVER):
         raise Unjudgeable("an app started while the mesh was down: nothing was waiting for it")
     due = rfc3339_ns(bounded.status()["startTime"]) + allowed
     failed, gone = bounded.ended("Failed"), _removed(bundle)
     evidence: list[Evidence] = [waited]
     last = diary_end(bundle)
+    if failed is None and gone is not None:
+        raise Unjudgeable("the Job was removed, and was not seen to fail before: who removed it?")
     if failed is None:
         return _late(due, last, "not failed by its deadline", evidence)
     # The API's times are whole seconds, and no busy observer makes them late.
@@ -102,7 +104,8 @@ def _waited(bundle: Bundle, *jobs: Job) -> Evidence:
 
 
 def _started(job: Job, *, before: int) -> bool:
-    return any(life.created and life.created.ns < before for life in job.tries[0].mains)
+    mains = [life for one in job.tries for life in one.mains]
+    return any(life.created and life.created.ns < before for life in mains)
 
 
 def _removed(bundle: Bundle) -> Line | None:

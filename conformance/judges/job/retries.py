@@ -9,6 +9,7 @@ from conformance.evidence.vocabulary import Container, File, JobName
 from conformance.judges import jobs as batch
 from conformance.judges.jobs import Job
 from conformance.judges.ruling import broken, holds
+from conformance.judges.sources import in_watch
 from conformance.model import NS, Evidence, Finding, Measured
 
 FAIL_UNDER_NEVER = ("fails", "fails-indexed", "fails-parallel")
@@ -140,7 +141,20 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
         "completed_under_never": True,
     }
     evidence = (*_crashes(job), *_end(job, "Complete", "Failed"), *_end(control, "Complete"))
+    # Kubernetes: pkg/controller/job/job_controller.go, pastBackoffLimitOnFailure.
+    if restarts.get(bundle.index.sidecars[-1], 0) < max(1, job.spec["backoffLimit"]):
+        raise Unjudgeable(
+            f"the sidecar of Job {job.name} was restarted {measured['sidecar_restarts']} times, "
+            f"and its backoffLimit is {job.spec['backoffLimit']}: it was not used up",
+            measured,
+        )
     if job.ended("Complete"):
+        if its.codes != [0] or restarts.get(Container.APP, 0):
+            raise Unjudgeable(
+                f"the main of Job {job.name} ended with {its.codes}: it was not well",
+                measured,
+                batch.exits_of(job),
+            )
         said = "The Job completed although its sidecar had crashed and been restarted."
         return holds(said, measured, evidence)
     if job.why("Failed") != _SPENT or its.codes or restarts.get(Container.APP, 0):
@@ -151,6 +165,15 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
             measured,
             batch.exits_of(job),
         )
+    ended = next((line for line in its.versions if _failed_by_itself(line["object"])), None)
+    if ended is not None and ended.ns < end.ns:
+        why = ended["object"]["status"].get("reason") or "no reason given"
+        raise Unjudgeable(
+            f"pod {its.name} had failed ({why}) before anybody deleted it: the sidecar is not the "
+            "only cause",
+            measured,
+            (in_watch(ended, f"pod {its.name} failed"),),
+        )
     return broken(
         "failed-by-sidecar",
         f"{measured['sidecar_restarts']} restart of the sidecar used up the Job's backoffLimit of "
@@ -159,6 +182,12 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
         measured,
         evidence,
     )
+
+
+def _failed_by_itself(pod: batch.Object) -> bool:
+    """A pod that failed, and was not deleted: by its node or by its kubelet."""
+    deleted = pod["metadata"].get("deletionTimestamp")
+    return not deleted and (pod.get("status") or {}).get("phase") == "Failed"
 
 
 def _failures(job: Job) -> list[int]:

@@ -11,9 +11,11 @@ from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome, ser
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
 from conformance.evidence.timeline import Life, lives, stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
+from conformance.evidence.views import require_watched
 from conformance.evidence.vocabulary import Container, Kind, Role, Stamp
 from conformance.judges.density import require_density
 from conformance.judges.ordering import ENDS_WITHIN_NS
+from conformance.judges.packets import require_no_doubts
 from conformance.judges.plaintext import in_clear, judge_window, look
 from conformance.judges.ruling import lines_of, require_number
 from conformance.judges.sources import versions
@@ -74,7 +76,9 @@ def outlives(bundle: Bundle) -> Finding:
     clear = judge_window(bundle, alone, looked, to_the_end=True, sender=Container.VISITOR)
     measured = {**clear.measured, **measured}
     if clear.observed != "broken":
-        _require_density(ends, alone, after, measured)
+        _require_watched_between(bundle, ends, life, visits, measured)
+        until = Window("alone", alone.start, max(alone.start, _ended(ends.visitor)))
+        require_density(after, until, f"the ephemeral container ({ends.visitor.name})", measured)
     said = (
         f"An ephemeral container was told to end {_seconds(measured, 'told')} s after the deletion "
         f"(the proxy: {_seconds(measured, 'proxy_told')}), and ended "
@@ -153,12 +157,21 @@ def _between(bundle: Bundle, ends: _Ends, life: Window) -> Finding | None:
     return None
 
 
-def _require_density(
-    ends: _Ends, alone: Window, after: Sequence[Attempt], measured: Measured
+def _require_watched_between(
+    bundle: Bundle, ends: _Ends, life: Window, visits: Sequence[Attempt], measured: Measured
 ) -> None:
-    """It tried all the time, until it was told to end or ended itself, whichever came last."""
-    until = Window("alone", alone.start, max(one.begin_ns for one in after))
-    require_density(after, until, f"the ephemeral container ({ends.visitor.name})", measured)
+    """From the deletion on until app and proxy had ended it tried all the time, and was watched:
+    else it shows nothing that nothing was in clear there. Raises Unjudgeable."""
+    ending = Window("ending", life.start, ends.alone_ns)
+    if ending.start >= ending.end:
+        return
+    seen = look(bundle, ending, ending, Container.VISITOR)
+    for lack in seen.lacks:
+        raise lack
+    assert seen.coverage is not None
+    require_watched(seen.coverage, ending, to_the_end=False, measured=measured)
+    require_no_doubts(seen.inside, bundle.capture_file, ending.name, measured)
+    require_density(visits, ending, f"the ephemeral container ({ends.visitor.name})", measured)
 
 
 def _require_carried(bundle: Bundle, carried: Iterable[Attempt]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.log_lines import SINK, size
+from conformance.evidence.log_lines import SINK, Received, merged, size
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.judges.logs.lines import look, shipper_of
@@ -52,6 +52,11 @@ def resumes(bundle: Bundle) -> Finding:
         raise Unjudgeable(
             "the sink had refused no line before the crash: nothing was at stake", measured
         )
+    if not _at_stake(bundle, got, lives[0].exited_latest or exited.ns):
+        raise Unjudgeable(
+            "all that the sink had refused it had taken before the crash: nothing was at stake",
+            measured,
+        )
     evidence = (
         Evidence(File.RUNTIME, exited.number, ns=exited.ns, text="the shipper, killed"),
         refused[1],
@@ -72,6 +77,19 @@ def resumes(bundle: Bundle) -> Finding:
         measured,
         evidence,
     )
+
+
+def _at_stake(bundle: Bundle, got: Received, ns: int) -> int:
+    """How many lines the sink had refused by a moment, and had not taken by then."""
+    taken = merged((one.first, one.last) for one in got.arrivals if one.ns < ns)
+    before = Received([], taken)
+    refused = merged(
+        (int(first), int(last))
+        for line in bundle.stamps(*SINK)
+        if line.event == Stamp.SINK_REFUSED and line.ns < ns
+        for first, last in line["runs"].get(SUBJECT_ROLE, ())
+    )
+    return sum(size(before.missing(first, last + 1)) for first, last in refused)
 
 
 def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:

@@ -36,9 +36,11 @@ _HEAD = 64  # bytes of an answer that are looked at
 
 @dataclass
 class _Knock:
-    """What the dialer did in one window. arrived: when its SYNs were on the pod's eth0 (ns)."""
+    """What the dialer did in one window. arrived: when its SYNs were on the pod's eth0 (ns). away:
+    the part of it that it is about, where there is one."""
 
     window: Window
+    away: Window | None = None
     tried: list[Attempt] = field(default_factory=list)
     arrived: list[int] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ def crash(bundle: Bundle) -> Finding:
     for one in found:
         try:
             tries = [each for each in dials if each.kind in DIALS and each.begin_ns in one.window]
-            knocks.append(_Knock(one.window, tries))
+            knocks.append(_Knock(one.window, one.away, tries))
             away = sum(each.begin_ns in one.away for each in tries)
         except Unjudgeable as error:
             why = why or error
@@ -179,7 +181,7 @@ def _knocks(bundle: Bundle, tries: Sequence[Attempt]) -> tuple[list[_Knock], Unj
         except Unjudgeable as error:
             why = why or error
             continue
-        knocks.append(_Knock(window, [one for one in tries if one.begin_ns in window]))
+        knocks.append(_Knock(window, None, [one for one in tries if one.begin_ns in window]))
     return knocks, why
 
 
@@ -195,6 +197,14 @@ def _require_tried(knocks: Sequence[_Knock], measured: Measured) -> None:
             raise Unjudgeable(
                 f"{len(knock.arrived)} SYNs of the dialer are in the pod's capture in the {name} "
                 "window: the dials did not arrive",
+                measured,
+            )
+        away = knock.away
+        if away and sum(ns in away for ns in knock.arrived) < MIN_DIALS:
+            raise Unjudgeable(
+                f"{sum(ns in away for ns in knock.arrived)} SYNs of the dialer are in the pod's "
+                f"capture while it had no sidecar ({name}), and {MIN_DIALS} are needed: the dials "
+                "did not arrive",
                 measured,
             )
         if knock.pause_ns > LONGEST_PAUSE_NS:

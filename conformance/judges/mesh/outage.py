@@ -7,6 +7,7 @@ plane again, and then it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from conformance.evidence.attempts import OK, Attempt, attempts, by_outcome
@@ -20,10 +21,11 @@ from conformance.judges.lateness import blamable
 from conformance.judges.premise import pattern_of
 from conformance.judges.ruling import broken, holds, lines_of, rate_bound, require_number
 from conformance.judges.sources import events, in_watch, newest_of_each, step, times
-from conformance.model import NS, Evidence, Finding, Measured, Value, Window
+from conformance.model import NEVER, NS, Evidence, Finding, Measured, Value, Window
 
 _RUN = (Role.RUNNING, "peer")
 OWNERS = ("ReplicaSet", "Job")
+_SHELTERED = "sheltered"  # the name of both
 MIN_PROBES = 3
 HOOK_FAILED = "FailedPostStartHook"
 MIN_REQUESTS = 50
@@ -197,7 +199,9 @@ def inject(bundle: Bundle) -> Finding:
             f"{len(made)} pods were made without a sidecar while the injector must not fail.",
             evidence=[_evidence(one, File.WATCH) for one in made],
         )
-    if refused["status"] < 400 or "webhook" not in refused["message"]:
+    _require_made_while_down(bundle, begin, end, refused, naked)
+    injector = _failing_webhook(refused["message"])
+    if refused["status"] < 400 or not injector:
         raise Unjudgeable(
             f"a pod was answered with {refused['status']} for another reason than its injector: "
             f"{refused['message'][:200]}"
@@ -209,7 +213,7 @@ def inject(bundle: Bundle) -> Finding:
             "shows it",
             evidence=(_evidence(refused, File.STEPS), _evidence(there[0], File.WATCH)),
         )
-    told = _told_why(bundle, Window("sheltered", begin, end))
+    told = _told_why(bundle, Window("sheltered", begin, end), injector)
     silent = [kind for kind in OWNERS if kind not in told]
     if silent:
         raise Unjudgeable(f"no Event says why {' and '.join(silent)} made no pod")
@@ -301,18 +305,41 @@ def _unserved(bundle: Bundle, window: Window) -> Evidence:
     raise Unjudgeable("the new pod's sidecar does not say that it misses its control plane")
 
 
-def _told_why(bundle: Bundle, window: Window) -> dict[str, Line]:
+def _require_made_while_down(
+    bundle: Bundle, begin: int, end: int, refused: Line, naked: Line
+) -> None:
+    """All pods were asked for while the injector was down. Raises Unjudgeable."""
+    asked = bundle.step(Step.PLANE_UP_ASKED)
+    down = Window("outage", step(bundle, Step.PLANE_DOWN).ns, asked.ns if asked else NEVER)
+    moments = {"sheltered": begin, "its end": end, "refused": refused.ns, "naked": naked.ns}
+    outside = [name for name, ns in moments.items() if ns not in down]
+    if outside:
+        raise Unjudgeable(
+            f"the injector was not known to be down when pods were asked for: {', '.join(outside)}"
+        )
+
+
+def _failing_webhook(said: str) -> str:
+    """The webhook that could not be asked, by the API server's words; "" for another reason, such
+    as one that answered and denied (Kubernetes: apiserver, plugin/webhook, ErrCallingWebhook)."""
+    found = re.search(r'failed calling webhook "([^"]+)"', said)
+    return found[1] if found else ""
+
+
+def _told_why(bundle: Bundle, window: Window, injector: str) -> dict[str, Line]:
     """Owner's kind → the Event in which it blames the injector's webhook."""
     return {
         line["object"]["involvedObject"]["kind"]: line
         for line in events(bundle, "FailedCreate")
-        if line.ns in window and "webhook" in line["object"]["message"]
+        if line.ns in window
+        and line["object"]["involvedObject"].get("name") == _SHELTERED
+        and _failing_webhook(line["object"]["message"]) == injector
     }
 
 
 def _is_sheltered(line: Line) -> bool:
     owners = line["object"]["metadata"].get("ownerReferences") or ()
-    return any(one["name"] == "sheltered" for one in owners)
+    return any(one["name"] == _SHELTERED for one in owners)
 
 
 def _pods(bundle: Bundle, name: str) -> Sequence[Line]:

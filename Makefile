@@ -4,7 +4,7 @@
 # make test-faults   real runs that are killed, paused, starved and restarted: at most 20 minutes
 # make bench         how long a run takes, and where its time goes: two real runs
 # make bench-judges  what judging costs beside tshark and scapy, on a run that is there: RUN=results/latest
-# make bench-capture what the capture costs whom it watches, as root: two network namespaces, 1 minute
+# make bench-capture what the capture costs whom it watches, as root: two network namespaces, 5 minutes
 # make soak          the same selection N times, all judged again: what is unstable; N=0 FOLDERS= counts only
 # make lint          ruff and mypy, over the package, its tests and the fixture programs
 # make upgrade-check  what an upgrade of a mesh would lose: FROM=1.29.2 TO=1.30.0 VALUES=my-values.yaml

@@ -24,6 +24,7 @@ from conformance.machine.paths import FIXTURES
 TOOLS = ("ip", "nsenter", "unshare", "tcpdump")
 # Documentation addresses (RFC 5737); nothing leaves the two namespaces.
 _POD, _CLIENT, _PORT = "192.0.2.1", "192.0.2.2", 8080
+RING = ["-m", "conformance.measures.ring", "eth0"]
 _HELD = ["sh", "-c", "echo held; exec cat"]
 # Each request is a connection; those that ended wait a minute (net/ipv4/tcp_minisocks.c).
 _PORTS = "echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range; "
@@ -80,6 +81,26 @@ class Pair:
             lines = map(json.loads, (folder / "agent.jsonl").read_text().splitlines())
             counted = [line for line in lines if line["event"] == "counters"][-1]
             found.append(Captured(counted["captured"], counted["dropped"], folder / "eth0.pcap"))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within, the kernel keeps each frame for a packet socket that nobody reads (ring.py).
+        Raises EnvironmentProblem where it did not keep them all: then it was spared work."""
+        program = [sys.executable, *RING]
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with _start([*_enter(self._pod), *program], self._folder, path) as ring:
+            _line(ring, "the packet socket")
+            yield
+            assert ring.stdin
+            ring.stdin.write(b"\n")
+            ring.stdin.flush()
+            told = json.loads(_line(ring, "the packet socket"))
+        if told["dropped"] or not told["frames"]:
+            raise EnvironmentProblem(
+                f"A packet socket that nobody reads kept {told['frames']} frames and not the "
+                f"other {told['dropped']}: nothing is measured by it; look at what else this "
+                "machine does."
+            )
 
 
 @contextmanager

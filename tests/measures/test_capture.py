@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from conformance.errors import EnvironmentProblem
 from conformance.measures import capture
-from conformance.measures.capture import Turn, figures, lacking, main, ratio, turn
+from conformance.measures import pair as pair_of
+from conformance.measures.capture import Round, Turn, figures, lacking, main, ratio, turn
 from conformance.measures.pair import TOOLS, Captured
 from tests.forge import wire
 
@@ -44,15 +46,18 @@ def test_what_a_file_lacks_is_counted(
 
 def test_pairs_are_compared_with_each_other_alone() -> None:
     """A machine that is twice as slow in one pair is so in both of its turns."""
-    turns = [
-        (Turn(10, 100 / slow, 1e6 * slow, 5e6), Turn(8, 80 / slow, 1.1e6 * slow, 10e6),
-         Captured(50, number % 2, Path("x")), 0)
+    rounds = [
+        Round(
+            Turn(10, 100 / slow, 1e6 * slow, 5e6), Turn(8, 80 / slow, 1.1e6 * slow, 10e6),
+            Captured(50, number % 2, Path("x")), 0, {"a ring": Turn(9, 1.0, 1.03e6 * slow, 1e6)},
+        )
         for number, slow in enumerate([1, 2, 1, 5, 1, 1])
     ]  # fmt: skip
-    dropped, rate, median, p99 = figures("", turns)
+    dropped, rate, median, p99, ring = figures("", rounds)
     assert (dropped.value, dropped.more["packets"], dropped.more["requests"]) == (3, 300, 48)
     assert (rate.value, median.value, p99.value) == (0.8, 1.1, 2.0)
     assert (median.more["low"], median.more["high"]) == (1.1, 1.1)
+    assert ring.name.startswith("a ring in the capture's place") and ring.value == 1.03
 
 
 def test_a_folder_that_is_not_there_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,14 +73,36 @@ def test_without_tcpdump_it_says_so(
     assert "no tcpdump on PATH" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
+needs_namespaces = pytest.mark.skipif(
     os.geteuid() != 0 or any(shutil.which(tool) is None for tool in TOOLS),
     reason="needs root, network namespaces and tcpdump",
 )
+
+
+@needs_namespaces
 def test_a_real_capture_is_measured() -> None:
-    found = list(capture.measured(1, 0.3, lambda _: None))
-    dropped, rate, median, _ = found[4:]
+    found = list(capture.measured(dict.fromkeys(capture.RATES, 1), 0.5, lambda _: None))
+    paced, (dropped, rate, median, _) = found[:6], found[6:]
+    assert all(one.value > 0 for one in paced[1:])
     assert found[0].more["requests"] < dropped.more["requests"]
-    assert dropped.more["packets"] > 10 * dropped.more["requests"] / 2 > 0
+    assert dropped.more["packets"] + dropped.value > 10 * dropped.more["requests"] / 2 > 0
     assert not dropped.more["lacking"] or dropped.value
     assert rate.value > 0 and median.value > 0
+
+
+@needs_namespaces
+@pytest.mark.parametrize(("frames", "dropped"), [(9, 1), (0, 0)])
+def test_a_socket_that_was_spared_work_is_no_measure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, frames: int, dropped: int
+) -> None:
+    told = {"frames": frames, "dropped": dropped}
+    program = "import sys; print('listening', flush=True); sys.stdin.readline(); "
+    monkeypatch.setattr(pair_of, "RING", ["-c", program + f"print({json.dumps(json.dumps(told))})"])
+    with (
+        pair_of.pair(tmp_path) as both,
+        pytest.raises(
+            EnvironmentProblem, match=f"kept {frames} frames and not the other {dropped}"
+        ),
+        both.kept(),
+    ):
+        pass

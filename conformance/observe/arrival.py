@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from kubernetes import client as k8s
@@ -15,11 +16,14 @@ from conformance.cluster.state import HOSTNAME, RUN_LABEL, ClusterHandle, base_n
 from conformance.errors import EnvironmentProblem
 from conformance.machine import waiting
 from conformance.machine.progress import board
+from conformance.sidecars import dry_run
 
 _POD = "arrival"
 _PULL_WITHIN = 180.0  # seconds; the image has some 150 MB
 _CANNOT_PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _LONGEST = 160  # characters of an error: programs in Go put the cause last
+_NO_ACCOUNT = "error looking up service account"  # plugin/pkg/admission/serviceaccount
+_LONGEST_REFUSAL = 400  # characters: what Pod Security lists of one container fits in
 _ASKED = 15  # times; the quickest answer counts
 _CLOCK = "import sys, time\nfor _ in sys.stdin:\n print(time.time_ns(), flush=True)"
 
@@ -84,12 +88,14 @@ def _create(core: k8s.CoreV1Api, namespace: str, hostname: str, image: str) -> N
         try:
             core.create_namespaced_pod(namespace, pod)
         except k8s.ApiException as error:
-            said = str(error.body or error.reason)
-            if error.status == 403 and "serviceaccount" in said.lower():
+            said = dry_run.said_by(error)
+            if error.status == 403 and _NO_ACCOUNT in said:
                 return False  # the controller has not made it yet
+            words = shorten(said, _LONGEST_REFUSAL, placeholder=" …")
             raise EnvironmentProblem(
-                f"The cluster refuses a plain pod of the suite: {said[:300]}; it needs a namespace "
-                "without the Pod Security level restricted, and without a policy of its kind."
+                f"The cluster refuses a plain pod of the suite: {words}; "
+                "it needs namespaces without the Pod Security level restricted, and without a "
+                "policy of its kind."
             ) from error
         return True
 

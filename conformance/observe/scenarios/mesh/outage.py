@@ -10,7 +10,6 @@ would give it: as a pod whose node was restarted meanwhile.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from conformance.observe.pods import ROLE_LABEL, role_of
 from conformance.observe.scenarios.lifecycle import SUBJECT, await_steady
 from conformance.observe.stage import APP_CONTAINER, Stage, Stuck
 from conformance.observe.watch import Json
-from conformance.sidecars import manifests
+from conformance.sidecars import dry_run, manifests
 from conformance.sidecars.driver import Manifest, OwnsPlane
 
 # What must have been answered before anything happens, and again at the end.
@@ -150,7 +149,7 @@ def _answer(stage: Stage, pod: Manifest) -> Mapping[str, Any]:
     try:
         stage.core.create_namespaced_pod(stage.namespace, pod)
     except k8s.ApiException as error:
-        return {"status": error.status, "message": json.loads(error.body)["message"][:1000]}
+        return {"status": error.status, "message": dry_run.said_by(error)[:1000]}
     return {"status": 201, "message": ""}
 
 

@@ -20,7 +20,7 @@ from conformance.observe.pods import condition
 from conformance.observe.scenarios.lifecycle import SUBJECT
 from conformance.observe.stage import APP_CONTAINER, Stage
 from conformance.observe.watch import Json
-from conformance.sidecars import manifests
+from conformance.sidecars import dry_run, manifests
 from conformance.sidecars.driver import Manifest
 from conformance.sidecars.fixture import driver as fixture
 
@@ -88,7 +88,7 @@ def _send(stage: Stage, what: str, pod: Manifest, *, real: bool = False, **asked
         found = json.loads(answer.data)
         record["object"] = {"spec": found["spec"], "status": found.get("status", {})}
     except k8s.ApiException as error:
-        record |= {"status": error.status, "message": json.loads(error.body)["message"]}
+        record |= {"status": error.status, "message": dry_run.said_by(error)}
     with (stage.bundle / File.ANSWERS).open("a") as sink:
         sink.write(json.dumps({"ns": time.time_ns(), **record}) + "\n")
     return record

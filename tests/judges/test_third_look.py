@@ -1,4 +1,4 @@
-"""Eight judges, looked at a third time: worlds that passed though something was broken or nothing
+"""Judges looked at a third time: worlds that passed though something was broken or nothing
 was tried, hazards that another cause had made, and beside each a world that is right."""
 
 from __future__ import annotations
@@ -148,6 +148,22 @@ def main_was_not_well(world: World) -> None:
     # The sidecar's life covers the second try, too.
 
 
+# --- job.policies
+
+
+def sidecar_restarted_too(owner: str) -> Break:
+    """The sidecar of a Job's pod crashed once, beside the main that goes on failing."""
+
+    def change(world: World) -> None:
+        for line in world.watch:
+            owners = line["object"]["metadata"].get("ownerReferences") or ({"name": ""},)
+            if line["kind"] == "Pod" and owners[0]["name"] == owner:
+                for status in line["object"]["status"].get("initContainerStatuses", ()):
+                    status["restartCount"] = 1
+
+    return change
+
+
 # --- job.deadline
 
 
@@ -259,6 +275,12 @@ CASES: list[tuple[str, Callable[[], World], Break, str, str]] = [
         "job.sidecar-restarts", jobs.jobs, failed_first("Evicted", deleted=False),
         "inconclusive", "had failed (Evicted) before anybody deleted it",
     ),
+    ("job.policies", jobs.jobs, as_it_is, "holds", ""),
+    (
+        "job.policies", jobs.jobs, sidecar_restarted_too("restarts-and-fails"),
+        "inconclusive", "whose failed it cannot be told",
+    ),
+    ("job.policies", jobs.jobs, sidecar_restarted_too("restarts-and-completes"), "holds", ""),
     ("job.deadline", jobs.deadline, as_it_is, "holds", ""),
     ("job.deadline", jobs.deadline, removed_unseen, "inconclusive", "who removed it?"),
     ("job.deadline", jobs.deadline, second_pod_ran, "inconclusive", "nothing was waiting"),

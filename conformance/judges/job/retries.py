@@ -99,6 +99,15 @@ def policies(bundle: Bundle) -> Finding:
     for job in (fails, completes):
         batch.require_beside(job)
     evidence = (*_end(fails, "Failed"), *_end(completes, "Complete"))
+    sidecar = bundle.index.sidecars[-1]
+    end = fails.ended()
+    if end is not None and any(_restarts(one, end.ns).get(sidecar, 0) for one in fails.tries):
+        raise Unjudgeable(
+            f"the sidecar of Job {fails.name} was restarted, too: restarts of both count, and "
+            "whose failed it cannot be told",
+            measured,
+            evidence,
+        )
     if completes.ended("Complete") is None or fails.why("Failed") != _SPENT:
         said = f"{completes.name} ended as {completes.status()}, {fails.name} as {fails.status()}."
         return broken("wrong-end", said[:400], measured, evidence)
@@ -133,7 +142,7 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
     end = job.ended()
     if end is None:
         raise Unjudgeable(f"Job {job.name} did not end")
-    restarts = _restarts(job, end.ns)
+    restarts = _restarts(its, end.ns)
     measured: Measured = {
         "backoff_limit": job.spec["backoffLimit"],
         "sidecar_restarts": restarts.get(bundle.index.sidecars[-1], 0),
@@ -276,11 +285,11 @@ def _crashes(job: Job) -> list[Evidence]:
     ]
 
 
-def _restarts(job: Job, ns: int) -> dict[str, int]:
-    """Restart counts of its pod's containers, as last seen before a moment."""
-    status = job.tries[0].at(ns).get("status", {})
+def _restarts(one: batch.Try, ns: int) -> dict[str, int]:
+    """Restart counts of a pod's containers, as last seen before a moment."""
+    status = one.at(ns).get("status", {})
     return {
-        one["name"]: one["restartCount"]
+        each["name"]: each["restartCount"]
         for group in ("initContainerStatuses", "containerStatuses")
-        for one in status.get(group) or ()
+        for each in status.get(group) or ()
     }

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, Role, Step
+from conformance.judges.job.completes import COMPLETE_WITHIN_NS
 from conformance.judges.premise import require_no_sidecar
 from conformance.judges.ruling import broken, holds, premised
-from conformance.judges.sources import conditions, in_watch, step, versions
+from conformance.judges.sources import conditions, diary_end, in_watch, step, versions
 from conformance.model import NS, Evidence, Finding, Measured
 
 ROLES = (SUBJECT_ROLE, Role.PEER, Role.NEAR, Role.TASK)
@@ -50,31 +55,33 @@ def nothing_injected(bundle: Bundle) -> Finding:
 
 @premised(require_no_sidecar)
 def job_completes(bundle: Bundle) -> Finding:
-    """To hold: the Job's container ended, and the Job is complete.
+    """To hold: the Job's container ended with 0, and the Job is complete.
 
-    To be broken: its container ended, and the Job was not complete by the end of the scenario.
+    To be broken: its container ended so, and the Job was not complete for as long as a Job with a
+    sidecar is waited for.
     """
     begin = step(bundle, Step.JOB_CREATE)
     ended = next((one for one in versions(bundle, Role.TASK) if _ended(one["object"])), None)
     if ended is None:
         raise Unjudgeable("the Job's container was never seen to have ended")
+    codes = _codes(ended["object"])
+    if set(codes) != {0}:
+        raise Unjudgeable(
+            f"the Job's container ended with {codes}: it had nothing to complete",
+            evidence=(in_watch(ended),),
+        )
+    jobs = [
+        line
+        for line in bundle.watch()
+        if line.get("kind") == "Job" and line["object"]["metadata"]["name"] == Role.TASK
+    ]
+    if not jobs:
+        raise Unjudgeable(f"the Job {Role.TASK} is not in watch.jsonl")
     complete = next(
-        (
-            line
-            for line in bundle.watch()
-            if line.get("kind") == "Job"
-            and line["object"]["metadata"]["name"] == Role.TASK
-            and conditions(line).get("Complete", {}).get("status") == "True"
-        ),
-        None,
+        (one for one in jobs if conditions(one).get("Complete", {}).get("status") == "True"), None
     )
     if complete is None:
-        return broken(
-            "never-completes",
-            "The Job's container had ended, and the Job was not complete when the scenario was.",
-            {},
-            [in_watch(ended)],
-        )
+        return _never(ended, diary_end(bundle))
     measured: Measured = {
         "complete_after_seconds": round((complete.ns - begin.ns) / NS, 2),
         "after_its_container_seconds": round((complete.ns - ended.ns) / NS, 2),
@@ -87,8 +94,28 @@ def job_completes(bundle: Bundle) -> Finding:
     )
 
 
-def _ended(pod: dict[str, object]) -> bool:
-    status = pod.get("status") or {}
-    assert isinstance(status, dict)
-    found = status.get("containerStatuses") or ()
+def _never(ended: Line, last: int) -> Finding:
+    """The Job is not complete: which can only be said where it was watched for long enough."""
+    watched = last - ended.ns
+    if watched < COMPLETE_WITHIN_NS:
+        raise Unjudgeable(
+            f"the Job was not complete, but watched for {watched / NS:.1f} s after its container's "
+            "end only",
+            evidence=(in_watch(ended),),
+        )
+    return broken(
+        "never-completes",
+        f"The Job's container had ended, and the Job was not complete {watched / NS:.1f} s later.",
+        {"watched_seconds": round(watched / NS, 2)},
+        [in_watch(ended)],
+    )
+
+
+def _ended(pod: Mapping[str, Any]) -> bool:
+    found = (pod.get("status") or {}).get("containerStatuses") or ()
     return bool(found) and all("terminated" in (one.get("state") or {}) for one in found)
+
+
+def _codes(pod: Mapping[str, Any]) -> list[int]:
+    """The exit codes of a pod's containers, which have all ended."""
+    return [one["state"]["terminated"]["exitCode"] for one in pod["status"]["containerStatuses"]]

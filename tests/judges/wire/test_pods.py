@@ -47,10 +47,47 @@ def test_a_job_completes(tmp_path: Path) -> None:
     assert found.measured["after_its_container_seconds"] == pytest.approx(0.3)
 
 
+def never_complete(world: World) -> None:
+    for one in world.watch:
+        if one["kind"] == "Job":
+            one["object"]["status"] = {"active": 1}
+
+
 def test_a_job_that_does_not(tmp_path: Path) -> None:
     world = between.between()
-    world.watch = [one for one in world.watch if one["kind"] != "Job"]
+    never_complete(world)
+    world.step(19.0, "end")  # 15.1 s after its container's end
     assert shown(world.judged(JOB, tmp_path)) == ("broken", "never-completes")
+
+
+def test_a_job_that_was_not_watched_for_long_enough(tmp_path: Path) -> None:
+    world = between.between()
+    never_complete(world)
+    found = world.judged(JOB, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "watched for 12.1 s after its container's end only" in found.reason
+
+
+def test_a_job_that_nobody_saw(tmp_path: Path) -> None:
+    world = between.between()
+    world.watch = [one for one in world.watch if one["kind"] != "Job"]
+    world.step(40.0, "end")
+    found = world.judged(JOB, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "the Job task is not in watch.jsonl" in found.reason
+
+
+def test_a_job_whose_container_failed_is_not_complete_rightly(tmp_path: Path) -> None:
+    world = between.between()
+    never_complete(world)
+    world.step(40.0, "end")
+    for one in world.watch:
+        for status in one["object"]["status"].get("containerStatuses", ()):
+            if one["object"]["metadata"]["uid"] == "uid-task":
+                status["state"]["terminated"]["exitCode"] = 1
+    found = world.judged(JOB, tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "ended with [1]" in found.reason
 
 
 def test_a_job_whose_container_did_not_end(tmp_path: Path) -> None:

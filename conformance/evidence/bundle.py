@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from conformance.evidence import index as index_format
 from conformance.evidence import parse as records
 from conformance.evidence.contradiction import Contradiction
 from conformance.evidence.index import Index, Pod
+from conformance.evidence.lacking import Table, in_line
 from conformance.evidence.packets.capture import Capture, KeptCapture
 from conformance.evidence.parse import Line, RuntimeEvent, StopLine
 from conformance.evidence.statuses import Supposition
@@ -83,14 +84,19 @@ class Bundle:
         """cell.json."""
         path = self.root / "cell.json"
         try:
-            found = index_format.read(json.loads(path.read_bytes()))
+            found = index_format.read(json.loads(path.read_bytes(), object_hook=_of_the_index))
             return found.seen_from(self._role) if self._role else found
         except FileNotFoundError:
             raise Unjudgeable(f"cell.json is missing in {self.root.name}") from None
-        except (
-            OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
-        ) as error:  # fmt: skip
-            raise Unjudgeable(f"cell.json cannot be read: {error!r}") from error
+        except OSError as error:
+            raise Unjudgeable(f"cell.json cannot be read: {error.strerror}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Unjudgeable("cell.json cannot be read: it is not JSON") from error
+        except ValueError as error:
+            raise Unjudgeable(f"cell.json cannot be read: {error}") from error
+        except (TypeError, AttributeError) as error:
+            said = "a value in it is of another kind than FORMAT.md says"
+            raise Unjudgeable(f"cell.json cannot be read: {said}") from error
 
     def pod(self, role: str = SUBJECT_ROLE) -> Pod:
         """A pod of the cell by its role; the pod under test has one, whatever its name."""
@@ -190,6 +196,20 @@ class Bundle:
             if found is not None:
                 yield found
 
+    def objects(self, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """The numbered lines of a JSON file in which each tells of something by itself: none may be
+        left out. Raises Unjudgeable for a line that is no object, and where one is asked for what
+        it lacks."""
+        for number, text in self.lines(name):
+            try:
+                found = json.loads(text, object_hook=in_line(name, number))
+            except (ValueError, RecursionError):
+                found = None
+            if not isinstance(found, dict):
+                where = (Evidence(name, line=number),)
+                raise Unjudgeable(f"{name}:{number} cannot be read: not a JSON object", None, where)
+            yield number, found
+
     def small(self, capture: str) -> bool:
         """Whether what is read of a capture may be kept in memory."""
         return compressed.size(self.path(capture)) <= _KEPT_CAPTURE_BYTES
@@ -272,6 +292,10 @@ class Bundle:
         if self.supposed is not None:
             return statuses.stops(self)
         return self._parsed("containerd.log", records.read_stop)
+
+
+def _of_the_index(fields: dict[str, Any]) -> Table[Any]:
+    return Table(fields, "cell.json")
 
 
 def _told(error: Exception) -> str:

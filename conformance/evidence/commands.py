@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kubernetes.utils.quantity import parse_quantity
+
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -39,6 +41,17 @@ def column(line: Line, row: str, name: str) -> str:
         if text.split()[:1] == [row] and begin >= 0:
             return text[begin : end if end < len(head) else None].strip()
     raise Unjudgeable(f"{line['command']} printed no {name} of {row}", evidence=(evidence(line),))
+
+
+def quantity(line: Line) -> int:
+    """The one quantity that it printed, as the API server writes them. Raises Unjudgeable."""
+    text = str(line["out"]).strip()
+    try:
+        return int(parse_quantity(text))
+    except ValueError:
+        raise Unjudgeable(
+            f"{line['command']} printed no number, but {text[:80]!r}", evidence=(evidence(line),)
+        ) from None
 
 
 def evidence(line: Line) -> Evidence:

@@ -68,6 +68,17 @@ class Crash:
         return Window(self.name, self.died.latest, self.new.created_event.earliest)
 
 
+def only_crash(bundle: Bundle) -> Crash:
+    """The one crash of a scenario that makes one. Raises Unjudgeable."""
+    found = crashes(bundle)
+    if len(found) != 1:
+        raise Unjudgeable(
+            f"{len(found)} crashes were made where one is judged",
+            evidence=[_step(one.asked) for one in found],
+        )
+    return found[0]
+
+
 def crashes(bundle: Bundle) -> list[Crash]:
     """Every crash that the scenario asked for, in order. Raises Unjudgeable for none.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from conformance.evidence import envoy_log
-from conformance.model import Cell
+from conformance.evidence.lacking import Table
+from conformance.model import Cell, Evidence
+
+T = TypeVar("T")
 
 # What bundles did not say that were made when every proxy was Envoy.
 _FORMERLY = {"late": envoy_log.LATE}
@@ -93,7 +96,7 @@ class Index:
 
     @property
     def subject_pod(self) -> Pod:
-        """The pod under test. Raises KeyError when it was never seen."""
+        """The pod under test. Raises Unjudgeable when it was never seen."""
         return self.pods[self.subject]
 
     def seen_from(self, role: str) -> Index:
@@ -128,11 +131,12 @@ def endpoint(text: str) -> tuple[str, int]:
 
 
 def read(raw: Mapping[str, Any]) -> Index:
-    """The index that cell.json holds. Raises KeyError, TypeError or ValueError when it is short."""
+    """The index that cell.json holds: raw says itself what it lacks (lacking.Table), and so do the
+    tables that are made of it. Raises TypeError, AttributeError or ValueError for what is wrong."""
     if raw["schema"] != 1:
         raise ValueError(f"schema {raw['schema']} is not known, only 1")
     return Index(
-        cell=Cell(**raw["cell"]),
+        cell=_cell(raw["cell"]),
         nonce=raw["nonce"],
         namespace=str(raw["namespace"]),
         admitted=raw["admitted"]["pattern"],
@@ -140,13 +144,16 @@ def read(raw: Mapping[str, Any]) -> Index:
         subject=raw["subject"],
         app=raw["app"],
         sidecars=tuple(raw["sidecars"]),
-        pods={name: _pod(name, pod) for name, pod in raw["pods"].items()},
-        addresses={
-            role: frozenset(shortest(one) for one in found if one)
-            for role, found in raw["addresses"].items()
-        },
-        ports=dict(raw["ports"]),
-        identities=dict(raw["identities"]),
+        pods=_table({name: _pod(name, pod) for name, pod in raw["pods"].items()}, "pod"),
+        addresses=_table(
+            {
+                role: frozenset(shortest(one) for one in found if one)
+                for role, found in raw["addresses"].items()
+            },
+            "address of",
+        ),
+        ports=_table(raw["ports"], "port"),
+        identities=_table(raw["identities"], "identity of"),
         app_drain_seconds=float(raw.get("app_drain_seconds", 0)),
         sidecar_drain_seconds=float(raw.get("sidecar_drain_seconds", 0)),
         job_bound_seconds=float(raw.get("job_bound_seconds", 0)),
@@ -178,6 +185,15 @@ def read(raw: Mapping[str, Any]) -> Index:
     )
 
 
+def _cell(raw: Mapping[str, Any]) -> Cell:
+    needed = {one.name: raw[one.name] for one in fields(Cell) if one.default is MISSING}
+    return Cell(**{**raw, **needed})
+
+
+def _table(found: Mapping[str, T], what: str) -> Table[T]:
+    return Table(found, "cell.json", what, (Evidence("cell.json"),))
+
+
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
     try:
         return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
@@ -192,10 +208,14 @@ def _pod(name: str, raw: Mapping[str, Any]) -> Pod:
         uid=raw["uid"],
         ips=frozenset(shortest(one) for one in ips if one),
         sandbox=raw.get("sandbox", ""),
-        containers={
-            container: Container(
-                container, tuple(its["ids"]), its.get("image", ""), its.get("image_id", "")
-            )
-            for container, its in raw["containers"].items()
-        },
+        containers=Table(
+            {
+                container: Container(
+                    container, tuple(its["ids"]), its.get("image", ""), its.get("image_id", "")
+                )
+                for container, its in raw["containers"].items()
+            },
+            f"pod {name} of cell.json",
+            "container",
+        ),
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from conformance.evidence import shapes
+from conformance.evidence.lacking import in_line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.model import NS, Evidence
 
@@ -28,7 +29,8 @@ _STOP = re.compile(r'Stop container \\?"([0-9a-f]+)\\?" with signal (\w+(?: \w+)
 
 @dataclass(frozen=True)
 class Line:
-    """A JSON line with its time. Fields are read by ``line["name"]``: Unjudgeable names a lack."""
+    """A JSON line with its time. Fields are read by ``line["name"]``, and those of objects in it by
+    ``line["object"]["name"]``: Unjudgeable names what is lacking."""
 
     number: int
     ns: int
@@ -36,13 +38,10 @@ class Line:
     file: str = ""
 
     def __getitem__(self, name: str) -> Any:
-        try:
-            return self.fields[name]
-        except KeyError:
+        if name not in self.fields:
             where = Evidence(self.file, line=self.number, ns=self.ns)
-            raise Unjudgeable(
-                f"{self.file}:{self.number} has no {name}", evidence=(where,)
-            ) from None
+            raise Unjudgeable(f"{self.file}:{self.number} has no {name}", evidence=(where,))
+        return self.fields[name]
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or the default."""
@@ -87,7 +86,8 @@ def read_json(number: int, text: str, file: str = "") -> Line:
 
     Raises ValueError when it is none, or when a text in it could not be written down again.
     """
-    fields = json.loads(text)
+    nested = "{" in text[1:]  # most lines are one object, which Line itself asks
+    fields = json.loads(text, object_hook=in_line(file, number) if nested else None)
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
     if _SURROGATE.search(text):

@@ -18,6 +18,7 @@ from typing import Literal
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.index import Pod
+from conformance.evidence.lacking import Table
 from conformance.evidence.parse import RuntimeEvent, StopLine
 from conformance.model import NEVER, Evidence
 
@@ -128,7 +129,9 @@ def lives(bundle: Bundle, pod: Pod | None = None) -> Mapping[str, list[Life]]:
     for stop in _stops(bundle):
         if stop.container_id in found:
             found[stop.container_id].stops.append(stop)
-    by_name: dict[str, list[Life]] = {name: [] for name in pod.containers}
+    by_name = Table[list[Life]](
+        {name: [] for name in pod.containers}, f"pod {pod.name} of cell.json", "container"
+    )
     for life in found.values():
         by_name.setdefault(life.name, []).append(life)
     return by_name

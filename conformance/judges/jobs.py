@@ -97,7 +97,8 @@ class Job:
     def environment(self, name: str, default: str = "") -> str:
         """A variable of its main's environment."""
         containers = self.spec["template"]["spec"]["containers"]
-        (main,) = (one for one in containers if one["name"] == Container.APP)
+        none: Object = {}
+        main = next((one for one in containers if one["name"] == Container.APP), none)
         found = {one["name"]: one.get("value", "") for one in main.get("env") or ()}
         return str(found.get(name, default))
 
@@ -283,6 +284,8 @@ def held(bundle: Bundle, job: Job) -> Held:
     if not status.get("active") or status.get("failed") or status.get("succeeded"):
         raise Unjudgeable(f"the watch does not show all of Job {job.name} active at the bound")
     exits = [_held_since(one, its, asked) for one in job.tries if one.at(its.ns)]
+    if not exits:
+        raise Unjudgeable(f"no pod of Job {job.name} is in the watch by the bound")
     least = bundle.index.job_bound_seconds * 0.9
     if (its.ns - max(exits)) / NS < least:
         raise Unjudgeable(f"the bound of Job {job.name} was declared too early")

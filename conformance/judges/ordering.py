@@ -141,6 +141,8 @@ def require_meaning(
 ) -> None:
     """An order says something only if the app was alive at the deletion, and then took its time."""
     app = bundle.index.app
+    if not found[app]:
+        raise Unjudgeable("the app has no container id: it never started")
     signals = [stop.ns for life in found[app] for stop in life.stops if stop.ns >= deletion.ns] + [
         one.latest for one in stamp_events(bundle, app, Stamp.APP_SIGTERM, role=role)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,8 +73,7 @@ def _require_steady_clock(bundle: Bundle) -> None:
 def _require_watched(bundle: Bundle) -> None:
     if not bundle.has(File.GAPS):
         return
-    for number, text in bundle.lines(File.GAPS):
-        gap = json.loads(text)
+    for number, gap in bundle.objects(File.GAPS):
         raise Unjudgeable(
             f"{gap['what']} was not watched for up to {(gap['until_ns'] - gap['ns']) / 1e9:.1f} s",
             evidence=(Evidence(File.GAPS, line=number, ns=gap["ns"]),),
@@ -86,8 +84,7 @@ def _require_unsuppressed(bundle: Bundle) -> None:
     """The journal kept every line: those of containerd say who was told to end, and when."""
     if not bundle.has(File.SUPPRESSED):
         return
-    for number, text in bundle.lines(File.SUPPRESSED):
-        lost = json.loads(text)
+    for number, lost in bundle.objects(File.SUPPRESSED):
         raise Unjudgeable(
             f"the node's journal dropped {lost['lines']} lines of {lost['unit']} "
             f"within {(lost['until_ns'] - lost['ns']) / NS:.1f} s, for they came too fast",
@@ -99,7 +96,7 @@ def _require_accepted(bundle: Bundle) -> None:
     """No proxy refused what its control plane sent: else it is not the proxy that was asked for."""
     if not bundle.has(File.NACKS):
         return
-    refused = [json.loads(text) for _, text in bundle.lines(File.NACKS)]
+    refused = [one for _, one in bundle.objects(File.NACKS)]
     if refused:
         raise Unjudgeable(
             f"configuration refused by a proxy, {len(refused)} times: {refused[0]['text'][:200]}",

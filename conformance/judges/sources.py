@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
+from conformance.evidence.lacking import Table
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Step
@@ -92,16 +93,18 @@ def times(event: Line) -> int:
 def conditions(version: Line) -> Mapping[str, Object]:
     """Type → condition of an object's status."""
     status = version["object"].get("status") or {}
-    return {one["type"]: one for one in status.get("conditions") or ()}
+    found = {one["type"]: one for one in status.get("conditions") or ()}
+    return Table(found, f"{version.file}:{version.number}", "condition", (in_watch(version),))
 
 
 def statuses(version: Line) -> Mapping[str, Object]:
     """Container's name → its status in a version of a pod."""
     status = version["object"].get("status") or {}
-    return {one["name"]: one for one in container_statuses(status)}
+    found = {one["name"]: one for one in container_statuses(status)}
+    return Table(found, f"{version.file}:{version.number}", "status of", (in_watch(version),))
 
 
 def specified(spec: Object) -> Mapping[str, Object]:
     """Container's name → what a pod's spec says of it, init containers included."""
     found = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
-    return {one["name"]: one for one in found}
+    return Table({one["name"]: one for one in found}, "the pod's spec", "container")

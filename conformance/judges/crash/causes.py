@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
-from conformance.evidence.crashes import Crash, crashes, versions
+from conformance.evidence.crashes import Crash, crashes, only_crash, versions
 from conformance.evidence.parse import Line
 from conformance.evidence.timeline import stamp_events
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -27,8 +27,8 @@ _SAID = re.compile(r"back-off (\S+) restarting")
 def liveness(bundle: Bundle) -> Finding:
     """To hold: the kubelet tells of the sidecar's failed liveness probe, stops that container, and
     starts another, while the app's one container runs on."""
-    found, uid = crashes(bundle), bundle.pod().uid
-    (one,) = found
+    one, uid = only_crash(bundle), bundle.pod().uid
+    found = [one]
     told = events(bundle, "Unhealthy", "Liveness probe failed", uid, one.old.name)
     failed = next((line for line in told if line.ns > one.asked.ns), None)
     if failed is None:
@@ -160,8 +160,8 @@ def oom(bundle: Bundle) -> Finding:
             f"a limit of {asked['limit_mebibytes']} MiB.",
             evidence=taken[0].evidence,
         )
-    found = crashes(bundle)
-    (one,) = found
+    one = only_crash(bundle)
+    found = [one]
     if not stamp_events(bundle, container, Stamp.SIDECAR_ALLOCATE):
         raise Unjudgeable(
             "the sidecar ended before it took any memory",

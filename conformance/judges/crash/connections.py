@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from conformance.evidence.attempts import OK
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.crashes import crashes
+from conformance.evidence.crashes import only_crash
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Kind, Step
 from conformance.judges import persistent
@@ -28,9 +28,8 @@ def dropped(bundle: Bundle) -> Finding:
     To be broken: a kind is not in use again, or what was sent while no sidecar was there was
     answered.
     """
-    found = crashes(bundle)
-    require_killed(found)
-    (one,) = found
+    one = only_crash(bundle)
+    require_killed([one])
     over = bundle.step(Step.END)
     assert over is not None
     connections = persistent.connections(bundle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.evidence.bundle import Bundle
-from conformance.evidence.crashes import Crash, Json, crashes, versions
+from conformance.evidence.crashes import Crash, Json, only_crash, versions
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.windows import container_statuses
@@ -24,7 +24,7 @@ def gate(bundle: Bundle) -> Finding:
 
     To be broken: it was called started, or ready, before it said so.
     """
-    (one,) = crashes(bundle)
+    one = only_crash(bundle)
     if one.new is None or one.new.created_event is None:
         raise Unjudgeable("no container of the sidecar was created after the old one's end")
     if one.ready is None:

@@ -32,7 +32,7 @@ def deadline(bundle: Bundle) -> Finding:
     waited, up = _waited(bundle, bounded, unbounded), bundle.step(Step.MESH_UP)
     if _started(bounded, before=NEVER) or _started(unbounded, before=up.ns if up else NEVER):
         raise Unjudgeable("an app started while the mesh was down: nothing was waiting for it")
-    due = rfc3339_ns(bounded.status()["startTime"]) + allowed
+    due = _began(bounded) + allowed
     failed, gone = bounded.ended("Failed"), _removed(bundle)
     evidence: list[Evidence] = [waited]
     last = diary_end(bundle)
@@ -63,7 +63,7 @@ def deadline(bundle: Bundle) -> Finding:
     if not unbounded.status(gone.ns).get("active"):
         raise Unjudgeable("the other Job was not active when the first was removed")
     evidence.append(unbounded.line(complete, "Complete"))
-    began = rfc3339_ns(unbounded.status()["startTime"])
+    began = _began(unbounded)
     measured: Measured = {
         "failed_after_deadline_seconds": round((at - due) / NS, 3),
         "removed_after_failure_seconds": round((gone.ns - at) / NS, 3),
@@ -101,6 +101,17 @@ def _waited(bundle: Bundle, *jobs: Job) -> Evidence:
     if len(seen) < len(jobs):
         raise Unjudgeable("not every Job was seen to wait for its sidecar in init")
     return seen[JobName.BOUNDED]
+
+
+def _began(job: Job) -> int:
+    """Since when a Job is active, as it says itself (ns)."""
+    found = job.status().get("startTime")
+    if found is None:
+        raise Unjudgeable(
+            f"the status of Job {job.name} does not tell when it began",
+            evidence=(job.line(job.versions[-1], "without startTime"),),
+        )
+    return rfc3339_ns(found)
 
 
 def _started(job: Job, *, before: int) -> bool:

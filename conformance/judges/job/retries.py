@@ -67,7 +67,7 @@ def policies(bundle: Bundle) -> Finding:
     )
     for job in (fails, completes):
         batch.require_policy(job, "OnFailure")
-    wanted = [int(completes.environment("SC_EXIT_CODE")), 0]
+    wanted = [_wanted(completes), 0]
     if len(completes.tries) != 1 or completes.tries[0].codes != wanted:
         raise Unjudgeable(
             f"the main of Job {completes.name} was not tried twice in one pod with {wanted}",
@@ -138,7 +138,7 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
             "not well",
             evidence=batch.exits_of(control),
         )
-    (its,) = job.tries
+    its = job.tries[0]  # the only one
     end = job.ended()
     if end is None:
         raise Unjudgeable(f"Job {job.name} did not end")
@@ -204,9 +204,17 @@ def _failures(job: Job) -> list[int]:
     return [code for one in job.tries for code in one.codes if code]
 
 
+def _wanted(job: Job) -> int:
+    """The exit code that its main was told to end with. Raises Unjudgeable."""
+    text = job.environment("SC_EXIT_CODE")
+    if not text.isdecimal():
+        raise Unjudgeable(f"Job {job.name} does not say with which code its main was to end")
+    return int(text)
+
+
 def _require_own_codes(job: Job) -> None:
     """Each main ended as it was told to, and at least one failed."""
-    code, index = int(job.environment("SC_EXIT_CODE")), job.environment("SC_FAIL_INDEX")
+    code, index = _wanted(job), job.environment("SC_FAIL_INDEX")
     for one in job.tries:
         wanted = {code} if index in ("", one.index) else {0}
         if set(one.codes) - wanted:
@@ -226,7 +234,7 @@ def _wrong_end(job: Job) -> str:
     tries = len(_failures(job))
     if not limit < tries <= limit + side_by_side:
         return f"Job {job.name} failed after {tries} tries, with a backoffLimit of {limit}."
-    code = int(job.environment("SC_EXIT_CODE"))
+    code = _wanted(job)
     told = {_told_code(one.versions[-1]["object"]) for one in job.tries if one.codes == [code]}
     if None in told:
         raise Unjudgeable(f"the status of a pod of Job {job.name} tells no exit code of its main")

@@ -106,7 +106,7 @@ def _ends(bundle: Bundle) -> _Ends:
     """Raises Unjudgeable when one of them did not end, or the container is no ephemeral one."""
     if not any(_ephemeral(line["object"]["spec"]) for line in versions(bundle)):
         raise Unjudgeable(f"no ephemeral container {Container.VISITOR} was ever in the pod")
-    (sidecar,) = bundle.index.sidecars
+    sidecar = bundle.index.sidecars[0]
     its = lives(bundle)
 
     def last(name: str) -> Life:

@@ -87,7 +87,9 @@ def answers(bundle: Bundle) -> Finding:
     if bound is None:
         if bundle.step(f"{Role.DEAF}.app-runs") is None:
             raise Unjudgeable("nobody waited for the app")
-        (stamp,) = [next(iter(bundle.stamps(Role.DEAF, bundle.index.app)))]
+        stamp = _first_stamp(bundle, Role.DEAF)
+        if stamp is None:
+            raise Unjudgeable("the app was seen to run, and wrote nothing down")
         return holds(
             f"The app began {(stamp.ns - runs.ns) / NS:.1f} s after its shipper was seen to run.",
             evidence=(
@@ -118,10 +120,10 @@ def answers(bundle: Bundle) -> Finding:
     )
 
 
-def _first_stamp(bundle: Bundle) -> Line | None:
-    if not bundle.has(stamps_file(SUBJECT_ROLE, bundle.index.app)):
+def _first_stamp(bundle: Bundle, role: str = SUBJECT_ROLE) -> Line | None:
+    if not bundle.has(stamps_file(role, bundle.index.app)):
         return None
-    return next(iter(bundle.stamps(SUBJECT_ROLE, bundle.index.app)), None)
+    return next(iter(bundle.stamps(role, bundle.index.app)), None)
 
 
 def _status(bundle: Bundle, uid: str, container: str, ns: int) -> dict[str, Any] | None:

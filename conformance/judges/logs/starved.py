@@ -34,10 +34,13 @@ def delivers(bundle: Bundle) -> Finding:
     if gone is None:
         raise Unjudgeable("the scenario did not come to the end of the patient pod")
     wrote, got = look(bundle, end=gone.ns)
-    app = lives(bundle)[bundle.index.app][-1]
+    apps = lives(bundle)[bundle.index.app]
+    app = apps[-1] if apps else None
     shipper, told = shipper_of(bundle)[-1], signal_to_shipper(bundle)
-    if app.exited is None or shipper.exited is None or told is None or told.ns is None:
+    if app is None or app.exited is None or shipper.exited is None:
         raise Unjudgeable("the end of the app or of the shipper is not recorded")
+    if told is None or told.ns is None:
+        raise Unjudgeable("no signal to the shipper is recorded")
     if app.exited.status != _KILLED or wrote.sigterm is None or wrote.ended is not None:
         raise Unjudgeable("the app did not use up the grace period: it was not killed")
     lived = ((app.exited_latest or app.exited.ns) - wrote.sigterm.ns) / NS

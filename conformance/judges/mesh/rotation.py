@@ -6,7 +6,6 @@ certificate that a connection's client showed it; or the observer asked for it, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -161,8 +160,7 @@ def _records(bundle: Bundle, role: str) -> Sequence[Record]:
 def _asked(bundle: Bundle, role: str) -> Sequence[_Look]:
     """The observer's looks."""
     first: dict[str, _Look] = {}
-    for number, text in bundle.lines(File.CERTIFICATES):
-        seen = json.loads(text)
+    for number, seen in bundle.objects(File.CERTIFICATES):
         if seen["role"] == role:
             what = f"{role} shows the certificate {seen['serial']}"
             evidence = Evidence(File.CERTIFICATES, line=number, ns=seen["ns"], text=what)

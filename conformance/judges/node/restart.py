@@ -8,8 +8,7 @@ after the gap.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
@@ -163,15 +162,14 @@ def _require_restarted(bundle: Bundle, behaviour: str, span: Window) -> None:
 
 def _writers(bundle: Bundle, journal: str) -> Iterator[tuple[int, str]]:
     """When a service wrote to its journal (ns), and as which process."""
-    for _, text in bundle.lines(journal):
-        line = json.loads(text)
+    for _, line in bundle.objects(journal):
         yield int(line["__REALTIME_TIMESTAMP"]) * 1000, str(line["_PID"])
 
 
-def _gaps(bundle: Bundle) -> list[dict[str, Any]]:
+def _gaps(bundle: Bundle) -> list[Mapping[str, Any]]:
     if not bundle.has(File.GAPS):
         return []
-    return [json.loads(text) for _, text in bundle.lines(File.GAPS)]
+    return [one for _, one in bundle.objects(File.GAPS)]
 
 
 def _gap_seconds(bundle: Bundle) -> float:

@@ -142,6 +142,11 @@ def node(bundle: Bundle) -> Finding:
     offers = [one for one in diary if one.event == Step.NODE_OFFERS and one["units"]]
     if len(offers) < 2:
         raise Unjudgeable("the node did not offer one unit more")
+    if asked and [one["units"] for one in asked] != [one["units"] for one in offers]:
+        raise Unjudgeable(
+            f"the node was asked to offer {_units(asked)} units, and offered {_units(offers)}",
+            evidence=[at_step(one) for one in (*asked, *offers)],
+        )
     # The latest that it had less, and the earliest that it had enough, which older bundles lack.
     less, enough = offers[0], (asked or offers)[1]
     resource = less["resource"]
@@ -220,7 +225,11 @@ def _became(answer: Line) -> str:
         return "refused"
     spec = answer["object"]["spec"]
     found = (*spec.get("initContainers", ()), *spec["containers"])
-    its = next(one for one in found if one["name"] == answer["container"])
+    its = next((one for one in found if one["name"] == answer["container"]), None)
+    if its is None:
+        raise Unjudgeable(
+            f"the pod was admitted without {answer['container']}", evidence=(_line(answer),)
+        )
     return "kept" if its.get("restartPolicy") == answer["policy"] else "dropped"
 
 
@@ -251,7 +260,8 @@ def _said(milli: int) -> str:
 def _request(spec: Mapping[str, Any]) -> int | None:
     """What the sidecar itself asks for (milli CPU)."""
     found = (*spec.get("initContainers", ()), *spec["containers"])
-    its = next(one for one in found if one["name"] == Container.SIDECAR)
+    none: Mapping[str, Any] = {}
+    its = next((one for one in found if one["name"] == Container.SIDECAR), none)
     asked = its.get("resources", {}).get("requests", {}).get("cpu")
     return int(Decimal(parse_quantity(asked)) * 1000) if asked else None
 
@@ -264,6 +274,10 @@ def _lacks(version: Line, resource: str) -> bool:
         and f"Insufficient {resource}" in one.get("message", "")
         for one in conditions
     )
+
+
+def _units(offers: Sequence[Line]) -> str:
+    return ", ".join(str(one["units"]) for one in offers)
 
 
 def _namespace(offer: Line) -> str:

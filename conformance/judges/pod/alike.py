@@ -9,7 +9,7 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle
-from conformance.evidence.commands import command
+from conformance.evidence.commands import command, quantity
 from conformance.evidence.commands import evidence as printed_in
 from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -43,10 +43,10 @@ def oom_score(bundle: Bundle) -> Finding:
     sidecar, app = bundle.index.sidecars[0], bundle.index.app
     spec = _spec(bundle)
     printed = command(bundle, "get node", "capacity.memory")
-    capacity = int(parse_quantity(printed["out"].strip()))
+    capacity = quantity(printed)
     own, asked = (_score(specified(spec)[name], capacity) for name in (sidecar, app))
     lines = [command(bundle, f"-c {name} ", "/proc/1/oom_score_adj") for name in (sidecar, app)]
-    seen, of_app = (int(one["out"]) for one in lines)
+    seen, of_app = map(quantity, lines)
     measured: dict[str, Value] = {
         "sidecar": seen,
         "app": of_app,

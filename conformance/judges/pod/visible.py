@@ -16,7 +16,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container, File, Role, Stamp, Step
 from conformance.evidence.windows import container_statuses
 from conformance.judges.ruling import held_against
-from conformance.judges.sources import in_watch, versions
+from conformance.judges.sources import conditions, in_watch, versions
 from conformance.model import Evidence, Finding, Value
 
 _SERIES = re.compile(r"(\w+)\{([^}]*)\} (\S+)")
@@ -116,7 +116,12 @@ def ready(bundle: Bundle) -> Finding:
     name = bundle.index.subject
     shown = [column(one, name, "READY") for one in (before, unready, after)]
     version = _while_unready(bundle, asked["/unready"].ns, asked["/ready"].ns)
-    conditions = {one["type"]: one["status"] for one in version["object"]["status"]["conditions"]}
+    told = conditions(version).get("Ready")
+    if told is None:
+        raise Unjudgeable(
+            "the pod's status has no condition Ready while its sidecar was not ready",
+            evidence=(in_watch(version),),
+        )
     wrong = []
     other = [
         one
@@ -130,8 +135,8 @@ def ready(bundle: Bundle) -> Finding:
         )
     if other:
         wrong.append(f"READY was {', '.join(shown)}")
-    if conditions.get("Ready") != "False":
-        wrong.append(f"the pod was Ready={conditions.get('Ready')} with an unready sidecar")
+    if told["status"] != "False":
+        wrong.append(f"the pod was Ready={told['status']} with an unready sidecar")
     return held_against(
         wrong,
         f"READY was {', '.join(shown)}, and the pod was not Ready while its sidecar alone was not.",
@@ -223,13 +228,18 @@ def naive(bundle: Bundle) -> Finding:
     counts every restart, and the memory that the sidecar took. To be broken: it misses them."""
     if not bundle.has(File.NAIVE):
         raise Unjudgeable("no old agent was asked")
-    told = json.loads(next((text for _, text in bundle.lines(File.NAIVE)), "{}"))
+    told = next((one for _, one in bundle.objects(File.NAIVE)), None)
+    if told is None:
+        raise Unjudgeable("the old agent said nothing")
     names = (bundle.index.app, *bundle.index.sidecars)
     restarts = sum(len(lives(bundle)[name]) - 1 for name in names)
     if restarts < 1:
         raise Unjudgeable("no container of the pod was started again: nothing could be missed")
     taken = _taken(bundle)
-    pod = next(one for one in _series(bundle) if one[:2] == ("pod_memory_working_set_bytes", ""))
+    whole = ("pod_memory_working_set_bytes", "")
+    pod = next((one for one in _series(bundle) if one[:2] == whole), None)
+    if pod is None:
+        raise Unjudgeable("the kubelet's metrics do not have the pod's own memory")
     if pod[2] < taken:
         raise Unjudgeable("the pod's own memory does not show what the sidecar took")
     wrong = []

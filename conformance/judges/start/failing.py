@@ -184,7 +184,7 @@ def unhurried(bundle: Bundle) -> Finding:
     period = _container(spec).get("startupProbe", {}).get("periodSeconds")
     ready, app = _ready(bundle, Role.UNHURRIED), app_begins(bundle, Role.UNHURRIED)
     least, most = app.earliest - ready.latest, app.latest - ready.earliest
-    (sandbox,) = lives(bundle, bundle.pod(Role.UNHURRIED))[""]
+    made = [one.created for one in lives(bundle, bundle.pod(Role.UNHURRIED)).get("", ())]
     measured: dict[str, Value] = {
         "period_seconds": period,
         "app_after_readiness_seconds": round(most / NS, 3),
@@ -204,7 +204,9 @@ def unhurried(bundle: Bundle) -> Finding:
         return broken("late", said, measured, evidence)
     if most > SOON_NS:
         raise Unjudgeable("whether the app came soon cannot be told", evidence=evidence)
-    if sandbox.created is None or ready.latest - sandbox.created.ns > READY_WITHIN_NS:
+    if not made or made[0] is None:
+        raise Unjudgeable("when the pod's sandbox was made is not in runtime.log")
+    if ready.latest - made[0].ns > READY_WITHIN_NS:
         raise Unjudgeable("the sidecar took so long that a seldom probe may have come in time")
     return holds(said, measured, evidence)
 
@@ -255,6 +257,13 @@ def deleted_early(bundle: Bundle) -> Finding:
             f"the pod was gone after {took / NS:.1f} s of a grace period of {grace} s."
         )
         return holds(said, measured, evidence)
+    if not felt and not exited.status and took <= grace * NS / 2:
+        raise Unjudgeable(
+            "the sidecar ended with 0 soon after the deletion, and tells of no signal: what it "
+            "ended by is not known",
+            measured,
+            evidence,
+        )
     said = "was signalled" if felt else "was never signalled"
     return broken(
         "late" if felt else "signal-lost",

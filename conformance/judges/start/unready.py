@@ -83,7 +83,7 @@ def _healed(bundle: Bundle) -> tuple[Line, Event, Sequence[Line]]:
     healed = bundle.step(Step.HEALED)
     if healed is None:
         raise Unjudgeable("the sidecar was never given what it lacked")
-    (sidecar,) = bundle.index.sidecars
+    sidecar = bundle.index.sidecars[0]
     ready = stamp_events(bundle, sidecar, Stamp.SIDECAR_READY)
     if not ready:
         raise Unjudgeable("the sidecar never became ready: the cause is not proven")

@@ -12,7 +12,7 @@ from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Container
 from conformance.judges.jobs import of_subject
 from conformance.judges.ruling import broken, holds
-from conformance.judges.sources import in_watch
+from conformance.judges.sources import in_watch, versions
 from conformance.model import Evidence, Finding, Measured
 
 # Why a Job has failed whose pod has (pkg/controller/job/job_controller.go): not for its deadline.
@@ -104,15 +104,7 @@ def _end(job: Line) -> Mapping[str, Any]:
 
 def _phase(bundle: Bundle) -> tuple[str, Line]:
     """The pod's last phase that was seen."""
-    uid = bundle.index.subject_pod.uid
-    found = [
-        line
-        for line in bundle.watch()
-        if line.get("kind") == "Pod" and line["object"]["metadata"]["uid"] == uid
-    ]
-    if not found:
-        raise Unjudgeable("the Job's pod is not in watch.jsonl")
-    newest = max(found, key=lambda line: line.ns)
+    newest = max(versions(bundle), key=lambda line: line.ns)
     return str((newest["object"].get("status") or {}).get("phase")), newest
 
 

@@ -200,7 +200,9 @@ def total_time(bundle: Bundle) -> Finding:
     late: list[str] = []
     for role in (SUBJECT_ROLE, Role.HEALED, Role.PROMPT):
         deletion = deletion_of(bundle, role)
-        last = max(bundle.pod(role).containers, key=deletion.exited)
+        last = max(bundle.pod(role).containers, key=deletion.exited, default="")
+        if not last:
+            raise Unjudgeable(f"cell.json knows no container of {role}")
         took, gone = deletion.exited(last) - deletion.begun(), removed(bundle, role)
         if deletion.exited(last) < deletion.asked.ns:
             raise Unjudgeable(f"the containers of {role} had ended before it was deleted")

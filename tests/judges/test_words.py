@@ -53,7 +53,7 @@ def kind_of(text: str) -> str:
         line = json.loads(text)
     except ValueError:
         return text.partition("{")[0]
-    if "object" in line:
+    if "kind" in line and "object" in line:
         return f"{line.get('kind')} {line['object']['metadata']['name']}"
     its = next((line[key] for key in ("event", "step", "command", "what") if key in line), "")
     return " ".join(str(its).split()[:4])

@@ -267,7 +267,8 @@ def held_by_something_else(world: World) -> None:
 
 
 def node_offered_far_less(world: World) -> None:
-    next(one for one in world.steps if one["step"] == "node.offers")["units"] = 1
+    for name in ("node.offer-asked", "node.offers"):
+        next(one for one in world.steps if one["step"] == name)["units"] = 1
 
 
 def asked_at_nobody_knows_when(world: World) -> None:

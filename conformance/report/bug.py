@@ -114,7 +114,8 @@ def _manifest(bundle: Path, subject: str) -> str:
             metadata = {k: v for k, v in pod["metadata"].items() if k not in _ADDED}
             spec = {k: v for k, v in pod["spec"].items() if k not in ("nodeName",)}
             manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-            return str(yaml.safe_dump(manifest, sort_keys=False))
+            plain = json.loads(json.dumps(manifest))  # yaml knows no other tables than dict
+            return str(yaml.safe_dump(plain, sort_keys=False))
     return ""
 
 

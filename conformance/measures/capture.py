@@ -26,6 +26,7 @@ from typing import Any
 
 from conformance.errors import EnvironmentProblem, Problem, UsageProblem
 from conformance.evidence.packets.pcap import Pcap
+from conformance.machine.interrupts import interrupts
 from conformance.machine.progress import board
 from conformance.measures.__main__ import FILE, keep, show
 from conformance.measures.figures import Figure
@@ -84,10 +85,14 @@ def main(arguments: Sequence[str]) -> int:
         target = Path(arguments[0]) if arguments else Path(FILE)
         if not target.parent.is_dir():
             raise UsageProblem(f"{target.parent} is no folder; name one that is there.")
-        found = list(measured(ROUNDS, SECONDS, board.say))
+        with interrupts():
+            found = list(measured(ROUNDS, SECONDS, board.say))
     except Problem as problem:
         print(f"sidecar-conformance: {problem}", file=sys.stderr)
         return problem.exit_code
+    except KeyboardInterrupt:
+        print("sidecar-conformance: interrupted; nothing was measured.", file=sys.stderr)
+        return 130
     show(found)
     keep(found, target)
     return 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from conformance.errors import EnvironmentProblem
 from conformance.measures import capture
@@ -106,3 +109,30 @@ def test_a_socket_that_was_spared_work_is_no_measure(
         both.kept(),
     ):
         pass
+
+
+@needs_namespaces
+def test_an_interrupted_bench_leaves_no_process(tmp_path: Path) -> None:
+    marked = {**os.environ, "TMPDIR": str(tmp_path)}
+    bench = [sys.executable, "-m", "conformance.measures.capture", str(tmp_path / "bench.json")]
+    with subprocess.Popen(bench, env=marked, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            begun = stop_after_delay(30)
+            Retrying(stop=begun, wait=wait_fixed(0.1), retry=retry_if_result(lambda one: not one))(
+                lambda: [*tmp_path.glob("*/cell/capture/*/eth0.pcap")]
+            )
+        finally:
+            started.terminate()
+        said = started.communicate(timeout=30)[1]
+    assert (started.returncode, "interrupted" in said) == (130, True)
+    assert not list(tmp_path.iterdir())
+    # All of them have inherited where temporary files go.
+    mark = f"TMPDIR={tmp_path}".encode()
+    assert not [one for one in Path("/proc").glob("[0-9]*/environ") if mark in _read(one)]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from conformance.evidence.unjudgeable import Unjudgeable
@@ -15,14 +15,15 @@ class Table(dict[str, T]):
     """A dict of which ``table[name]`` raises Unjudgeable where there is no such name.
 
     of: what lacks it, such as "watch.jsonl:7". what: the kind of what is lacking, such as "pod".
+    All but the fields may be left out, for ``dataclasses.asdict`` makes copies so.
     """
 
     __slots__ = ("_evidence", "_of", "_what")
 
     def __init__(
         self,
-        fields: Mapping[str, T],
-        of: str,
+        fields: Mapping[str, T] | Iterable[tuple[str, T]],
+        of: str = "the table",
         what: str = "",
         evidence: Sequence[Evidence] = (),
     ) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.lacking import Table
+from conformance.evidence.parse import read_json
 from conformance.evidence.unjudgeable import Unjudgeable
-from conformance.model import Evidence
+from conformance.model import Evidence, Finding
 from tests.forge.bundle import World
 from tests.judges.test_judge import world_of
 from tests.worlds.doubts import inconclusive
@@ -85,6 +90,13 @@ def test_an_index_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "cell.json").write_text("{")
     with pytest.raises(Unjudgeable, match=r"cell\.json cannot be read: it is not JSON"):
         _ = Bundle(tmp_path).index
+
+
+def test_what_is_measured_may_hold_a_table() -> None:
+    line = read_json(1, '{"ns": 1, "step": "x", "node": {"name": "a"}}', "steps.jsonl")
+    finding = Finding("stop.order", "measured", "", measured={"node": line["node"]})
+    assert json.loads(json.dumps(asdict(finding)))["measured"] == {"node": {"name": "a"}}
+    assert pickle.loads(pickle.dumps(line["node"])) == copy.deepcopy(line["node"]) == {"name": "a"}
 
 
 def test_a_table_says_what_it_lacks_and_where() -> None:

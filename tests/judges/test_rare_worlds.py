@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge.bundle import World, ns, token
+from tests.forge.bundle import World, clear_request, ns, token
 from tests.judges.test_judge import world_of
 from tests.worlds import across, between, crash, jobs, leaks, lifecycle, logs, mesh, move, stop
 from tests.worlds.doubts import inconclusive
@@ -280,3 +280,23 @@ def test_a_sidecar_that_never_came_back(tmp_path: Path) -> None:
     world = crash.liveness()
     crash.without(world, crash.SECOND)
     inconclusive(world, "crash.startup-gate", tmp_path, "no container of the sidecar was created")
+
+
+def test_another_ones_token_that_the_witness_alone_had_from_the_pod(tmp_path: Path) -> None:
+    """Not on the port of the mesh, and no token of its own: that it came from the pod is enough."""
+    world = lifecycle.lifecycle()
+    world.witnessed(12.0, 9001, clear_request(token("quick", 7, "peer")))
+    found = world.judged("stop.no-plaintext", tmp_path)
+    assert found.observed == "broken", found.reason
+    assert found.measured["witness_only_leaks"] == 1
+
+
+def test_a_job_whose_success_is_told_before_its_end(tmp_path: Path) -> None:
+    """Kubernetes sets SuccessCriteriaMet first: it is no end."""
+    world = stop.killed()
+    ((*_, status),) = [[one["object"]["status"] for one in world.watch if one["kind"] == "Job"]]
+    first = {"type": "SuccessCriteriaMet", "status": "True", "reason": "CompletionsReached"}
+    status["conditions"] = [first, *status["conditions"]]
+    found = world.judged("stop.exit-code", tmp_path)
+    assert found.observed == "holds", found.reason
+    assert any("Complete" in one.text for one in found.evidence)

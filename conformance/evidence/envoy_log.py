@@ -26,7 +26,7 @@ def request_of(text: str) -> Mapping[str, Any] | None:
     Its keys are those that the suite configures (fixtures/envoy/config.py,
     fixtures/istio/install.yaml). Lines of Envoy's own hold no such JSON object.
     """
-    raw = _json_in(text)
+    raw = json_in(text)
     if raw is None or "direction" not in raw:
         return None
     said = {key: _said(value) for key, value in raw.items()}
@@ -48,7 +48,7 @@ def request_of(text: str) -> Mapping[str, Any] | None:
     }
 
 
-def _json_in(text: str) -> Mapping[str, Any] | None:
+def json_in(text: str) -> Mapping[str, Any] | None:
     """The JSON object that a line ends in; log lines of another kind have none."""
     start = text.find("{")
     if start < 0:

@@ -2,8 +2,8 @@
 
 Each module holds one kind of source against the others. What a judge may then rely on: the index is
 the pod that the watch and the runtime saw; every record has its begin, and numbers run from 0 on
-without a gap; a program writes only while its container lives; all clocks agree. What contradicts
-is named, and strikes the verdicts that lean on it.
+without a gap; a program writes only while its container lives; all clocks agree; a sidecar carried
+what its output says. What contradicts is named, and strikes the verdicts that lean on it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.consistency import (
+    carried,
     clocks,
     frames,
     identity,
@@ -34,6 +35,7 @@ CHECKS: Sequence[Check] = (
     clocks.check,
     frames.check,
     requests.check,
+    carried.check,
     lines.check,  # the last: it tells of the lines that the others could not read
 )
 

@@ -44,6 +44,17 @@ def test_tls_is_tls_however_it_is_cut(data: bytes, opener: bool) -> None:
         assert at is None, check.violation
 
 
+@pytest.mark.parametrize("after", range(1, 5))
+def test_a_header_in_two_pieces_is_no_other_header(after: int) -> None:
+    """What follows the cut reads as a header too: of a record of 0x1703 bytes that begin so."""
+    tail = wire.record(23, b"\3\0\x10" + b"\xa5" * (0x1703 - 3))
+    at, check = first_clear(GOOD_CLIENT + tail, [len(GOOD_CLIENT) + after], opener=True)
+    assert at is None, check.violation
+    whole = first_clear(GOOD_CLIENT + tail, [], opener=True)[1]
+    assert check.application_bytes == whole.application_bytes
+    assert check.application_records == whole.application_records
+
+
 @pytest.mark.parametrize(("before", "clear", "opener"), [
     (b"", b"GET / HTTP/1.1\r\n\r\n", True),
     (b"", b"HTTP/1.1 200 OK\r\n\r\n", False),

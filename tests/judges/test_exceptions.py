@@ -137,6 +137,14 @@ def test_a_connection_without_its_begin_is_explained_by_nothing(tmp_path: Path) 
     assert world.judged(STOP, tmp_path).observed == "inconclusive"
 
 
+def test_nor_is_a_probe_without_its_begin(tmp_path: Path) -> None:
+    """Who opened it is not known: it may be a pod's own request to the node."""
+    world = lifecycle.lifecycle()
+    end = (GATEWAY, world.next_port())
+    world.talk(AT, end, (POD, 8081), (0, PROBE), (1, RIGHT), syn=False)
+    assert world.judged(STOP, tmp_path).observed == "inconclusive"
+
+
 @pytest.mark.parametrize("before", [b"", b"a", b"ab", b"abc", b"==", b"\0\1"])
 @pytest.mark.parametrize("code", [
     base64.b64encode, base64.urlsafe_b64encode, base64.b32encode, lambda data: data.hex().encode(),

@@ -125,6 +125,16 @@ def test_a_service_that_was_never_restarted_shows_nothing(tmp_path: Path, behavi
     assert "restarted" in found.reason
 
 
+@pytest.mark.parametrize(("begin", "end"), [(5.0, 6.0), (17.0, 18.0)])
+def test_a_gap_at_another_time_shows_no_restart(tmp_path: Path, begin: float, end: float) -> None:
+    world = stop.restart()
+    gap = {"ns": ns(begin), "until_ns": ns(end), "what": "containerd's event stream"}
+    world.extra["gaps.jsonl"] = json.dumps(gap) + "\n"
+    found = world.judged(RESTARTS[1], tmp_path)
+    assert found.observed == "inconclusive", found.reason
+    assert "nothing shows that the service was restarted" in found.reason
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [

@@ -65,6 +65,19 @@ def test_a_side_that_was_never_answered_tells_nothing_of_the_hook(tmp_path: Path
     assert "reset" not in found.measured["requests_by_outcome"]
 
 
+def test_a_side_that_was_answered_after_the_hook_alone_tells_nothing_of_it(tmp_path: Path) -> None:
+    world = lifecycle.lifecycle("native")
+    for line in world.stamps["subject.app"]:
+        if line["event"] == "request.end" and ".steady." in line["token"]:
+            line["outcome"] = "reset"
+    world.attempt(12.0, "subject.app", "drain", 999, "reset")
+    for seq in range(20):
+        world.attempt(11 + seq / 10, "peer.app", "quick", 500 + seq, "ok")
+    found = world.judged(BEHAVIOUR, tmp_path)
+    assert found.observed == "holds", found.reason
+    assert "reset" not in found.measured["requests_by_outcome"]
+
+
 def long_connection(until: float) -> Break:
     def of(world: World) -> None:
         says = [(0, wire.CLIENT_HELLO), (1, wire.SERVER_HELLO + wire.sealed())]

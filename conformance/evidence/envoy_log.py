@@ -23,11 +23,16 @@ _DIRECTIONS = {"outbound-passthrough": "passed", "inbound-refused": "refused"}
 def request_of(text: str) -> Mapping[str, Any] | None:
     """A line of the proxy's output as a line of requests/, without its source; None for another.
 
-    Its keys are those that the suite configures (fixtures/envoy/config.py,
-    fixtures/istio/install.yaml). Lines of Envoy's own hold no such JSON object.
+    Lines of Envoy's own hold no JSON object with a direction.
     """
     raw = json_in(text)
-    if raw is None or "direction" not in raw:
+    return None if raw is None else request_in(raw)
+
+
+def request_in(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The same of the JSON object in such a line. Its keys are those that the suite configures
+    (fixtures/envoy/config.py, fixtures/istio/install.yaml)."""
+    if "direction" not in raw:
         return None
     said = {key: _said(value) for key, value in raw.items()}
     direction = said["direction"]

@@ -8,6 +8,7 @@ others keep busy observes fewer cells at once, down to one.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +24,11 @@ CROWDED = 2.5
 # are work themselves, which a busy machine lacks: one that is crowded is left alone for a while.
 _LOOKS, _EVERY, _LEFT_ALONE = 5, 0.25, 1.0
 _WORK = 0.005  # processor seconds
+
+
+def memory() -> int:
+    """The machine's memory (bytes)."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def stretched() -> float:

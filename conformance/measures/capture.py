@@ -20,7 +20,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,15 @@ RATES = {"the fixtures' rate": 48, "without pause": 0}
 # On an idle machine the medians of two turns of 48 requests differ by some 15 % (the standard
 # deviation of their ratio): 12 rounds tell 10 % from nothing, 48 tell 5 %.
 ROUNDS = {"the fixtures' rate": 48, "without pause": 12}
-_BESIDE: Mapping[str, Callable[[Pair], AbstractContextManager[None]]] = {
-    "nothing": lambda _: nullcontext(),
+Stand = Callable[[Pair], AbstractContextManager[Any]]  # what stands there while a turn is made
+
+
+def _nothing(_: Pair) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+_BESIDE: Mapping[str, Stand] = {
+    "nothing": _nothing,
     "a packet socket that nobody reads": Pair.kept,
 }
 _SURE = 0.95
@@ -115,39 +121,20 @@ def measured(
 
 
 def _round(
-    both: Pair,
-    seconds: float,
-    rate: float,
-    beside: Mapping[str, Callable[[Pair], AbstractContextManager[None]]],
-    number: int,
+    both: Pair, seconds: float, rate: float, beside: Mapping[str, Stand], number: int
 ) -> Round:
     """One round; which turn is the first in it goes by its number."""
+    stands: Mapping[str, Stand] = {"without": _nothing, "watched": Pair.captured, **beside}
+    names, first = list(stands), number % len(stands)
     turns: dict[str, Turn] = {}
-    kept: list[Captured] = []
-
-    def without() -> None:
-        turns["without"] = turn(both.ask(seconds, rate))
-
-    def watched() -> None:
-        with both.captured() as captured:
-            turns["watched"] = turn(both.ask(seconds, rate))
-        kept.extend(captured)
-
-    def other(name: str, stands: Callable[[Pair], AbstractContextManager[None]]) -> None:
-        with stands(both):
+    came: dict[str, Any] = {}
+    for name in names[first:] + names[:first]:
+        with stands[name](both) as came[name]:
             turns[name] = turn(both.ask(seconds, rate))
-
-    acts: list[Callable[[], None]] = [
-        without,
-        watched,
-        *(partial(other, *one) for one in beside.items()),
-    ]
-    first = number % len(acts)
-    for act in acts[first:] + acts[:first]:
-        act()
-    lacks = lacking(kept[0], turns["watched"].requests)
+    (captured,) = came["watched"]
+    lacks = lacking(captured, turns["watched"].requests)
     others = {name: turns[name] for name in beside}
-    return Round(turns["without"], turns["watched"], kept[0], lacks, others)
+    return Round(turns["without"], turns["watched"], captured, lacks, others)
 
 
 def turn(told: dict[str, Any]) -> Turn:

@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from conformance.machine import capacity, timing
 from conformance.machine import files as atomic
-from conformance.machine import timing
 from conformance.model import Verdict
 from conformance.plan.article import tables
 from conformance.plan.cells import Item
@@ -100,13 +100,12 @@ def write(results: Path, report: Json) -> Path:
 
 def machine() -> Json:
     """The machine of the controlling process."""
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "system": platform.system(),
         "kernel": platform.release(),
         "arch": platform.machine(),
         "cpus": os.cpu_count(),
-        "memory_mb": pages * size // 2**20,
+        "memory_mb": capacity.memory() // 2**20,
         "python": platform.python_version(),
         "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
     }

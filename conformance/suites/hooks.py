@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from conformance.errors import Problem, UsageProblem
-from conformance.machine import scratch
+from conformance.machine import capacity, scratch
 from conformance.plan.cells import Item
 from conformance.plan.options import OPTIONS, Options
 from conformance.run import kept
@@ -25,17 +25,11 @@ from conformance.verdicts import store as verdicts
 
 # Cells observed at once, if the machine has capacity for them (machine/capacity.py). Waiting is
 # most of a cell: eight take a quarter less time than four, even on two processors. Beyond eight the
-# node is the limit, whose processors their pods ask for. Each takes about 1 GiB, with its pods.
+# node is the limit, whose processors their pods ask for. Each takes about 1 GiB with its pods, and
+# is given twice that of the machine's memory.
 _MOST = 8
-_EACH = 2 << 30  # bytes of the machine's memory
-WORKERS = max(
-    2,
-    min(
-        _MOST,
-        4 * (os.cpu_count() or 1),
-        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _EACH,
-    ),
-)
+_EACH = 2 << 30  # bytes
+WORKERS = max(2, min(_MOST, 4 * (os.cpu_count() or 1), capacity.memory() // _EACH))
 _SESSION = pytest.StashKey[Session]()
 
 

@@ -32,7 +32,7 @@ class _Log:
     name: str
     told_in: str = ""
     cited: dict[int, list[tuple[Evidence, Json]]] = field(default_factory=lambda: defaultdict(list))
-    said: dict[int, tuple[str, Json]] = field(default_factory=dict)
+    said: dict[int, Json] = field(default_factory=dict)
 
 
 def check(bundle: Bundle) -> Iterator[Contradiction]:
@@ -42,9 +42,9 @@ def check(bundle: Bundle) -> Iterator[Contradiction]:
         for number, text in bundle.lines(log.name) if bundle.has(log.name) else ():
             raw = envoy_log.json_in(text)
             if raw is not None:
-                log.said[number] = text, raw
+                log.said[number] = raw
     kinds = {
-        frozenset(log.said[number][1])
+        frozenset(log.said[number])
         for log in logs.values()
         for number in log.cited
         if number in log.said
@@ -54,9 +54,9 @@ def check(bundle: Bundle) -> Iterator[Contradiction]:
         yield from _unfounded(log, there=bundle.has(log.name), envoys=envoys)
         untold = [
             number
-            for number, (text, raw) in log.said.items()
+            for number, raw in log.said.items()
             if number not in log.cited
-            and (frozenset(raw) in kinds or (envoys and envoy_log.request_of(text)))
+            and (frozenset(raw) in kinds or (envoys and envoy_log.request_in(raw)))
         ]
         if untold:
             yield _contradiction(
@@ -101,13 +101,12 @@ def _unfounded(log: _Log, *, there: bool, envoys: bool) -> Iterator[Contradictio
                 return
 
 
-def _lacking(record: Json, said: tuple[str, Json] | None, *, envoys: bool) -> str:
+def _lacking(record: Json, raw: Json | None, *, envoys: bool) -> str:
     """What a line lacks of the record that was read from it; "" for nothing."""
-    if said is None:
+    if raw is None:
         return "is no record of a request"
-    text, raw = said
     if envoys:
-        its = envoy_log.request_of(text) or {}
+        its = envoy_log.request_in(raw) or {}
         wrong = [key for key, value in record.items() if key != "source" and its.get(key) != value]
     else:
         values = [str(value) for value in raw.values()]

@@ -143,22 +143,24 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
     if end is None:
         raise Unjudgeable(f"Job {job.name} did not end")
     restarts = _restarts(its, end.ns)
+    times, own = restarts.get(bundle.index.sidecars[-1], 0), restarts.get(Container.APP, 0)
+    limit = job.spec["backoffLimit"]
     measured: Measured = {
-        "backoff_limit": job.spec["backoffLimit"],
-        "sidecar_restarts": restarts.get(bundle.index.sidecars[-1], 0),
-        "main_restarts": restarts.get(Container.APP, 0),
+        "backoff_limit": limit,
+        "sidecar_restarts": times,
+        "main_restarts": own,
         "completed_under_never": True,
     }
     evidence = (*_crashes(job), *_end(job, "Complete", "Failed"), *_end(control, "Complete"))
     # Kubernetes: pkg/controller/job/job_controller.go, pastBackoffLimitOnFailure.
-    if restarts.get(bundle.index.sidecars[-1], 0) < max(1, job.spec["backoffLimit"]):
+    if times < max(1, limit):
         raise Unjudgeable(
-            f"the sidecar of Job {job.name} was restarted {measured['sidecar_restarts']} times, "
-            f"and its backoffLimit is {job.spec['backoffLimit']}: it was not used up",
+            f"the sidecar of Job {job.name} was restarted {times} times, and its backoffLimit is "
+            f"{limit}: it was not used up",
             measured,
         )
     if job.ended("Complete"):
-        if its.codes != [0] or restarts.get(Container.APP, 0):
+        if its.codes != [0] or own:
             raise Unjudgeable(
                 f"the main of Job {job.name} ended with {its.codes}: it was not well",
                 measured,
@@ -166,11 +168,10 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
             )
         said = "The Job completed although its sidecar had crashed and been restarted."
         return holds(said, measured, evidence)
-    if job.why("Failed") != _SPENT or its.codes or restarts.get(Container.APP, 0):
+    if job.why("Failed") != _SPENT or its.codes or own:
         raise Unjudgeable(
             f"the Job failed for {job.why('Failed')}, after {len(its.codes)} exits and "
-            f"{restarts.get(Container.APP, 0)} restarts of its own main: the sidecar is not "
-            "the only cause",
+            f"{own} restarts of its own main: the sidecar is not the only cause",
             measured,
             batch.exits_of(job),
         )
@@ -185,9 +186,8 @@ def sidecar_restarts(bundle: Bundle) -> Finding:
         )
     return broken(
         "failed-by-sidecar",
-        f"{measured['sidecar_restarts']} restart of the sidecar used up the Job's backoffLimit of "
-        f"{measured['backoff_limit']}: a main that was well was stopped. Under Never the same main "
-        "completed its Job.",
+        f"{times} restart of the sidecar used up the Job's backoffLimit of {limit}: a main that "
+        "was well was stopped. Under Never the same main completed its Job.",
         measured,
         evidence,
     )

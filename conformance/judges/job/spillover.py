@@ -106,14 +106,14 @@ def spillover(bundle: Bundle) -> Finding:
     if not refusals:
         ends = [_left_by(bundle, job, submitted) for job in before]
         empty = _emptied(bundle, submitted.ns)
-        if came.ns - submitted.ns >= RETRY_NS and empty is None:
+        late = came.ns - submitted.ns >= RETRY_NS
+        if late and empty is None:
             raise Unjudgeable(
                 f"the pod of Job {JobName.THIRD} came {measured['pod_after_seconds']} s after it, "
                 "and the quota was not seen to be empty before: after a refusal whose event was "
                 "lost it would have come so, too",
                 measured,
             )
-        late = came.ns - submitted.ns >= RETRY_NS
         return holds(
             f"Two Jobs had left a quota of {room} pods when the third came; its pod was there "
             f"{(came.ns - submitted.ns) / NS:.1f} s later.",
@@ -233,22 +233,27 @@ def _room(bundle: Bundle) -> int:
 
     Raises Unjudgeable when there were several, or one that was changed.
     """
-    quotas = [line["object"] for line in bundle.watch() if line.get("kind") == "ResourceQuota"]
+    seen = _quotas(bundle)
+    quotas = [line["object"] for line in seen]
     statuses = [one.get("status") or {} for one in quotas]
     rooms = {int(one["hard"]["pods"]) for one in statuses if "pods" in (one.get("hard") or {})}
     names = {one["metadata"]["name"] for one in quotas}
     if len(rooms) > 1 or len(names) > 1:
         raise Unjudgeable(f"quotas {', '.join(sorted(names))} have room for {sorted(rooms)} pods")
-    counted = any(_used(line) for line in bundle.watch() if line.get("kind") == "ResourceQuota")
-    return rooms.pop() if rooms and counted else 0
+    return rooms.pop() if rooms and any(map(_used, seen)) else 0
 
 
 def _emptied(bundle: Bundle, by: int) -> Line | None:
     """The quota as it was last received by then, where it counts nobody and had counted somebody:
     what the watch had not told yet by then could only be that another of the two had come."""
-    seen = [line for line in bundle.watch() if line.get("kind") == "ResourceQuota" and line.ns < by]
+    seen = [line for line in _quotas(bundle) if line.ns < by]
     used = [_used(line) for line in seen]
     return seen[-1] if seen and used[-1] == 0 and any(used) else None
+
+
+def _quotas(bundle: Bundle) -> list[Line]:
+    """All that the watch tells of the quota."""
+    return [line for line in bundle.watch() if line.get("kind") == "ResourceQuota"]
 
 
 def _used(line: Line) -> int:

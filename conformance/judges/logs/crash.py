@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.evidence.bundle import SUBJECT_ROLE, Bundle, stamps_file
 from conformance.evidence.log_lines import SINK, Received, merged, size
+from conformance.evidence.parse import Line
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import File, Stamp, Step
 from conformance.judges.logs.lines import look, shipper_of
@@ -85,20 +86,24 @@ def _at_stake(bundle: Bundle, got: Received, ns: int) -> int:
     before = Received([], taken)
     refused = merged(
         (int(first), int(last))
-        for line in bundle.stamps(*SINK)
-        if line.event == Stamp.SINK_REFUSED and line.ns < ns
-        for first, last in line["runs"].get(SUBJECT_ROLE, ())
+        for line in _refusals(bundle, ns)
+        for first, last in line["runs"][SUBJECT_ROLE]
     )
     return sum(size(before.missing(first, last + 1)) for first, last in refused)
 
 
-def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
-    """How many lines the sink refused before a moment, and where it says so of the first."""
-    found = [
+def _refusals(bundle: Bundle, ns: int) -> list[Line]:
+    """Where the sink says, before a moment, that it refused lines of the pod under test."""
+    return [
         line
         for line in bundle.stamps(*SINK)
         if line.event == Stamp.SINK_REFUSED and line["runs"].get(SUBJECT_ROLE) and line.ns < ns
     ]
+
+
+def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
+    """How many lines the sink refused before a moment, and where it says so of the first."""
+    found = _refusals(bundle, ns)
     number = sum(size(map(tuple, line["runs"][SUBJECT_ROLE])) for line in found)
     first = found[0] if found else None
     return number, Evidence(
@@ -112,8 +117,5 @@ def _refused_before(bundle: Bundle, ns: int) -> tuple[int, Evidence]:
 def _first_refused(bundle: Bundle, ns: int) -> int:
     """The lowest line that the sink refused before a moment: from it on lines were at stake."""
     return min(
-        int(first)
-        for line in bundle.stamps(*SINK)
-        if line.event == Stamp.SINK_REFUSED and line.ns < ns
-        for first, _ in line["runs"].get(SUBJECT_ROLE, ())
+        int(first) for line in _refusals(bundle, ns) for first, _ in line["runs"][SUBJECT_ROLE]
     )

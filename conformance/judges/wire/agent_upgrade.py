@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from conformance.evidence.attempts import OK, by_outcome
+from conformance.evidence.attempts import OK, Attempt, by_outcome
 from conformance.evidence.bundle import Bundle
 from conformance.evidence.unjudgeable import Unjudgeable
 from conformance.evidence.vocabulary import Step
@@ -35,7 +35,8 @@ def sealed(bundle: Bundle) -> Finding:
     window = Window("agent-upgrade", asked.ns, step(bundle, Step.UPGRADE_SETTLED).ns)
     agents = require_replaced(bundle, window, ready.ns)
     dials = stranger.dials_in(bundle, [window])
-    figures = _figures(bundle, window, agents, dials)
+    sent = talked(bundle, window).attempts
+    figures = _figures(sent, window, agents, dials)
     if dials.let_in:
         return stranger.let_in(dials, figures)
     try:
@@ -52,7 +53,7 @@ def sealed(bundle: Bundle) -> Finding:
         return replace(found, reason=reason, measured=measured, evidence=evidence)
     stranger.require_dials(dials, measured)
     for its in agents:
-        begun = [one for one in talked(bundle, window).attempts if one.begin_ns in its.away]
+        begun = [one for one in sent if one.begin_ns in its.away]
         what = f"requests went from node to node while {its.node} had no agent"
         require_number(begun, LEAST_AWAY, what, measured)
     return replace(
@@ -66,9 +67,11 @@ def sealed(bundle: Bundle) -> Finding:
 
 
 def _figures(
-    bundle: Bundle, window: Window, agents: Sequence[Replaced], dials: stranger.Dials
+    sent: Sequence[Attempt],
+    window: Window,
+    agents: Sequence[Replaced],
+    dials: stranger.Dials,
 ) -> Measured:
-    sent = talked(bundle, window).attempts
     outcomes = by_outcome(sent)
     answers = sorted(one.end_ns for one in sent if one.outcome == OK and one.end_ns)
     moments = [window.start, *(one for one in answers if one in window), window.end]
